@@ -1,0 +1,38 @@
+# make run   the recorder on simulated hardware, from nothing
+# make test  the whole check; make dev prepares .venv for working on the code
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= var
+BOARD ?= board/virtual.toml
+SOURCES := $(wildcard native/*.c native/*.h) pyproject.toml
+
+.PHONY: run dev test nightly clean
+
+run: $(VENV)/installed
+	@exec $(BIN)/nvr run --board $(BOARD) --data $(DATA)
+
+dev: $(VENV)/dev
+
+test: $(VENV)/dev
+	$(BIN)/python -X dev -m tests.check
+
+nightly: $(VENV)/dev
+	$(BIN)/python -m tests.nightly
+
+# `nvr run` from a checkout uses the checkout's own code, so an edit needs no new install;
+# only a change of the compiled part does.
+$(VENV)/installed: $(SOURCES)
+	@$(PYTHON) tests/preflight.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV), a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info nvr/*.so

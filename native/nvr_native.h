@@ -1,0 +1,10 @@
+/* What the binding files share: each adds its functions and types to the one module. */
+#ifndef NVR_NATIVE_H
+#define NVR_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+int nvr_add_checksum(PyObject *module);
+
+#endif

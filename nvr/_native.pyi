@@ -1,0 +1,3 @@
+from nvr.media.part import Bytes
+
+def crc32c(data: Bytes, crc: int = 0, /) -> int: ...

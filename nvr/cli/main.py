@@ -1,0 +1,25 @@
+"""The `nvr` command: one file a subcommand, each with `add(parsers)`."""
+
+import argparse
+import sys
+
+from nvr import __version__
+from nvr.base.errors import NvrError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the whole command line."""
+    top = argparse.ArgumentParser(prog="nvr", description="Records and steers cameras on this box.")
+    top.add_argument("--version", action="version", version=f"nvr {__version__}")
+    top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand; an error is one sentence and a stable code, never a trace."""
+    chosen = parser().parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except NvrError as err:
+        print(f"nvr: {err}", file=sys.stderr)
+        return 1

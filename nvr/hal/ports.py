@@ -1,0 +1,85 @@
+"""The devices of a box as the rest of the code sees them; `hal` alone opens them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class SerialPort(Protocol):
+    """A serial line with one owner."""
+
+    def fileno(self) -> int:
+        """File descriptor, for `select` and for the guard's duplicate."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`; blocks until the kernel took it.
+
+        Raises:
+            Unavailable: ``serial.gone``: the adapter was pulled.
+        """
+        ...
+
+    def read(self, timeout_s: float) -> bytes:
+        """Return what arrived within `timeout_s`, possibly nothing.
+
+        Raises:
+            Unavailable: ``serial.gone``.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the line back."""
+        ...
+
+
+class Output(Protocol):
+    """A switching output: relay, wiper, lamp."""
+
+    def set(self, on: bool) -> None:
+        """Drive the output; True is the active state whatever the polarity.
+
+        Raises:
+            Unavailable: ``gpio.gone``.
+        """
+        ...
+
+    def get(self) -> bool:
+        """Level last driven."""
+        ...
+
+    def fileno(self) -> int:
+        """Descriptor that the guard can drive through, or -1."""
+        ...
+
+
+class Disk(Protocol):
+    """All the file operations the ring uses, so that a test can cut the power at any of them.
+
+    Paths are relative to the volume's directory. Every method may raise `OSError`.
+    """
+
+    def create(self, path: str, size: int) -> None:
+        """Allocate a file of `size` bytes (contents undefined until zeroed or written)."""
+        ...
+
+    def pread(self, path: str, size: int, offset: int) -> bytes:
+        """Read up to `size` bytes at `offset`."""
+        ...
+
+    def pwrite(
+        self, path: str, pieces: Sequence[bytes | bytearray | memoryview], offset: int
+    ) -> None:
+        """Write all of `pieces` one after another at `offset`."""
+        ...
+
+    def flush(self, ranges: Sequence[tuple[str, int, int]]) -> None:
+        """Make ``(path, offset, size)`` ranges durable, all with as few flushes as are safe."""
+        ...
+
+    def sync_directory(self) -> None:
+        """Make creations durable."""
+        ...
+
+    def listing(self) -> list[tuple[str, int]]:
+        """Names and sizes of the files present."""
+        ...
