@@ -5,13 +5,18 @@ import sys
 
 from nvr import __version__
 from nvr.base.errors import NvrError
+from nvr.cli import check
+
+COMMANDS = (check,)
 
 
 def parser() -> argparse.ArgumentParser:
     """Build the whole command line."""
     top = argparse.ArgumentParser(prog="nvr", description="Records and steers cameras on this box.")
     top.add_argument("--version", action="version", version=f"nvr {__version__}")
-    top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(parsers)
     return top
 
 

@@ -1,0 +1,49 @@
+"""`nvr check FILE`: every fault of a configuration or board file at once."""
+
+import argparse
+import tomllib
+from pathlib import Path
+
+from nvr.base.errors import Misconfigured
+from nvr.config import load
+from nvr.hal import board
+
+
+def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = parsers.add_parser(
+        "check",
+        help="name every fault in a configuration or board file",
+        description="Reads FILE and prints every fault in it, one a line, with its place. "
+        "Exit status 0 if there is none, 1 otherwise. Nothing is changed.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="nvr.toml, or a board file")
+    parser.add_argument(
+        "--board", type=Path, metavar="BOARD", help="also check the serial lines against this board"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Check the file; the kind is told by its keys."""
+    try:
+        text = chosen.file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise Misconfigured("config.unreadable", str(err), file=str(chosen.file)) from err
+    if _is_board(text):
+        found = board.check(text)
+    else:
+        buses = frozenset(board.load(chosen.board).serial) if chosen.board else None
+        found = load.check(text, buses=buses)
+    for fault in found:
+        print(fault)
+    if not found:
+        print(f"{chosen.file}: no faults")
+    return 1 if found else 0
+
+
+def _is_board(text: str) -> bool:
+    try:
+        return {"id", "start", "gpio", "serial"} & tomllib.loads(text).keys() != set()
+    except tomllib.TOMLDecodeError:
+        return False

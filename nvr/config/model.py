@@ -1,0 +1,95 @@
+"""The configuration file: one TOML, typed, unknown keys refused.
+
+Passwords are not in it: they live in ``secrets.toml`` beside it, readable by its owner only.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Title = Annotated[str, Meta(min_length=1, max_length=64)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Permille = Annotated[int, Meta(ge=0, le=1000)]
+CaptionMode = Literal["plain", "outline", "box", "blink", "inverse", "scroll"]
+
+
+class Caption(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Text burned into, or drawn over, a camera's picture. See REQUIREMENTS T11."""
+
+    lines: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(max_length=8)] = []
+    position_permille: tuple[Permille, Permille] = (20, 860)
+    size_permille: Annotated[int, Meta(ge=10, le=200)] = 45
+    mode: CaptionMode = "outline"
+
+
+class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a camera's pan, tilt and zoom are reached: a decoder on a serial line of the board."""
+
+    bus: Name
+    address: Annotated[int, Meta(ge=1, le=254)] = 1
+    protocol: Literal["pelco-d", "pelco-p"] = "pelco-d"
+    wiper: Name | None = None
+    lamp: Name | None = None
+
+
+class Camera(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One camera."""
+
+    name: Name
+    url: Annotated[str, Meta(pattern=r"^rtsps?://[^@/\s]+(/\S*)?$")]
+    title: Title | None = None
+    user: Annotated[str, Meta(max_length=64)] = ""
+    retain_h: Annotated[int, Meta(ge=1, le=8784)] = 168
+    priority: Annotated[int, Meta(ge=0, le=9)] = 5
+    ptz: Ptz | None = None
+    caption: Caption | None = None
+
+
+class Volume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A directory on a disk that holds recordings."""
+
+    path: Annotated[str, Meta(min_length=1)]
+    size_mib: Annotated[int, Meta(ge=64, le=64 * 1024 * 1024)] = 2048
+    uuid: Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$")] | None = None
+
+
+class Page(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The web page."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - the page is how people meet the box
+    port: Port = 8443
+    names: list[str] = []
+
+
+class Rtsp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The RTSP server."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - upstream hosts pull from here
+    port: Port = 8554
+    tls_port: Port | None = 8322
+    mode: Literal["batched", "prompt"] = "batched"
+    per_address: Annotated[int, Meta(ge=1, le=1024)] = 32
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    schema: Literal[1] = 1
+    name: Title = "nvr"
+    page: Page = Page()
+    rtsp: Rtsp = Rtsp()
+    volume: Volume = Volume(path="ring")
+    camera: Annotated[list[Camera], Meta(max_length=64)] = []
+
+
+class CameraSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a camera wants to hear before it shows anything."""
+
+    password: Annotated[str, Meta(max_length=128)]
+
+
+class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``secrets.toml``, mode 0600."""
+
+    camera: dict[str, CameraSecret] = {}

@@ -1,0 +1,117 @@
+"""The board file: what this box has, by names that do not move between kernels.
+
+A board's `proof` is the report of a bench run; without one the board is untested, and says so.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from nvr.base.errors import Misconfigured
+from nvr.base.shape import Fault, faults
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
+class Serial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A serial line with decoders on it.
+
+    ``driver = "virtual"``: `path` is relative to the simulator's directory.
+    """
+
+    path: Annotated[str, Meta(min_length=1)]
+    driver: Literal["linux", "virtual"] = "linux"
+    baud: Literal[2400, 4800, 9600, 19200] = 2400
+    direction: Literal["auto", "kernel", "rts", "none"] = "auto"
+    gap_ms: Annotated[int, Meta(ge=0, le=1000)] = 80
+
+
+class Gpio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A switching output.
+
+    `chip` is the chip's label, not its number: numbers move between kernels.
+    """
+
+    kind: Literal["output"] = "output"
+    driver: Literal["gpiod", "virtual"] = "gpiod"
+    chip: str = ""
+    line: Annotated[int, Meta(ge=0, le=1023)] = 0
+    active_low: bool = False
+    safe: Literal["off", "on"] = "off"
+    max_on_s: Annotated[float, Meta(gt=0, le=86400)] | None = None
+
+
+class Dome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A simulated dome: a process of its own behind a pseudo-terminal and an RTSP port."""
+
+    name: Name = "dome"
+    rtsp_port: Annotated[int, Meta(ge=1, le=65535)] = 8654
+
+
+class Board(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole board file.
+
+    `start` is the configuration written when the box has none yet.
+    """
+
+    schema: Literal[1]
+    id: Name
+    title: str
+    compatible: list[str] = []
+    proof: str | None = None
+    serial: dict[Name, Serial] = {}
+    gpio: dict[Name, Gpio] = {}
+    dome: Dome | None = None
+    start: str = "schema = 1\n"
+
+
+def check(text: str) -> list[Fault]:
+    """Every fault of a board file."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as err:
+        return [Fault("$", f"not TOML: {err}")]
+    return faults(tree, Board) or _unfit(msgspec.convert(tree, Board))
+
+
+def load(path: Path) -> Board:
+    """Read and check a board file.
+
+    Raises:
+        Misconfigured: ``board.missing`` or ``board.invalid`` with every fault.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise Misconfigured("board.missing", str(err), file=str(path)) from err
+    found = check(text)
+    if found:
+        raise Misconfigured("board.invalid", "; ".join(map(str, found)), file=str(path))
+    return msgspec.convert(tomllib.loads(text), Board)
+
+
+def _unfit(board: Board) -> list[Fault]:
+    found = []
+    lines: dict[tuple[str, int], str] = {}
+    for name, output in board.gpio.items():
+        if output.driver == "virtual":
+            continue
+        if not output.chip:
+            found.append(Fault(f"$.gpio.{name}.chip", "is missing"))
+        before = lines.setdefault((output.chip, output.line), name)
+        if before != name:
+            found.append(
+                Fault(f"$.gpio.{name}.line", f"{output.chip}:{output.line} is already {before}")
+            )
+    virtual = [
+        f"$.{table}.{name}"
+        for table, parts in (("serial", board.serial), ("gpio", board.gpio))
+        for name, part in parts.items()
+        if part.driver == "virtual"
+    ]
+    if virtual and board.dome is None:
+        found.append(Fault(virtual[0], "is virtual, but the board has no [dome]"))
+    return found

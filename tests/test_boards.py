@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from nvr.config import load
+from nvr.hal import board
+
+FILES = sorted((Path(__file__).parent.parent / "board").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_shipped_board_is_whole(path: Path) -> None:
+    loaded = board.load(path)
+    assert loaded.id == path.stem
+    assert loaded.proof is None or (path.parent.parent / loaded.proof).exists()
+    assert load.check(loaded.start, buses=frozenset(loaded.serial)) == []
+
+
+def test_one_line_cannot_be_two_outputs() -> None:
+    text = """
+    schema = 1
+    id = "x"
+    title = "x"
+    [gpio.wiper]
+    chip = "pinctrl-bcm2711"
+    line = 22
+    [gpio.lamp]
+    chip = "pinctrl-bcm2711"
+    line = 22
+    """
+    assert [str(f) for f in board.check(text)] == [
+        "$.gpio.lamp.line: pinctrl-bcm2711:22 is already wiper"
+    ]
