@@ -5,9 +5,9 @@ import sys
 
 from nvr import __version__
 from nvr.base.errors import NvrError
-from nvr.cli import check
+from nvr.cli import board, check
 
-COMMANDS = (check,)
+COMMANDS = (check, board)
 
 
 def parser() -> argparse.ArgumentParser:
