@@ -1,0 +1,1 @@
+"""The proofs: tests, benches and faults."""
