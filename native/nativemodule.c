@@ -2,7 +2,9 @@
 #include "nvr_native.h"
 
 static int exec_module(PyObject *module) {
+  if (nvr_add_blend(module) < 0) return -1;
   if (nvr_add_checksum(module) < 0) return -1;
+  if (nvr_add_paint(module) < 0) return -1;
   return 0;
 }
 

@@ -5,6 +5,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+int nvr_add_blend(PyObject *module);
 int nvr_add_checksum(PyObject *module);
+int nvr_add_paint(PyObject *module);
 
 #endif
