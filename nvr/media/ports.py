@@ -7,7 +7,7 @@ out. Action side: control, for whoever may command it.
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from nvr.media.part import Fragment, Part
 from nvr.media.track import RtpTrack, StreamConfig
@@ -144,3 +144,204 @@ class Acknowledged:
     stream: str
     until_us: int
     at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who gives a command, and through what.
+
+    Attributes:
+        name: User name, or the name of the tour, rule or keyboard that acts.
+        role: Role of that user; `Ptz` derives the priority from it.
+        source: Where the command comes from, unique per connection: ``page/7``, ``joystick/0``.
+            Two tabs of one user are two operators, because each has a hand of its own.
+    """
+
+    name: str
+    role: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who owns a camera's motion now.
+
+    Attributes:
+        operator: The owner.
+        since_us: UTC microseconds when it became owner.
+        until_us: UTC microseconds when the ownership ends unless it commands again.
+        taken: It asked for the camera with `Ptz.take`, and keeps it while idle.
+    """
+
+    operator: Operator
+    since_us: int
+    until_us: int
+    taken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a head says it points.
+
+    Attributes:
+        pan_deg: 0 to 360, clockwise.
+        tilt_deg: Below the horizon is negative.
+        zoom: 0 wide to 1 tele, or the factor where the head reports one.
+    """
+
+    pan_deg: float
+    tilt_deg: float
+    zoom: float
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A stored position; the name is kept by us, the position by the head."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PtzStatus:
+    """State of one camera's head.
+
+    Attributes:
+        camera: Camera name.
+        online: The bus or the head can be reached.
+        holder: Owner, None if anybody may take it.
+        moving: A motion is commanded now.
+        rearm: The owner was stopped and must send a neutral command before it moves again.
+        position: Where the head points, None unless it answers queries.
+        outputs: ``(name, on)`` of each output: wiper, lamp.
+        presets: Presets by number.
+        stop_sent_ms: From the last request to stop until the first STOP was on the wire; None
+            while that is still to come, or if there was none.
+    """
+
+    camera: str
+    online: bool
+    holder: Holder | None
+    moving: bool
+    rearm: bool
+    position: Position | None
+    outputs: tuple[tuple[str, bool], ...]
+    presets: tuple[Preset, ...]
+    stop_sent_ms: float | None
+
+
+class Ptz(Protocol):
+    """Commands to heads and their outputs.
+
+    Every method is called in the event loop's thread and returns at once. A command is either
+    accepted or raises; all of them may raise ``ptz.unknown_camera`` (Rejected). Rights are the
+    caller's business: whoever calls has already asked the policy.
+    """
+
+    def cameras(self) -> tuple[str, ...]:
+        """Names of the cameras that have a head or outputs."""
+        ...
+
+    def move(
+        self,
+        camera: str,
+        who: Operator,
+        pan: float,
+        tilt: float,
+        zoom: float,
+        lease_s: float = 0.5,
+    ) -> None:
+        """Move with these speeds until `lease_s` from now, unless renewed; all zero is neutral.
+
+        Renew every 150 ms while not neutral. A lapsed lease stops the head.
+
+        Args:
+            camera: Camera name.
+            who: The operator.
+            pan: -1 left to 1 right.
+            tilt: -1 down to 1 up.
+            zoom: -1 wide to 1 tele.
+            lease_s: Seconds until the dead-man stops the head, at most 10.
+
+        Raises:
+            Rejected: ``ptz.held``, ``ptz.locked``: somebody else owns it; the context has
+                ``holder`` and ``until_us``. ``ptz.rearm``: send a neutral command first.
+                ``ptz.range``: a number is out of range.
+            Unavailable: ``ptz.bus_down``, ``ptz.guard_gone``.
+        """
+        ...
+
+    def lens(self, camera: str, who: Operator, focus: int, iris: int, lease_s: float = 0.5) -> None:
+        """Drive focus (-1 near, 1 far) and iris (-1 close, 1 open); renewed like `move`.
+
+        Raises:
+            Rejected: As `move`.
+            Unavailable: As `move`.
+        """
+        ...
+
+    def stop(self, camera: str, who: Operator) -> None:
+        """Stop the head now. Passes every lock: anybody may stop.
+
+        Whoever was moving it, `who` included, must let go before it moves again: by a neutral
+        command, or by sending no move for 400 ms.
+        """
+        ...
+
+    def stop_all(self, who: Operator) -> None:
+        """Stop every head, as `stop`."""
+        ...
+
+    def take(self, camera: str, who: Operator) -> None:
+        """Become owner and stay it while idle.
+
+        Raises:
+            Rejected: ``ptz.held``, ``ptz.locked``.
+        """
+        ...
+
+    def release(self, camera: str, who: Operator) -> None:
+        """Give the camera up; stops what `who` is moving. No effect if `who` is not owner."""
+        ...
+
+    def gone(self, who: Operator) -> None:
+        """Stop and release everything `who` holds: its connection closed."""
+        ...
+
+    def preset(
+        self,
+        camera: str,
+        who: Operator,
+        do: Literal["call", "set", "clear"],
+        number: int,
+        name: str = "",
+    ) -> None:
+        """Go to, store or clear a preset. `name` is kept with a stored one.
+
+        Raises:
+            Rejected: As `move`, and ``ptz.reserved``: domes give that number another meaning.
+                ``ptz.unknown_preset``. ``ptz.busy``: too many commands wait for the bus.
+            Unavailable: As `move`.
+        """
+        ...
+
+    def output(self, camera: str, who: Operator, name: str, on: bool) -> None:
+        """Switch the wiper or the lamp. Its own time limit turns it off again.
+
+        Raises:
+            Rejected: ``ptz.unknown_output``; ``ptz.locked``.
+            Unavailable: ``gpio.gone``.
+        """
+        ...
+
+    def status(self, camera: str) -> PtzStatus:
+        """Present state of one camera."""
+        ...
+
+    def subscribe(self, callback: Callable[[PtzStatus], None]) -> Callable[[], None]:
+        """Tell `callback`, in the event loop's thread, of each change.
+
+        Returns:
+            A function that ends it.
+        """
+        ...
