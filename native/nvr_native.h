@@ -8,5 +8,11 @@
 int nvr_add_blend(PyObject *module);
 int nvr_add_checksum(PyObject *module);
 int nvr_add_paint(PyObject *module);
+int nvr_add_relay(PyObject *module);
+
+/* The relay inside a Relay object; NULL with TypeError if it is not one. Keep a reference to
+ * the object for as long as the pointer is used. */
+struct nvr_relay;
+struct nvr_relay *nvr_relay_from(PyObject *object);
 
 #endif

@@ -1,0 +1,98 @@
+/* The relay: one stream's RTP packets, put once into our own continuous session, for many readers.
+ *
+ * A packet's 12-byte header is rewritten (our payload type, sequence, timestamp, SSRC), framed as
+ * `$ channel length` (RFC 2326, 10.12) and appended to the tick buffer. A flush sends that one
+ * buffer to every reader with one non-blocking send each; who can't take it keeps a reference and
+ * an offset. A reader begins at a key access unit and, beyond its backlog, loses everything from
+ * the end of the access unit in transit to the next key access unit: never half a picture.
+ *
+ * Threads: packet, sync, restart and flush belong to the thread that feeds the relay. Everything
+ * else may be called from any thread. Source: RFC 3550 (RTP, RTCP), RFC 2326. */
+#ifndef NVR_RELAY_H
+#define NVR_RELAY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NVR_RELAY_TRACKS 8
+
+typedef struct nvr_relay nvr_relay;
+typedef struct nvr_reader nvr_reader;
+
+typedef struct {
+  uint32_t clock_hz;
+  uint32_t ssrc;
+  uint32_t timestamp; /* of the moment the relay is made */
+  uint16_t sequence;  /* of the first packet */
+  uint8_t payload_type;
+  int channel; /* interleaved channel of RTP, RTCP on the next; -1: not in this variant */
+  int video;
+} nvr_relay_track;
+
+typedef struct {
+  size_t backlog_bytes;
+  double backlog_s;
+  double stuck_s;
+  double report_s; /* between RTCP sender reports */
+  int notify_fd;   /* eventfd written when a reader without a socket has something; -1: none */
+} nvr_relay_limits;
+
+enum nvr_reader_state {
+  NVR_READER_PAUSED,
+  NVR_READER_WAITING, /* for a key access unit */
+  NVR_READER_PLAYING,
+  NVR_READER_CLOSED
+};
+
+enum nvr_reader_end {
+  NVR_END_NONE,
+  NVR_END_STUCK,  /* no byte taken for stuck_s */
+  NVR_END_SOCKET, /* the peer closed or the socket failed */
+  NVR_END_TEXT,   /* more than 64 KiB of messages unsent */
+  NVR_END_MEMORY
+};
+
+typedef struct {
+  int state;
+  int end;
+  uint64_t sent_bytes;
+  uint64_t dropped_bytes;
+  uint64_t drops; /* times the reader was cut to the next key access unit */
+  size_t backlog_bytes;
+} nvr_reader_stats;
+
+/* NULL without memory. `count` is 1 to NVR_RELAY_TRACKS. */
+nvr_relay *nvr_relay_new(const nvr_relay_track *tracks, int count, const nvr_relay_limits *limits);
+void nvr_relay_free(nvr_relay *r); /* readers must be removed first */
+
+/* Take one RTP packet of `track` (index as in nvr_relay_new). `starts_key`: it begins a key access
+ * unit, or the parameter sets before one. 0, or -1 if it is no RTP packet of this relay. */
+int nvr_relay_packet(nvr_relay *r, int track, const uint8_t *rtp, size_t len, int starts_key);
+
+/* The camera says that RTP time `timestamp` of `track` was at `ntp` (64-bit NTP, RFC 3550 6.4.1):
+ * from then on our own sender reports carry the camera's relation between its tracks. */
+void nvr_relay_sync(nvr_relay *r, int track, uint32_t timestamp, uint64_t ntp);
+
+/* A new run begins: sequence numbers go on, time goes on by the time that has passed. */
+void nvr_relay_restart(nvr_relay *r);
+
+/* Send what came since the last flush, and what is left over from before. */
+void nvr_relay_flush(nvr_relay *r);
+
+/* Send what is left over, without touching the tick buffer. Any thread. */
+void nvr_relay_pump(nvr_relay *r);
+
+int nvr_relay_readers(nvr_relay *r);
+
+/* A reader on a duplicate of `fd`, or one that is read by nvr_reader_pull if `fd` is -1. `text`
+ * goes out first. NULL without memory or descriptors. */
+nvr_reader *nvr_reader_new(nvr_relay *r, int fd, const void *text, size_t len);
+void nvr_reader_play(nvr_reader *d);
+void nvr_reader_pause(nvr_reader *d);
+int nvr_reader_send(nvr_reader *d, const void *text, size_t len);
+size_t nvr_reader_pull(nvr_reader *d, uint8_t *to, size_t room);
+void nvr_reader_read_stats(nvr_reader *d, nvr_reader_stats *stats);
+void nvr_reader_close(nvr_reader *d); /* stops sending; the reader may still be asked for stats */
+void nvr_reader_free(nvr_reader *d);
+
+#endif
