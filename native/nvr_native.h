@@ -14,5 +14,6 @@ int nvr_add_relay(PyObject *module);
  * the object for as long as the pointer is used. */
 struct nvr_relay;
 struct nvr_relay *nvr_relay_from(PyObject *object);
+int nvr_add_sps(PyObject *module);
 
 #endif

@@ -1,0 +1,162 @@
+"""The head of a fragmented MP4: ``ftyp moov``, to be followed by ``moof mdat`` parts.
+
+One ``trak`` per track, ids from 1 in order, empty sample tables, ``mvex`` with a ``trex`` each. All
+durations are 0 and there is no ``mehd``: Chromium, told of a duration, buffers a live stream before
+it plays. G.711 goes into the QuickTime sample entries ``alaw`` and ``ulaw``.
+
+Source: ISO/IEC 14496-12:2022 section 8, 14496-14:2020 section 5.6, 14496-15:2022 sections 5.4, 8.4.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Protocol
+
+from nvr.wire import aac, h264, h265
+
+_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+_MOVIE_HZ = 1000
+_UNDETERMINED = 0x55C4
+"""Language ``und``, three letters of five bits."""
+
+
+class Track(Protocol):
+    """What a sample entry needs; `nvr.media.track.TrackConfig` is one."""
+
+    @property
+    def kind(self) -> str:
+        """``video`` or ``audio``."""
+
+    @property
+    def codec(self) -> str:
+        """``h264``, ``h265``, ``aac``, ``pcma`` or ``pcmu``."""
+
+    @property
+    def clock_hz(self) -> int:
+        """Timescale."""
+
+    @property
+    def config(self) -> bytes:
+        """``avcC``, ``hvcC``, AudioSpecificConfig, or nothing."""
+
+    @property
+    def width_px(self) -> int:
+        """Picture width, 0 for audio."""
+
+    @property
+    def height_px(self) -> int:
+        """Picture height, 0 for audio."""
+
+    @property
+    def channels(self) -> int:
+        """Audio channels, 0 for video."""
+
+
+def box(kind: bytes, *payload: bytes) -> bytes:
+    """Put `payload` into a box called `kind`."""
+    body = b"".join(payload)
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def _full(kind: bytes, version: int, flags: int, *payload: bytes) -> bytes:
+    return box(kind, struct.pack(">I", version << 24 | flags), *payload)
+
+
+def _descriptor(tag: int, body: bytes) -> bytes:
+    return bytes((tag, 0x80, 0x80, 0x80, len(body))) + body
+
+
+def _esds(track: Track) -> bytes:
+    specific = _descriptor(5, track.config)
+    decoder = _descriptor(4, bytes((0x40, 0x15)) + bytes(11) + specific)
+    return _full(b"esds", 0, 0, _descriptor(3, b"\0\0\0" + decoder + _descriptor(6, b"\2")))
+
+
+def _sample_entry(track: Track) -> bytes:
+    head = bytes(6) + struct.pack(">H", 1)
+    if track.kind == "video":
+        name, record = {"h264": (b"avc1", b"avcC"), "h265": (b"hvc1", b"hvcC")}[track.codec]
+        size = struct.pack(">HH", track.width_px, track.height_px)
+        dpi = struct.pack(">IIIH", 72 << 16, 72 << 16, 0, 1)
+        tail = bytes(32) + struct.pack(">Hh", 24, -1)
+        return box(name, head, bytes(16), size, dpi, tail, box(record, track.config))
+    # The rate is 16.16 fixed point here; a rate that does not fit is left to the AAC config.
+    rate_hz = track.clock_hz if track.clock_hz < 1 << 16 else 0
+    sound = struct.pack(">8xHHHHI", track.channels or 1, 16, 0, 0, rate_hz << 16)
+    if track.codec == "aac":
+        return box(b"mp4a", head, sound, _esds(track))
+    return box({"pcma": b"alaw", "pcmu": b"ulaw"}[track.codec], head, sound)
+
+
+def _trak(track: Track, number: int) -> bytes:
+    video = track.kind == "video"
+    volume = 0 if video else 0x100
+    size = struct.pack(">II", track.width_px << 16, track.height_px << 16)
+    tkhd = struct.pack(">IIIIIQHHHH", 0, 0, number, 0, 0, 0, 0, 0 if video else 1, volume, 0)
+    mdhd = struct.pack(">IIIIHH", 0, 0, track.clock_hz, 0, _UNDETERMINED, 0)
+    hdlr = struct.pack(">I4s12x", 0, b"vide" if video else b"soun") + b"nvr\0"
+    media = _full(b"vmhd", 0, 1, bytes(8)) if video else _full(b"smhd", 0, 0, bytes(4))
+    dref = _full(b"dref", 0, 0, struct.pack(">I", 1), _full(b"url ", 0, 1))
+    table = box(
+        b"stbl",
+        _full(b"stsd", 0, 0, struct.pack(">I", 1), _sample_entry(track)),
+        _full(b"stts", 0, 0, bytes(4)),
+        _full(b"stsc", 0, 0, bytes(4)),
+        _full(b"stsz", 0, 0, bytes(8)),
+        _full(b"stco", 0, 0, bytes(4)),
+    )
+    return box(
+        b"trak",
+        _full(b"tkhd", 0, 3, tkhd, _MATRIX, size),
+        box(
+            b"mdia",
+            _full(b"mdhd", 0, 0, mdhd),
+            _full(b"hdlr", 0, 0, hdlr),
+            box(b"minf", media, box(b"dinf", dref), table),
+        ),
+    )
+
+
+def init_segment(config: Sequence[Track]) -> bytes:
+    """Build ``ftyp moov`` for the tracks of a stream.
+
+    Args:
+        config: Tracks in order; a `nvr.media.track.StreamConfig`.
+
+    Raises:
+        ValueError: A codec is unknown.
+    """
+    for track in config:
+        if track.codec not in {"h264", "h265", "aac", "pcma", "pcmu"}:
+            raise ValueError(f"codec {track.codec} has no sample entry")
+    mvhd = struct.pack(">IIIIIH10x", 0, 0, _MOVIE_HZ, 0, 0x10000, 0x100)
+    traks = [_trak(track, number) for number, track in enumerate(config, 1)]
+    extends = [
+        _full(b"trex", 0, 0, struct.pack(">IIIII", number, 1, 0, 0, 0))
+        for number in range(1, len(config) + 1)
+    ]
+    return box(b"ftyp", b"iso6", struct.pack(">I", 0x200), b"iso6", b"mp41") + box(
+        b"moov",
+        _full(b"mvhd", 0, 0, mvhd, _MATRIX, bytes(24), struct.pack(">I", len(config) + 1)),
+        *traks,
+        box(b"mvex", *extends),
+    )
+
+
+def mime(config: Sequence[Track]) -> str:
+    """MIME type for Media Source Extensions, such as ``video/mp4; codecs="avc1.42c01f,mp4a.40.2"``.
+
+    Raises:
+        ValueError: A track has no such type (browsers do not take G.711 in MP4): leave it out.
+    """
+    names: list[str] = []
+    for track in config:
+        if track.codec == "h264":
+            names.append(h264.codec_string(track.config))
+        elif track.codec == "h265":
+            names.append(h265.codec_string(track.config))
+        elif track.codec == "aac":
+            names.append(aac.codec_string(track.config))
+        else:
+            raise ValueError(f"browsers do not play {track.codec} from MP4")
+    container = "video" if any(track.kind == "video" for track in config) else "audio"
+    return f'{container}/mp4; codecs="{",".join(names)}"'
