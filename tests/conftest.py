@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ PROBES = {
         "import gi; gi.require_version('GstRtspServer', '1.0'); "
         "from gi.repository import GstRtspServer",
     ),
+    "libssl-dev": lambda: Path("/usr/include/openssl/evp.h").exists(),
     "gstreamer": lambda: shutil.which("gst-launch-1.0") is not None,
 }
 
