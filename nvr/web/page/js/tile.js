@@ -1,0 +1,206 @@
+// One camera's place on the wall. Its state is what the box says; the player only adds whether a
+// frame has been drawn and how late it was.
+
+import { sentence, Problem } from "./api.js";
+import { attr, el, Part, put } from "./dom.js";
+import { bitrate, clock, fileStamp, span, t, unit } from "./i18n.js";
+import { icon } from "./icons.js";
+import { Player } from "./player.js";
+import { download, fileName, iconButton } from "./ui.js";
+import { Zoom } from "./zoom.js";
+
+const GONE = new Set(["lost", "refused", "unsupported"]);
+
+export class Tile extends Part {
+  /** @type {any} */
+  app;
+  /** Camera name. */
+  camera = "";
+  focused = false;
+  #player = /** @type {Player | null} */ (null);
+  #visible = false;
+  #trouble = "";
+
+  start() {
+    if (!this.video) this.#make();
+    this.listen(this.app.box, "cameras", () => this.refresh());
+    this.listen(this.app.box, "link", () => this.refresh());
+    this.every(500, () => this.refresh());
+    const watcher = new IntersectionObserver((entries) => {
+      this.#visible = entries.at(-1)?.isIntersecting ?? false;
+      this.#run();
+    });
+    watcher.observe(this);
+    this.life.addEventListener("abort", () => watcher.disconnect());
+    this.refresh();
+  }
+
+  stop() {
+    this.#player?.close();
+    this.#visible = false;
+  }
+
+  get player() {
+    return this.#player;
+  }
+
+  #make() {
+    this.className = "tile";
+    this.setAttribute("tabindex", "0");
+    this.setAttribute("role", "group");
+    this.video = el("video", { muted: true, playsinline: true, tabindex: "-1", disablepictureinpicture: true });
+    this.nm = el("b", {});
+    this.delay = el("span.st", {});
+    this.detail = el("span.st.only-focus.only-desk", {});
+    this.rec = el("span.st.r", {});
+    this.msg = el("div.msg", {});
+    this.bn = el("div.bn", {});
+    this.factor = el("span.st.factor", {});
+    this.tools = el("div.tools.only-focus", {},
+      iconButton("back", t("replay30"), () => this.app.go("playback", { cam: this.camera, back: "30" })),
+      iconButton("snap", t("snapshot"), () => this.snapshot()),
+      iconButton("vol", t("sound"), () => this.sound()),
+      iconButton("zoom", t("digitalZoom"), () => this.zoom.toggle()),
+      iconButton("full", t("fullScreen"), () => this.app.full()));
+    this.append(this.video, el("div.nm", {}, this.nm, this.delay, this.detail, this.factor, this.rec), this.msg, this.bn, this.tools);
+    this.zoom = new Zoom(this, this.video, () => this.focused, () => this.refresh());
+    this.#player = new Player(this.video, this.camera, () => this.app.box.rtt_ms);
+    const again = () => this.refresh();
+    this.#player.addEventListener("drawn", again);
+    this.#player.addEventListener("config", () => { this.#trouble = ""; again(); });
+    this.#player.addEventListener("trouble", (event) => { this.#trouble = /** @type {CustomEvent} */ (event).detail; again(); });
+  }
+
+  #run() {
+    const camera = this.app.box.camera(this.camera);
+    const wanted = this.#visible && camera && camera.rights.includes("live") && camera.state !== "unsupported";
+    if (wanted) this.#player?.open();
+    else this.#player?.close();
+  }
+
+  /** Draw what is true now. */
+  refresh() {
+    const camera = this.app.box.camera(this.camera);
+    if (!camera || !this.video) return;
+    this.#run();
+    const player = /** @type {Player} */ (this.#player);
+    const allowed = camera.rights.includes("live");
+    const state = !allowed ? "denied" : this.#shown(camera, player);
+    put(this.nm, `${this.app.number(this.camera)} ${camera.title || camera.name}`);
+    for (const name of ["live", "frozen", "lost", "connecting", "denied"]) this.classList.toggle(name, name === state);
+    this.classList.toggle("gone", state === "lost" || state === "connecting" || state === "denied");
+    this.classList.toggle("veiled", this.app.box.link === "down");
+    attr(this, "aria-label", `${this.nm.textContent}, ${t(`state.${state}`)}`);
+    const since_s = Math.max(0, (this.app.box.now_us - camera.since_us) / 1e6);
+    this.#badges(camera, player, state);
+    this.#message(camera, state, since_s);
+    this.#bar(camera, state, since_s);
+  }
+
+  #shown(camera, player) {
+    if (GONE.has(camera.state)) return "lost";
+    if (camera.state === "frozen") return "frozen";
+    if (camera.state === "live" && player.drawn) return "live";
+    return "connecting";
+  }
+
+  #badges(camera, player, state) {
+    const live = state === "live";
+    const delay = player.stats.delay_ms;
+    this.delay.hidden = !live || !delay;
+    if (live && delay) put(this.delay, this.focused ? `${t("state.live")} ${unit(Math.round(delay), "ms")}` : unit(Math.round(delay), "ms"));
+    const size = camera.height_px ? `${camera.height_px}p${Math.round(player.stats.fps || camera.fps || 0) || ""}` : "";
+    const parts = [size, codecName(camera.codec), bitrate(player.stats.bps || camera.bitrate_bps)].filter(Boolean);
+    this.detail.hidden = !live || !parts.length;
+    put(this.detail, parts.join(" · "));
+    const factor = this.zoom?.factor ?? 1;
+    this.factor.hidden = factor <= 1;
+    put(this.factor, `${factor.toFixed(1)}×`);
+    const behind_s = camera.recorded_until_us ? (this.app.box.now_us - camera.recorded_until_us) / 1e6 : Infinity;
+    const key = camera.record_behind ? "rec.behind" : behind_s < 5 ? "rec.on" : "rec.off";
+    this.rec.hidden = state === "denied" || (!this.focused && key === "rec.on");
+    this.rec.classList.toggle("w", key !== "rec.on");
+    if (this.rec.dataset.key !== key) {
+      this.rec.dataset.key = key;
+      this.rec.replaceChildren(icon("rec", "s"), t(key));
+    }
+  }
+
+  #message(camera, state, since_s) {
+    const lines = [];
+    if (state === "connecting") {
+      const waits = this.#trouble || camera.code;
+      if (this.#trouble === "page.codec") lines.push(t("code.page.codec"));
+      else if (camera.state === "live") lines.push(t("wait.picture"));
+      else if (waits) lines.push(sentence(new Problem(0, waits, camera.detail)));
+      else lines.push(t("wait.camera"));
+      if (camera.state !== "live" && since_s > 3) lines.push(t("since", { time: clock(camera.since_us) }));
+    } else if (state === "lost") {
+      lines.push(camera.code ? sentence(new Problem(0, camera.code, camera.detail)) : t(`state.${camera.state}`));
+      lines.push(t("since", { time: clock(camera.since_us) }));
+      if (camera.code) lines.push(camera.code);
+    } else if (state === "denied") lines.push(t("code.auth.view"));
+    const key = `${state}|${lines.join("|")}`;
+    if (this.msg.dataset.key === key) return;
+    this.msg.dataset.key = key;
+    this.msg.hidden = !lines.length;
+    this.msg.replaceChildren(
+      ...(state === "connecting" && this.#trouble !== "page.codec" ? [el("span.spin", {})] : []),
+      ...(state === "denied" ? [icon("lock")] : []),
+      ...lines.map((line, index) => (index || state === "connecting" ? el("small", {}, line) : el("span", {}, line))),
+    );
+  }
+
+  #bar(camera, state, since_s) {
+    const text = state === "frozen" ? t("bar.frozen", { span: span(since_s) }) : state === "lost" ? t(`bar.${camera.state}`, { span: span(since_s) }) : "";
+    this.bn.hidden = !text;
+    if (!text) return;
+    if (this.bn.dataset.state !== state) {
+      this.bn.dataset.state = state;
+      this.bn.replaceChildren(icon(state === "frozen" ? "frz" : "cut", "s"), el("span", {}));
+    }
+    put(this.bn.lastElementChild, text);
+  }
+
+  sound() {
+    const on = this.video.muted;
+    this.video.muted = !on;
+    this.tools.children[2].setAttribute("aria-pressed", String(on));
+  }
+
+  /** The picture as it is drawn, at the camera's own size. */
+  async snapshot() {
+    const { video } = this;
+    const camera = this.app.box.camera(this.camera);
+    if (!video.videoWidth || !this.#player?.drawn || !camera) {
+      this.app.notes.say(t("snapshot.none"), "warn");
+      return;
+    }
+    const canvas = el("canvas", { prop: { width: video.videoWidth, height: video.videoHeight } });
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    if (!blob) return;
+    const name = `${fileName(camera.title || camera.name)}-${fileStamp(this.app.box.now_us)}.png`;
+    download(blob, name);
+    this.app.notes.say(t("snapshot.saved", { name }), "ok");
+  }
+
+  /** A small copy of the picture for a preset. @returns {HTMLCanvasElement | null} */
+  thumb() {
+    const { video } = this;
+    if (!video.videoWidth || !this.#player?.drawn) return null;
+    const canvas = el("canvas", { prop: { width: 160, height: 90 } });
+    canvas.getContext("2d").drawImage(video, 0, 0, 160, 90);
+    return canvas;
+  }
+}
+
+/** avc1.42c01f and its like, or the short name, as people say it. @param {string} codec */
+export function codecName(codec) {
+  const short = (codec ?? "").toLowerCase();
+  if (short.startsWith("avc") || short === "h264") return "H.264";
+  if (short.startsWith("hvc") || short.startsWith("hev") || short === "h265") return "H.265";
+  return codec ?? "";
+}
+
+customElements.define("nvr-tile", Tile);

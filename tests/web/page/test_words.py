@@ -1,0 +1,92 @@
+"""The dictionaries agree with each other and with the code; the page stays small."""
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+import nvr.web
+
+PAGE = Path(nvr.web.__file__).parent / "page"
+LIMIT_BYTES = 150_000
+ENTRY = re.compile(r'^  "(?P<key>[^"]+)": "(?P<text>(?:[^"\\]|\\.)*)",$', re.MULTILINE)
+
+
+def words(language: str) -> dict[str, str]:
+    found = ENTRY.findall((PAGE / f"js/words/{language}.js").read_text())
+    assert len(found) == len({key for key, _ in found}), "a key stands twice"
+    return dict(found)
+
+
+def modules() -> dict[str, str]:
+    return {
+        str(path.relative_to(PAGE)): path.read_text()
+        for path in sorted(PAGE.rglob("*.js"))
+        if "words" not in path.parts
+    }
+
+
+def test_both_languages_have_the_same_words() -> None:
+    zh, en = words("zh"), words("en")
+    assert len(zh) > 200
+    assert zh.keys() == en.keys()
+
+
+def test_both_languages_fill_in_the_same_values() -> None:
+    def holes(text: str) -> set[str]:
+        return set(re.findall(r"\{(\w+)\}", text))
+
+    zh, en = words("zh"), words("en")
+    assert {k: holes(zh[k]) for k in zh} == {k: holes(en[k]) for k in en}
+
+
+def test_every_word_the_code_asks_for_exists() -> None:
+    zh = words("zh")
+    text = "\n".join(modules().values())
+    exact = set(re.findall(r'\bt\("([^"]+)"', text))
+    families = set(re.findall(r"\bt\(`([^`$]+)\$\{", text))
+    assert exact - zh.keys() == set()
+    assert {f for f in families if not any(key.startswith(f) for key in zh)} == set()
+
+
+def test_no_word_is_left_over() -> None:
+    text = "\n".join(modules().values())
+    families = set(re.findall(r"`([a-z][\w.]*\.)\$\{", text))
+    left = {
+        key
+        for key in words("zh")
+        if f'"{key}"' not in text and not any(key.startswith(f) for f in families)
+    }
+    assert left == set()
+
+
+def test_chinese_is_chinese() -> None:
+    latin = {"state.rtsp"}
+    for key, text in words("zh").items():
+        assert key in latin or re.search(r"[一-鿿]", text), f"{key}: {text}"
+        assert not re.search(r"[!！]", text), key
+
+
+def test_the_page_fits_its_budget() -> None:
+    sizes = {
+        str(path.relative_to(PAGE)): len(gzip.compress(path.read_bytes(), 9))
+        for path in PAGE.rglob("*")
+        if path.suffix in {".js", ".css", ".html", ".svg"}
+    }
+    assert sum(sizes.values()) < LIMIT_BYTES, sizes
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_module_stays_short_and_writes_text_only(name: str) -> None:
+    text = modules()[name]
+    assert len(text.splitlines()) <= 500
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text)
+    assert not re.search(r"new Function|setAttribute\(\"style\"", text)
+
+
+def test_the_document_has_no_inline_script_or_style() -> None:
+    html = (PAGE / "index.html").read_text()
+    assert not re.search(r"<style|\sstyle=|\son\w+=", html)
+    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", html))
+    assert "{{ui}}/js/main.js" in html
