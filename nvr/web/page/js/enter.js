@@ -6,7 +6,7 @@ import { language, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { button, field, form } from "./ui.js";
 
-const LEAST = 10;
+const LEAST = 8;
 
 /** Letters and digits in groups of four, as the box prints them. @param {string} text */
 export const grouped = (text) => (text.toUpperCase().replace(/[^A-Z0-9]/g, "").match(/.{1,4}/g) ?? []).join("-");

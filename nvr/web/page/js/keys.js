@@ -13,7 +13,7 @@ const ROWS = [
   ["+  −", "key.zoom", "key.tlzoom", "key.triggers"],
   ["1 – 9", "key.preset", "key.speed", "key.dpad"],
   ["Shift + 1 – 9", "key.presetSave", "", ""],
-  ["PageUp  PageDown", "key.camera", "key.camera", "key.bumpers"],
+  ["PageUp  PageDown", "key.camera", "key.segment", "key.bumpers"],
   ["F", "key.full", "key.full", "Y"],
   ["B", "key.replay", "key.back30", "X"],
   ["S", "key.snapshot", "key.snapshot", "A"],

@@ -14,7 +14,7 @@ import { learnPad } from "./padpage.js";
 import "./shell.js";
 import { button, Notes, problemBox } from "./ui.js";
 
-const ROUTES = ["live"];
+const ROUTES = ["live", "playback", "manage"];
 
 /** What the screens share. Events: "route", "layout", "layouts". */
 class App extends EventTarget {
@@ -111,6 +111,8 @@ class App extends EventTarget {
     this.query = Object.fromEntries(new URLSearchParams(search ?? ""));
     document.title = `${t(`nav.${this.route}`)} · ${this.box.info.name || "nvr"}`;
     const { shell } = this;
+    if (this.route === "playback") await import("./playback.js");
+    if (this.route === "manage") await import("./admin/manage.js");
     this.live = null;
     this.playback = null;
     shell.setSlot();

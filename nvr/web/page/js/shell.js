@@ -7,7 +7,7 @@ import { help } from "./keys.js";
 import { LAYOUTS } from "./live.js";
 import { button, dialog, iconButton, stopButton } from "./ui.js";
 
-const SCREENS = [["live", "live"]];
+const SCREENS = [["live", "live"], ["playback", "back"], ["manage", "gear"]];
 
 export class Shell extends Part {
   /** @type {any} */

@@ -1,0 +1,51 @@
+// The audit log, newest first, and whether its chain of hashes still holds.
+
+import * as api from "../api.js";
+import { el } from "../dom.js";
+import { knows, stamp, t } from "../i18n.js";
+import { icon } from "../icons.js";
+import { button } from "../ui.js";
+
+/** The box's name of an action, in words where the dictionary has them. */
+const action = (name) => (knows(`audit.${name}`) ? t(`audit.${name}`) : name);
+
+function line(row) {
+  const denied = row.outcome && !["ok", "done"].includes(row.outcome);
+  return el("tr", {},
+    el("td", {}, stamp(row.at_us)), el("td", {}, row.who || "–"), el("td", {}, action(row.action)),
+    el("td", {}, row.target || ""), el("td.sub", {}, row.source || ""),
+    el(`td${denied ? ".warn" : ".sub"}`, {}, denied ? row.outcome : ""));
+}
+
+/** @param {any} app @param {HTMLElement} host */
+export async function auditPage(app, host) {
+  const body = el("tbody", {});
+  const chain = el("span.chip", {});
+  const more = button("down", t("audit.more"), () => load());
+  let before = "";
+
+  async function load() {
+    more.disabled = true;
+    try {
+      const page = await api.get(`/api/audit${before === "" ? "" : `?before=${before}`}`);
+      body.append(...page.rows.map(line));
+      const last = page.rows.at(-1);
+      more.hidden = !last || last.seq <= 1 || page.rows.length < 10;
+      if (last) before = String(last.seq);
+      const whole = page.chain?.state === "whole" || page.chain?.ok === true;
+      chain.className = `chip ${whole ? "" : "alarm"}`;
+      chain.replaceChildren(icon(whole ? "shield" : "event"), el("span", {}, t(whole ? "audit.whole" : "audit.broken", { seq: page.chain?.broken_at ?? page.chain?.seq ?? "?" })));
+    } catch (error) {
+      app.notes.problem(error);
+    } finally {
+      more.disabled = false;
+    }
+  }
+
+  host.replaceChildren(
+    el("div.head", {}, el("h2", {}, t("manage.audit")), chain),
+    el("section.panel.scroll", {}, el("table.audit", {},
+      el("thead", {}, el("tr", {}, ...["at", "who", "what", "target", "source", "outcome"].map((key) => el("th", {}, t(`audit.col.${key}`))))), body)),
+    el("div.row", {}, more));
+  await load();
+}

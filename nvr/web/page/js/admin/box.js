@@ -1,0 +1,56 @@
+// This box: clock, ring, version, certificate.
+
+import * as api from "../api.js";
+import { el, put } from "../dom.js";
+import { bytes, span, stamp, t, unit } from "../i18n.js";
+import { icon } from "../icons.js";
+import { problemBox } from "../ui.js";
+
+/** @param {any} app @param {HTMLElement} host @param {import("../dom.js").Part} part */
+export async function boxPage(app, host, part) {
+  const { box } = app;
+  const rows = {};
+  const table = (...keys) => el("dl.kv", {}, ...keys.flatMap((key) => [el("dt", {}, t(`box.${key}`)), (rows[key] = el("dd", {}, "–"))]));
+  const meter = el("i", {});
+  const ringNote = el("div.place", {});
+  host.replaceChildren(
+    el("div.head", {}, el("h2", {}, t("manage.box"))),
+    el("div.box-grid", {},
+      el("section.panel", {}, el("h2", {}, icon("disk"), t("box.ring")), el("div.pb", {}, el("div.meter", {}, meter), table("used", "reach", "behind", "uuid"), ringNote)),
+      el("section.panel", {}, el("h2", {}, icon("clock"), t("box.clock")), el("div.pb", {}, table("now", "source", "doubt"))),
+      el("section.panel", {}, el("h2", {}, icon("chip"), t("box.about")), el("div.pb", {}, table("name", "version", "cameras", "link"))),
+      el("section.panel", {}, el("h2", {}, icon("shield"), t("box.tls")), el("div.pb", {}, el("p.s.sub", {}, t("box.tls.what")), el("p.mono.s.finger", {}, box.info.certificate_sha256 ?? box.info.fingerprint ?? t("box.tls.none"))))));
+
+  const draw = () => {
+    const { clock, name, version } = box.info;
+    put(rows.now, stamp(box.now_us));
+    put(rows.source, t(`clock.${clock?.state ?? "unsynced"}`));
+    put(rows.doubt, clock?.uncertainty_ms ? `±${unit(clock.uncertainty_ms < 1000 ? Math.round(clock.uncertainty_ms) : (clock.uncertainty_ms / 1000).toFixed(1), clock.uncertainty_ms < 1000 ? "ms" : "s")}` : "–");
+    rows.doubt.className = clock?.state === "unsynced" ? "oth" : "";
+    put(rows.name, name || "–");
+    put(rows.version, version || "–");
+    put(rows.cameras, `${box.cameras.filter((camera) => camera.state === "live").length} / ${box.cameras.length}`);
+    put(rows.link, box.rtt_ms ? unit(box.rtt_ms.toFixed(1), "ms") : "–");
+  };
+
+  const ring = async () => {
+    try {
+      const now = await api.get("/api/ring");
+      const share = now.size_bytes ? Math.min(1, now.used_bytes / now.size_bytes) : 0;
+      meter.style.width = `${share * 100}%`;
+      put(rows.used, `${bytes(now.used_bytes)} / ${bytes(now.size_bytes)} · ${unit(Math.round(share * 100), "%")}`);
+      put(rows.reach, now.oldest_us ? `${span((box.now_us - now.oldest_us) / 1e6)} · ${stamp(now.oldest_us)}` : "–");
+      put(rows.behind, now.behind_s === undefined ? "–" : unit(now.behind_s.toFixed(1), "s"));
+      rows.behind.className = now.behind_s > 1 ? "warn" : "";
+      put(rows.uuid, now.uuid ?? "–");
+      ringNote.replaceChildren();
+    } catch (error) {
+      ringNote.replaceChildren(problemBox(error));
+    }
+  };
+
+  part.listen(box, "info", draw);
+  part.every(5000, ring);
+  draw();
+  await ring();
+}

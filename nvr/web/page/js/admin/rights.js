@@ -1,0 +1,64 @@
+// Which rights on which cameras: one row a camera, `*` for every camera without a row of its own.
+
+import { el } from "../dom.js";
+import { t } from "../i18n.js";
+
+const RIGHTS = ["live", "playback", "export", "ptz", "relay", "config"];
+/** The most a role can have; the box enforces it, the page only does not offer more. */
+const CEILING = {
+  viewer: ["live", "playback"], operator: ["live", "playback", "export", "ptz", "relay"],
+  auditor: ["live", "playback", "export"], machine: ["live", "playback", "export"],
+};
+const START = { viewer: ["live"], operator: ["live", "playback", "ptz", "relay"], auditor: ["playback"], machine: ["live"] };
+
+/**
+ * @param {any} app @param {() => string} role
+ * @returns {{node: HTMLElement, draw: () => void, value: () => Record<string, string[]>}}
+ */
+export function rightsEditor(app, role) {
+  const node = el("div.rights", {});
+  /** @type {Record<string, Set<string>>} */
+  let chosen = {};
+
+  function draw() {
+    const most = CEILING[role()];
+    node.hidden = !most;
+    if (!most) return;
+    chosen = { "*": new Set(START[role()]) };
+    fill(most);
+  }
+
+  function fill(most) {
+    const row = (name, label) => el("tr", {}, el("th", { scope: "row" }, label), ...most.map((right) => el("td", {},
+      el("input", {
+        type: "checkbox", "aria-label": `${label}: ${t(`right.${right}`)}`, prop: { checked: (chosen[name] ?? chosen["*"]).has(right) },
+        on: {
+          change: (event) => {
+            chosen[name] ??= new Set(chosen["*"]);
+            if (event.target.checked) chosen[name].add(right);
+            else chosen[name].delete(right);
+            if (name === "*") fill(most);
+          },
+        },
+      }))));
+    node.replaceChildren(el("div.scroll", {}, el("table", {},
+      el("thead", {}, el("tr", {}, el("th", {}, t("rights")), ...most.map((right) => el("th", {}, t(`right.${right}`))))),
+      el("tbody", {}, row("*", t("rights.all")), ...app.box.cameras.map((camera) => row(camera.name, camera.title || camera.name))))));
+  }
+
+  draw();
+  return {
+    node, draw,
+    value: () => (CEILING[role()] ? Object.fromEntries(Object.entries(chosen).map(([name, set]) => [name, RIGHTS.filter((right) => set.has(right))])) : {}),
+  };
+}
+
+/** Rights in one line. @param {any} app @param {Record<string, string[]>} rights */
+export function rightsText(app, rights) {
+  const rows = Object.entries(rights ?? {});
+  if (!rows.length) return t("rights.none");
+  return rows.map(([name, list]) => {
+    const camera = name === "*" ? t("rights.all") : app.box.camera(name)?.title || name;
+    return `${camera}: ${list.length ? list.map((right) => (RIGHTS.includes(right) ? t(`right.${right}`) : right)).join(t("comma")) : "–"}`;
+  }).join(" · ");
+}

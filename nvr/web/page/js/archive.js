@@ -1,0 +1,145 @@
+// What was recorded of one camera: runs and gaps, and groups of pictures by time.
+
+import { cameraPath, get, Problem, request } from "./api.js";
+import { sampleTimes, tracks } from "./mp4.js";
+
+const CACHE_BYTES = 24_000_000;
+const FRESH_MS = 5000;
+const DAY_US = 86_400_000_000;
+
+/**
+ * @typedef {{run: any, from_us: number, to_us: number}} Run
+ * @typedef {{from_us: number, to_us: number, cause: string}} Gap
+ * @typedef {{data: Uint8Array, from_us: number, to_us: number, run: string, next_us: number | null,
+ *   times_us: number[], first_s: number}} Gop
+ *   `times_us` when each frame is shown; `first_s` media time of the first frame.
+ */
+
+export class Archive {
+  /** @type {Run[]} */
+  runs = [];
+  /** @type {Gap[]} */
+  gaps = [];
+  recordedUntil_us = 0;
+  /** What `runs` and `gaps` cover. */
+  loaded = { from_us: 0, to_us: 0 };
+  #fetched_ms = 0;
+  #loading = /** @type {Promise<void> | null} */ (null);
+  #inits = new Map();
+  /** @type {Map<number, Gop>} */
+  #gops = new Map();
+  #bytes = 0;
+
+  /** @param {string} camera @param {() => number} recorded_us What the box last said is on disk. */
+  constructor(camera, recorded_us = () => 0) {
+    this.camera = camera;
+    this.recorded_us = recorded_us;
+  }
+
+  /** A time that is known to hold nothing, without asking the box. */
+  #knownHole(t_us) {
+    const { from_us, to_us } = this.loaded;
+    if (t_us < from_us || t_us >= to_us) return false;
+    if (t_us >= this.recordedUntil_us) return t_us >= this.recorded_us();
+    return !this.runs.some((run) => run.from_us <= t_us && t_us < run.to_us);
+  }
+
+  /** Have the ranges of a view, whole days at a time; refreshes the tail while it grows. */
+  async cover(from_us, to_us) {
+    const inside = from_us >= this.loaded.from_us && to_us <= this.loaded.to_us;
+    const stale = to_us > this.recordedUntil_us - 1_000_000 && performance.now() - this.#fetched_ms > FRESH_MS;
+    if (inside && !stale) return false;
+    if (this.#loading) return false;
+    const offset_us = new Date(from_us / 1000).getTimezoneOffset() * 60_000_000;
+    let from = Math.floor((from_us - offset_us) / DAY_US) * DAY_US + offset_us;
+    let to = Math.ceil((to_us - offset_us) / DAY_US) * DAY_US + offset_us;
+    if (inside) ({ from_us: from, to_us: to } = this.loaded);
+    this.#fetched_ms = performance.now();
+    this.#loading = (async () => {
+      const found = await get(cameraPath(this.camera, `/ranges?from_us=${Math.max(0, Math.round(from))}&to_us=${Math.round(to)}`));
+      this.runs = found.runs;
+      this.gaps = found.gaps;
+      this.recordedUntil_us = found.recorded_until_us || 0;
+      this.loaded = { from_us: from, to_us: to };
+    })();
+    try {
+      await this.#loading;
+    } finally {
+      this.#loading = null;
+    }
+    return true;
+  }
+
+  /** @param {number} t_us @returns {Gap | undefined} */
+  gapAt(t_us) {
+    return this.gaps.find((gap) => gap.from_us <= t_us && t_us < gap.to_us);
+  }
+
+  /** Start of the first run after a time, as far as ranges are loaded. */
+  nextStart(t_us) {
+    return this.runs.find((run) => run.from_us > t_us + 1000)?.from_us ?? null;
+  }
+
+  previousStart(t_us) {
+    return this.runs.findLast((run) => run.from_us < t_us - 1_000_000)?.from_us ?? null;
+  }
+
+  /** Codec configuration of a run. @returns {Promise<{bytes: Uint8Array, mime: string, track: any}>} */
+  async init(run) {
+    const known = this.#inits.get(run);
+    if (known) return known;
+    const response = await request(cameraPath(this.camera, `/init?run=${encodeURIComponent(run)}`));
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    const all = tracks(bytes);
+    const track = all.find((item) => item.kind === "video") ?? { id: 1, timescale: 90000, duration: 0 };
+    const init = { bytes, mime: response.headers.get("X-NVR-Mime") ?? "", track };
+    this.#inits.set(run, init);
+    return init;
+  }
+
+  /**
+   * The group of pictures that covers a time.
+   * @param {number} t_us @param {AbortSignal} [signal]
+   * @returns {Promise<Gop | {gap: true, next_us: number | null}>}
+   */
+  async gop(t_us, signal) {
+    for (const gop of this.#gops.values()) {
+      if (gop.from_us <= t_us && t_us < gop.to_us) {
+        this.#gops.delete(gop.from_us);
+        this.#gops.set(gop.from_us, gop);
+        return gop;
+      }
+    }
+    if (this.#knownHole(t_us)) return { gap: true, next_us: this.nextStart(t_us) };
+    let response;
+    try {
+      response = await request(cameraPath(this.camera, `/gop?t_us=${Math.round(t_us)}`), { signal });
+    } catch (error) {
+      if (error instanceof Problem && error.status === 404) return { gap: true, next_us: error.context.next_us ?? this.nextStart(t_us) };
+      throw error;
+    }
+    const data = new Uint8Array(await response.arrayBuffer());
+    const head = (name) => response.headers.get(name) ?? "";
+    const from_us = Number(head("X-NVR-From-Us"));
+    const to_us = Number(head("X-NVR-To-Us"));
+    const next_us = head("X-NVR-Next-Us") ? Number(head("X-NVR-Next-Us")) : null;
+    if (to_us <= t_us) return { gap: true, next_us: next_us && next_us > t_us ? next_us : this.nextStart(t_us) };
+    const run = head("X-NVR-Run");
+    const { track } = await this.init(run);
+    const times = sampleTimes(data, track.id, track.duration).map((time) => time / track.timescale);
+    const first_s = times.length ? Math.min(...times) : 0;
+    const gop = { data, from_us, to_us, run, next_us, first_s, times_us: times.map((time) => from_us + (time - first_s) * 1e6).sort((a, b) => a - b) };
+    this.#keep(gop);
+    return gop;
+  }
+
+  #keep(gop) {
+    this.#gops.set(gop.from_us, gop);
+    this.#bytes += gop.data.length;
+    for (const [key, old] of this.#gops) {
+      if (this.#bytes <= CACHE_BYTES || old === gop) break;
+      this.#gops.delete(key);
+      this.#bytes -= old.data.length;
+    }
+  }
+}

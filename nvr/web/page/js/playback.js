@@ -1,0 +1,367 @@
+// Playback: one picture, a timeline with a lane a camera, marks and export.
+
+import { Archive } from "./archive.js";
+import { attr, el, Part, put } from "./dom.js";
+import { clock, day, fileStamp, parseTime, stamp, t } from "./i18n.js";
+import { icon } from "./icons.js";
+import { Replay } from "./replay.js";
+import { causeWords } from "./timeline-draw.js";
+import "./export.js";
+import "./timeline.js";
+import { button, download, fileName, iconButton } from "./ui.js";
+import { Zoom } from "./zoom.js";
+
+const SECOND = 1e6;
+const SPANS = [["30d", 30 * 86400], ["24h", 86400], ["1h", 3600], ["10m", 600], ["30s", 30], ["frames", 2]];
+const RATES = [0.25, 0.5, 1, 2, 4, 8, 16, 32];
+const LANES = 4;
+const PHONE = matchMedia("(max-width:767px)");
+
+export class Playback extends Part {
+  /** @type {any} */
+  app;
+  camera = "";
+  #archives = /** @type {Map<string, Archive>} */ (new Map());
+  #replay = /** @type {Replay | null} */ (null);
+  #scrub_us = /** @type {number | null} */ (null);
+  #scrubbing = false;
+  #rate = 1;
+
+  start() {
+    const { app } = this;
+    const allowed = app.box.cameras.filter((camera) => camera.rights.includes("playback"));
+    this.className = "playback";
+    if (!allowed.length) {
+      this.replaceChildren(el("div.blank", {}, icon(app.box.cameras.length ? "lock" : "cam", "xl"), el("h2", {}, t(app.box.cameras.length ? "playback.denied" : "empty.cameras")), el("p.sub", {}, t(app.box.cameras.length ? "code.auth.denied" : "empty.cameras.do"))));
+      return;
+    }
+    this.camera = allowed.some((one) => one.name === app.query.cam) ? app.query.cam : allowed[0].name;
+    const vertical = PHONE.matches;
+    this.#buildPicture();
+    this.timeline = el("nvr-timeline", { prop: { vertical, now_us: () => app.box.now_us } });
+    this.export = el("nvr-export", { prop: { app, playback: this } });
+    this.replaceChildren(this.picture, this.export, el("section.panel.tlp", { "aria-label": t("timeline") }, this.timeline, this.#transport(), this.#legend()));
+    this.#bar(allowed);
+    this.listen(this.timeline, "seek", (event) => this.#wanted(event.detail));
+    this.listen(this.timeline, "view", () => this.#cover());
+    this.listen(this.timeline, "marks", () => this.export.draw());
+    this.listen(this.timeline, "camera", (event) => this.choose(event.detail));
+    this.listen(PHONE, "change", () => app.show());
+    this.every(1000, () => this.#cover());
+    this.every(200, () => this.draw());
+    const back_s = Number(app.query.back ?? 0);
+    const start_us = Number(app.query.t ?? 0) || app.box.now_us - (back_s || 60) * SECOND;
+    this.timeline.view = { from_us: start_us - 300 * SECOND, to_us: start_us + 300 * SECOND };
+    this.#open(start_us, back_s > 0);
+  }
+
+  stop() {
+    this.#replay?.close();
+    this.replaceChildren();
+  }
+
+  // -- parts ----------------------------------------------------------------------------------
+
+  #buildPicture() {
+    this.video = el("video", { muted: true, playsinline: true, tabindex: "-1" });
+    this.nm = el("b", {});
+    this.frameNo = el("span.st.r", {});
+    this.factor = el("span.st", {});
+    this.capt = el("span.cap", {});
+    this.msg = el("div.msg", { hidden: true });
+    this.picture = el("section.tile.focus.pic", { tabindex: "0" }, this.video, el("div.nm", {}, this.nm, this.factor, this.frameNo), this.msg, this.capt,
+      el("div.tools", {},
+        iconButton("snap", t("snapshot"), () => this.snapshot()),
+        iconButton("zoom", t("digitalZoom"), () => this.zoom.toggle()),
+        iconButton("full", t("fullScreen"), () => this.app.full())));
+    this.zoom = new Zoom(this.picture, this.video, () => true, () => this.draw());
+    this.picture.addEventListener("dblclick", (event) => !event.target.closest("button") && this.app.full());
+  }
+
+  #bar(allowed) {
+    const { app } = this;
+    this.chooser = el("select.field-in.chooser", { "aria-label": t("camera"), on: { change: (event) => this.choose(event.target.value) } },
+      ...allowed.map((camera) => el("option", { value: camera.name }, `${app.number(camera.name)} ${camera.title || camera.name}`)));
+    this.chooser.value = this.camera;
+    this.time = el("input.time", { "aria-label": t("jump"), title: t("jump.hint"), spellcheck: "false", autocomplete: "off",
+      on: {
+        focus: () => this.time.select(),
+        keydown: (event) => {
+          if (event.key === "Escape") this.time.blur();
+          if (event.key === "Enter") this.#jump();
+        },
+        blur: () => this.time.classList.remove("bad"),
+      } });
+    app.shell.setSlot(
+      this.chooser,
+      el("label.field-in.timebox", {}, icon("clock"), this.time),
+      button("left", t("segment.prev"), () => this.#segment(-1), { cls: "wide-only" }),
+      el("button.btn.wide-only", { type: "button", on: { click: () => this.#segment(1) } }, el("span", {}, t("segment.next")), icon("right")),
+      button("live", t("goLive"), () => this.app.go("live", { cam: this.camera }), { cls: "q only-desk", kbd: "L" }));
+  }
+
+  #transport() {
+    this.playButton = el("button.btn.p.play", { type: "button", on: { click: () => this.toggle() } }, icon("play"));
+    this.back = iconButton("rev", t("reverse"), () => this.#setRate(this.#rate < 0 ? 1 : -1, true), "only-desk");
+    this.rateSelect = el("select.field-in.rate", { "aria-label": t("speed"), on: { change: (event) => this.#setRate(Number(event.target.value)) } },
+      ...RATES.map((rate) => el("option", { value: String(rate) }, `${rate}×`)));
+    this.rateSelect.value = "1";
+    this.seg = el("div.seg.only-desk", { role: "group", "aria-label": t("tl.span") },
+      iconButton("minus", t("tl.out"), () => this.timeline.zoom(2)),
+      ...SPANS.map(([name, seconds]) => el("button.btn", { type: "button", data: { span: String(seconds) }, on: { click: () => this.timeline.show(this.timeline.playhead_us, seconds * SECOND) } }, t(`span.${name}`))),
+      iconButton("plus", t("tl.in"), () => this.timeline.zoom(0.5)));
+    return el("div.tp", {},
+      iconButton("back", t("key.back30"), () => this.#by(-30 * SECOND)),
+      iconButton("sl", t("frame.prev"), () => this.#replay?.step(-1)),
+      this.back, this.playButton,
+      iconButton("sr", t("frame.next"), () => this.#replay?.step(1)),
+      this.rateSelect,
+      el("span.sp.only-desk", {}),
+      button("", t("mark.in"), () => this.mark("in_us"), { kbd: "[", cls: "mk-b" }), button("", t("mark.out"), () => this.mark("out_us"), { kbd: "]", cls: "mk-b" }),
+      el("span.only-phone", {}, iconButton("exp", t("export"), () => this.export.send(), "mine")),
+      el("span.grow.only-desk", {}), this.seg);
+  }
+
+  #legend() {
+    const item = (cls, key) => el("span", {}, el(`i.${cls}`, {}), t(key));
+    return el("div.leg.only-desk", {}, item("l-rec", "leg.rec"), item("l-gap", "leg.gap"), item("l-edge", "leg.edge"), item("l-nyl", "leg.nyl"), el("span.grow", {}), el("span.dim", {}, t("leg.how")));
+  }
+
+  // -- cameras and ranges ---------------------------------------------------------------------
+
+  #archive(name) {
+    let archive = this.#archives.get(name);
+    if (!archive) this.#archives.set(name, archive = new Archive(name, () => this.app.box.camera(name)?.recorded_until_us ?? 0));
+    return archive;
+  }
+
+  choose(name) {
+    if (name === this.camera) return;
+    const at_us = this.#replay?.position_us ?? this.timeline.playhead_us;
+    const playing = this.#replay?.playing ?? false;
+    this.camera = name;
+    this.chooser.value = name;
+    this.#open(at_us, playing);
+  }
+
+  get archive() {
+    return this.#archive(this.camera);
+  }
+
+  #open(at_us, playing) {
+    this.#replay?.close();
+    this.zoom.reset();
+    const { app, timeline } = this;
+    const camera = app.box.camera(this.camera);
+    const allowed = app.box.cameras.filter((one) => one.rights.includes("playback")).map((one) => one.name);
+    const at = Math.max(0, Math.min(allowed.indexOf(this.camera) - 1, allowed.length - LANES));
+    timeline.lanes = allowed.slice(at, at + LANES).map((name) => ({ name, title: app.box.camera(name).title || name, archive: this.#archive(name) }));
+    timeline.selected = this.camera;
+    timeline.style.setProperty("--lanes", String(timeline.lanes.length));
+    timeline.relabel();
+    put(this.nm, `${app.number(this.camera)} ${camera.title || camera.name}`);
+    const replay = new Replay(this.video, this.archive);
+    this.#replay = replay;
+    replay.rate = this.#rate;
+    replay.addEventListener("time", () => this.draw());
+    replay.addEventListener("state", () => this.draw());
+    replay.addEventListener("shown", () => this.#frame());
+    replay.addEventListener("gap", (event) => {
+      const { next_us } = /** @type {CustomEvent} */ (event).detail;
+      if (replay.playing && next_us) app.notes.say(t("gap.skipped", { time: clock(next_us) }), "warn");
+    });
+    replay.addEventListener("trouble", (event) => app.notes.problem(/** @type {CustomEvent} */ (event).detail));
+    this.#begin(replay, at_us, playing);
+  }
+
+  async #begin(replay, at_us, playing) {
+    await this.#cover();
+    if (this.#replay !== replay) return;
+    const { archive } = this;
+    const last = archive.recordedUntil_us;
+    // Never later than what is safe on the disk.
+    const start = last ? Math.min(at_us, last - 1.5 * SECOND) : at_us;
+    if (playing) replay.play();
+    await replay.seek(start);
+    this.draw();
+  }
+
+  async #cover() {
+    const { view } = this.timeline;
+    const jobs = this.timeline.lanes.map((lane) => lane.archive.cover(view.from_us, view.to_us));
+    let fresh = false;
+    for (const done of await Promise.allSettled(jobs)) fresh ||= done.status === "fulfilled" && done.value;
+    if (fresh) {
+      this.timeline.draw();
+      this.export.draw();
+    }
+  }
+
+  // -- moving ---------------------------------------------------------------------------------
+
+  /** A scrub sends more places than can be shown: only the newest is on its way. */
+  async #wanted({ t_us, done }) {
+    const replay = this.#replay;
+    if (!replay) return;
+    this.#scrub_us = Math.min(t_us, this.app.box.now_us);
+    this.timeline.place(this.#scrub_us);
+    if (this.#scrubbing && !done) return;
+    this.#scrubbing = true;
+    while (this.#scrub_us !== null && this.#replay === replay) {
+      const to_us = this.#scrub_us;
+      this.#scrub_us = null;
+      await replay.seek(to_us);
+    }
+    this.#scrubbing = false;
+  }
+
+  #by(us) {
+    this.#wanted({ t_us: this.timeline.playhead_us + us, done: true });
+  }
+
+  #jump() {
+    const t_us = parseTime(this.time.value, this.timeline.playhead_us);
+    this.time.classList.toggle("bad", t_us === null);
+    if (t_us === null) {
+      this.app.notes.say(t("jump.bad"), "warn");
+      return;
+    }
+    this.time.blur();
+    this.#wanted({ t_us, done: true });
+    if (t_us < this.timeline.view.from_us || t_us > this.timeline.view.to_us) this.timeline.show(t_us, this.timeline.span_us);
+  }
+
+  #segment(by) {
+    const at_us = this.timeline.playhead_us;
+    const to_us = by > 0 ? this.archive.nextStart(at_us) : this.archive.previousStart(at_us);
+    if (to_us) this.#wanted({ t_us: to_us + 1000, done: true });
+    else this.app.notes.say(t(by > 0 ? "segment.last" : "segment.first"));
+  }
+
+  toggle() {
+    const replay = this.#replay;
+    if (!replay) return;
+    if (replay.playing) replay.pause();
+    else replay.play();
+    this.draw();
+  }
+
+  #setRate(rate, andPlay = false) {
+    this.#rate = rate;
+    this.#replay?.setRate(rate);
+    this.rateSelect.value = String(Math.abs(rate));
+    if (andPlay && !this.#replay?.playing) this.#replay?.play();
+    this.draw();
+  }
+
+  /** @param {"in_us" | "out_us"} which */
+  mark(which) {
+    const marks = { ...this.timeline.marks, [which]: this.timeline.playhead_us };
+    if (marks.in_us !== null && marks.out_us !== null && marks.in_us > marks.out_us) marks[which === "in_us" ? "out_us" : "in_us"] = null;
+    this.timeline.marks = marks;
+    this.timeline.draw();
+    this.export.draw();
+  }
+
+  // -- showing --------------------------------------------------------------------------------
+
+  draw() {
+    const replay = this.#replay;
+    if (!replay || !this.timeline) return;
+    const at_us = this.#scrub_us ?? replay.position_us;
+    if (!this.#scrubbing && at_us) this.timeline.place(at_us);
+    if (document.activeElement !== this.time) this.time.value = PHONE.matches ? stamp(at_us).slice(5) : `${day(at_us)} ${clock(at_us, true)}`;
+    put(this.capt, stamp(at_us));
+    const playing = replay.playing && replay.rate > 0;
+    const picture = playing ? "pause" : "play";
+    if (this.playButton.dataset.is !== picture) {
+      this.playButton.dataset.is = picture;
+      this.playButton.replaceChildren(icon(picture));
+      this.playButton.setAttribute("aria-label", t(playing ? "pause" : "play"));
+    }
+    attr(this.back, "aria-pressed", String(replay.playing && replay.rate < 0));
+    const factor = this.zoom.factor;
+    this.factor.hidden = factor <= 1;
+    put(this.factor, `${factor.toFixed(1)}×`);
+    if (replay.playing) put(this.frameNo, replay.waiting ? t("edge.wait") : `${replay.rate}×`);
+    this.frameNo.hidden = !this.frameNo.textContent || Boolean(replay.hole);
+    for (const node of this.seg.querySelectorAll("[data-span]")) {
+      attr(node, "aria-pressed", String(Math.abs(Number(node.dataset.span) * SECOND - this.timeline.span_us) < SECOND / 10));
+    }
+    this.#hole(replay);
+  }
+
+  async #frame() {
+    const replay = this.#replay;
+    if (!replay || replay.playing) return;
+    const frame = await replay.frame().catch(() => null);
+    if (!replay.playing && frame) put(this.frameNo, t("frame.of", frame));
+    this.frameNo.hidden = !frame;
+  }
+
+  #hole(replay) {
+    const { hole } = replay;
+    this.picture.classList.toggle("gone", Boolean(hole));
+    this.picture.classList.toggle("nothing", Boolean(hole));
+    this.msg.hidden = !hole;
+    this.capt.hidden = Boolean(hole);
+    if (!hole) {
+      delete this.msg.dataset.key;
+      return;
+    }
+    const gap = this.archive.gapAt(hole.t_us);
+    const later = hole.t_us > this.archive.recordedUntil_us;
+    const key = `${gap?.from_us}|${hole.next_us}|${later}`;
+    if (this.msg.dataset.key === key) return;
+    this.msg.dataset.key = key;
+    this.msg.replaceChildren(
+      el("span.b", {}, t(later ? "hole.future" : "hole")),
+      gap && !later ? el("small", {}, `${causeWords(gap.cause)} ${clock(gap.from_us)}–${clock(gap.to_us)}`) : "",
+      hole.next_us ? el("button.jump", { type: "button", on: { click: () => this.#wanted({ t_us: hole.next_us + 1000, done: true }) } }, t("hole.next", { time: clock(hole.next_us) }), icon("right", "s"))
+        : el("button.jump", { type: "button", on: { click: () => this.app.go("live", { cam: this.camera }) } }, t("goLive"), icon("right", "s")));
+  }
+
+  async snapshot() {
+    if (!this.video.videoWidth || this.#replay?.hole) return;
+    const canvas = el("canvas", { prop: { width: this.video.videoWidth, height: this.video.videoHeight } });
+    canvas.getContext("2d").drawImage(this.video, 0, 0);
+    const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+    const camera = this.app.box.camera(this.camera);
+    const name = `${fileName(camera?.title || this.camera)}-${fileStamp(this.timeline.playhead_us)}.png`;
+    if (!blob) return;
+    download(blob, name);
+    this.app.notes.say(t("snapshot.saved", { name }), "ok");
+  }
+
+  /** Keys of this screen. @param {KeyboardEvent} event @returns {boolean} Whether the key meant something. */
+  key(event) {
+    const replay = this.#replay;
+    if (!replay) return false;
+    const side = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (side) {
+      if (event.shiftKey) this.#by(side * 10 * SECOND);
+      else replay.step(/** @type {1 | -1} */ (side));
+      return true;
+    }
+    const digit = /^Digit([1-8])$/.exec(event.code);
+    if (digit && !event.shiftKey) { this.#setRate(RATES[Number(digit[1]) - 1]); return true; }
+    switch (event.key.toLowerCase()) {
+      case " ": this.toggle(); return true;
+      case "+": case "=": this.timeline.zoom(0.5); return true;
+      case "-": this.timeline.zoom(2); return true;
+      case "b": this.#by(-30 * SECOND); return true;
+      case "[": this.mark("in_us"); return true;
+      case "]": this.mark("out_us"); return true;
+      case "e": this.export.send(); return true;
+      case "g": this.time.focus(); return true;
+      case "l": this.app.go("live", { cam: this.camera }); return true;
+      case "f": this.app.full(); return true;
+      case "s": this.snapshot(); return true;
+      case "pageup": this.#segment(-1); return true;
+      case "pagedown": this.#segment(1); return true;
+      default: return false;
+    }
+  }
+}
+
+customElements.define("nvr-playback", Playback);
