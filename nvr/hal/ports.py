@@ -72,8 +72,33 @@ class Disk(Protocol):
         """Write all of `pieces` one after another at `offset`."""
         ...
 
-    def flush(self, ranges: Sequence[tuple[str, int, int]]) -> None:
-        """Make ``(path, offset, size)`` ranges durable, all with as few flushes as are safe."""
+    def flush(self, ranges: Sequence[tuple[str, int, int]], *, written_before: bool) -> None:
+        """Make ``(path, offset, size)`` ranges durable, all with as few flushes as are safe.
+
+        After an error the pages of `ranges` are lost: flushing them again may say they are
+        durable when they are not. Write them again, elsewhere.
+
+        Args:
+            ranges: What to make durable.
+            written_before: Every range was made durable once before, so the file system need
+                not remember anything new. Only then may one flush stand for many files.
+        """
+        ...
+
+    def drop_cache(self, path: str) -> None:
+        """Forget cached pages of a file, so that the next read tells what the medium holds."""
+        ...
+
+    def lock(self) -> None:
+        """Keep other processes off the volume for as long as this object lives.
+
+        Raises:
+            Unavailable: ``volume.busy``: another process has it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give descriptors and the lock back."""
         ...
 
     def sync_directory(self) -> None:

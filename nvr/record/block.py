@@ -1,0 +1,414 @@
+"""A block: one file of fixed size that any player opens after every completed group.
+
+::
+
+    ftyp moov            as any fragmented MP4
+    uuid  block header   ring, serial, stream, codecs; then a `free` box up to a page boundary
+    uuid  index          its contents start on a page of their own; filled when the block closes
+    uuid  part header, moof, mdat      each starting on a page; repeated
+    free                 over all the rest; its header is on a page of its own
+
+A page is 16 KiB: devices that lose power while they write may turn a whole page of flash to
+garbage, so nothing that is ever written again shares one with acknowledged bytes.
+
+Source: ISO/IEC 14496-12:2022; ``FORMAT.md`` version 1.
+"""
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nvr._native import crc32c
+from nvr.base.errors import Damaged
+from nvr.media.part import PART_HEADER_BYTES
+from nvr.media.track import StreamConfig, TrackConfig
+from nvr.record.header import MAX_TRACKS, STREAM_BYTES, VERSION, Cause, PartHeader, decode
+
+PAGE_BYTES = 16384
+MIN_BLOCK_BYTES = 4 << 20
+MAX_BLOCK_BYTES = 64 << 20
+BLOCK_TYPE = bytes.fromhex("207f903a53074d1eb973671ad5d9c8f3")
+INDEX_TYPE = bytes.fromhex("c08093dcc1a7412dafb41696034564f3")
+UUID_BOX_BYTES = 24
+
+_BLOCK = struct.Struct(">HHI16sIQQQIIIQ32s64s")
+_TRACK = struct.Struct(">BBBxIHHH")
+_CRC = struct.Struct(">I")
+_INDEX = struct.Struct(">8sHHIQI")
+_ENTRY = struct.Struct(">IIQqqIBBxx")
+_INDEX_MAGIC = b"nvrindex"
+_CODECS = ("", "h264", "h265", "aac", "pcma", "pcmu")
+
+Read = Callable[[int, int], bytes]
+"""Takes an offset and a size and reads there, in one block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a part is and when it was, as the index of its block has it.
+
+    Attributes:
+        offset: Of the part's header in the block.
+        part_bytes: From there to the next part.
+        run: Run on this volume.
+        start_90k: Decode time on the stream's time line.
+        wall_us: UTC microseconds of `start_90k`.
+        duration_90k: Length in 90 kHz ticks.
+        key: Begins with a key frame.
+        cause: Why the time before it was not recorded.
+    """
+
+    offset: int
+    part_bytes: int
+    run: int
+    start_90k: int
+    wall_us: int
+    duration_90k: int
+    key: bool
+    cause: Cause
+
+    @property
+    def end_us(self) -> int:
+        """UTC microseconds of its end."""
+        return self.wall_us + self.duration_90k * 100 // 9
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """What a block says of itself.
+
+    Attributes:
+        ring_id: UUID of the volume.
+        generation: How often the volume had been opened when the block was begun.
+        block: Number of the file, from 0.
+        serial: Serial of this use of the file; only counts up.
+        run: First run in it.
+        block_bytes: Size of the file.
+        header_bytes: Where the contents of the index begin.
+        index_bytes: Size of the index; parts begin after it.
+        sequence: The stream's sequence number of the first part.
+        previous: Link of the stream's part before that.
+        stream: Stream name.
+        config: Codec configuration of every part.
+    """
+
+    ring_id: bytes
+    generation: int
+    block: int
+    serial: int
+    run: int
+    block_bytes: int
+    header_bytes: int
+    index_bytes: int
+    sequence: int
+    previous: bytes
+    stream: str
+    config: StreamConfig
+
+    @property
+    def first_offset(self) -> int:
+        """Offset of the first part."""
+        return self.header_bytes + self.index_bytes
+
+
+def name(block: int) -> str:
+    """Return the file name of a block."""
+    return f"block-{block:06d}.mp4"
+
+
+def round_up(size: int) -> int:
+    """Return `size` rounded up to whole pages."""
+    return -(-size // PAGE_BYTES) * PAGE_BYTES
+
+
+def size_for(volume_bytes: int) -> int:
+    """Return the block size of a volume: 1/2048 of it, whole MiB, 4 to 64 MiB."""
+    return min(MAX_BLOCK_BYTES, max(MIN_BLOCK_BYTES, volume_bytes // 2048 >> 20 << 20))
+
+
+def index_bytes_for(block_bytes: int) -> int:
+    """Return the room for an index of as many parts as could ever fit."""
+    return round_up(_INDEX.size + _CRC.size + block_bytes // PAGE_BYTES * _ENTRY.size)
+
+
+def free_box(size: int) -> bytes:
+    """Return the header of a ``free`` box that covers `size` bytes."""
+    return struct.pack(">I4s", size, b"free")
+
+
+def tail_page(block_bytes: int, tail: int) -> bytes:
+    """Return what goes at the end of the parts: the header of the box over the rest, or nothing."""
+    return free_box(block_bytes - tail) if tail < block_bytes else b""
+
+
+def _encode_config(config: StreamConfig) -> bytes:
+    tracks = bytearray([len(config)])
+    for track in config:
+        tracks += _TRACK.pack(
+            1 if track.kind == "video" else 2,
+            _CODECS.index(track.codec),
+            track.channels,
+            track.clock_hz,
+            track.width_px,
+            track.height_px,
+            len(track.config),
+        )
+        tracks += track.config
+    return bytes(tracks)
+
+
+def _decode_config(data: memoryview) -> StreamConfig:
+    tracks, at = [], 1
+    for _ in range(data[0]):
+        kind, codec, channels, clock_hz, width, height, size = _TRACK.unpack_from(data, at)
+        at += _TRACK.size
+        tracks.append(
+            TrackConfig(
+                kind="video" if kind == 1 else "audio",
+                codec=_CODECS[codec],  # type: ignore[arg-type] # the table holds only their names
+                clock_hz=clock_hz,
+                config=bytes(data[at : at + size]),
+                width_px=width,
+                height_px=height,
+                channels=channels,
+            )
+        )
+        at += size
+    return tuple(tracks)
+
+
+def header_bytes_for(config: StreamConfig, init: bytes) -> int:
+    """Return how much room the head of a block needs, whole pages."""
+    own = UUID_BOX_BYTES + _BLOCK.size + len(_encode_config(config)) + _CRC.size
+    return round_up(len(init) + own + 8 + UUID_BOX_BYTES)
+
+
+def encode_head(header: BlockHeader, init: bytes) -> bytes:
+    """Return everything up to the contents of the index.
+
+    Args:
+        header: Of the block; its `header_bytes` must come from `header_bytes_for`.
+        init: ``ftyp moov`` of its configuration.
+    """
+    stream = header.stream.encode()
+    if len(stream) > STREAM_BYTES or len(header.config) > MAX_TRACKS:
+        raise ValueError(f"stream {header.stream} has a name or tracks that do not fit")
+    own = _BLOCK.pack(
+        VERSION,
+        0,
+        header.generation,
+        header.ring_id,
+        header.block,
+        header.run,
+        header.serial,
+        header.sequence,
+        header.block_bytes,
+        header.header_bytes,
+        header.index_bytes,
+        0,
+        header.previous,
+        stream,
+    )
+    own += _encode_config(header.config)
+    own += _CRC.pack(crc32c(own))
+    box = struct.pack(">I4s16s", UUID_BOX_BYTES + len(own), b"uuid", BLOCK_TYPE) + own
+    fill = header.header_bytes - UUID_BOX_BYTES - len(init) - len(box)
+    index = struct.pack(">I4s16s", UUID_BOX_BYTES + header.index_bytes, b"uuid", INDEX_TYPE)
+    return init + box + free_box(fill) + bytes(fill - 8) + index
+
+
+def decode_head(read: Read) -> tuple[BlockHeader, bytes]:
+    """Read the head of a block.
+
+    Returns:
+        The header and ``ftyp moov``.
+
+    Raises:
+        Damaged: ``block.damaged``: there is no intact head.
+    """
+    data = memoryview(read(0, PAGE_BYTES))
+    at = 0
+    while at + UUID_BOX_BYTES <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if kind not in {b"ftyp", b"moov", b"uuid"} or size < 8:
+            break
+        if at + size > len(data):
+            if size > 1 << 20:
+                break
+            data = memoryview(read(0, at + size + PAGE_BYTES))
+            if at + size > len(data):
+                break
+        if kind == b"uuid" and data[at + 8 : at + 24] == BLOCK_TYPE:
+            return _decode_own(data[at + UUID_BOX_BYTES : at + size]), bytes(data[:at])
+        at += size
+    raise Damaged("block.damaged", "the block has no intact head")
+
+
+def _decode_own(own: memoryview) -> BlockHeader:
+    if len(own) < _BLOCK.size + 1 + _CRC.size:
+        raise Damaged("block.damaged", "the head of the block is cut off")
+    if _CRC.unpack_from(own, len(own) - _CRC.size)[0] != crc32c(own[: -_CRC.size]):
+        raise Damaged("block.damaged", "the head of the block has wrong bytes")
+    fields = _BLOCK.unpack_from(own)
+    if fields[0] != VERSION:
+        raise Damaged("block.damaged", f"format version {fields[0]} is not known")
+    return BlockHeader(
+        ring_id=fields[3],
+        generation=fields[2],
+        block=fields[4],
+        serial=fields[6],
+        run=fields[5],
+        block_bytes=fields[8],
+        header_bytes=fields[9],
+        index_bytes=fields[10],
+        sequence=fields[7],
+        previous=fields[12],
+        stream=fields[13].rstrip(b"\0").decode("utf-8", "replace"),
+        config=_decode_config(own[_BLOCK.size : -_CRC.size]),
+    )
+
+
+def encode_index(serial: int, entries: Sequence[Entry]) -> bytes:
+    """Return the contents of a block's index."""
+    body = bytearray(_INDEX.pack(_INDEX_MAGIC, VERSION, _ENTRY.size, len(entries), serial, 0))
+    for entry in entries:
+        body += _ENTRY.pack(
+            entry.offset,
+            entry.part_bytes,
+            entry.run,
+            entry.start_90k,
+            entry.wall_us,
+            entry.duration_90k,
+            int(entry.key),
+            entry.cause,
+        )
+    return bytes(body) + _CRC.pack(crc32c(body))
+
+
+def decode_index(read: Read, header: BlockHeader) -> tuple[Entry, ...]:
+    """Read a closed block's index.
+
+    Raises:
+        Damaged: ``index.damaged``: the block was not closed, or its index has wrong bytes.
+    """
+    data = memoryview(read(header.header_bytes, header.index_bytes))
+    if len(data) < _INDEX.size + _CRC.size or data[:8] != _INDEX_MAGIC:
+        raise Damaged("index.damaged", "the block has no index yet")
+    _, version, entry_bytes, count, serial, _ = _INDEX.unpack_from(data)
+    size = _INDEX.size + count * _ENTRY.size
+    if (
+        version != VERSION
+        or entry_bytes != _ENTRY.size
+        or serial != header.serial
+        or size + _CRC.size > len(data)
+        or _CRC.unpack_from(data, size)[0] != crc32c(data[:size])
+    ):
+        raise Damaged("index.damaged", "the index of the block has wrong bytes")
+    return tuple(
+        Entry(offset, size, run, start, wall, long, bool(key), Cause(cause))
+        for offset, size, run, start, wall, long, key, cause in _ENTRY.iter_unpack(
+            data[_INDEX.size : size]
+        )
+    )
+
+
+def entry_of(header: PartHeader, offset: int) -> Entry:
+    """Return the index entry of a part at `offset`."""
+    return Entry(
+        offset=offset,
+        part_bytes=header.part_bytes,
+        run=header.run,
+        start_90k=header.start_90k,
+        wall_us=header.wall_us,
+        duration_90k=header.duration_90k,
+        key=header.key,
+        cause=header.cause,
+    )
+
+
+def read_header(read: Read, head: BlockHeader, offset: int) -> PartHeader:
+    """Read one part's header and check that it belongs to this block.
+
+    Raises:
+        Damaged: ``part.damaged``.
+    """
+    header = decode(read(offset, PART_HEADER_BYTES))
+    if (
+        header.ring_id != head.ring_id
+        or header.serial != head.serial
+        or header.stream != head.stream
+        or header.part_bytes % PAGE_BYTES
+        or offset + header.part_bytes > head.block_bytes
+        or header.stored_bytes > header.part_bytes - PART_HEADER_BYTES
+    ):
+        raise Damaged("part.damaged", "the part belongs to another block", offset=offset)
+    return header
+
+
+def read_part(read: Read, head: BlockHeader, offset: int) -> tuple[PartHeader, bytes]:
+    """Read and verify one part of a block.
+
+    Returns:
+        Its header and the stored bytes.
+
+    Raises:
+        Damaged: ``part.damaged``.
+    """
+    header = read_header(read, head, offset)
+    payload = read(offset + PART_HEADER_BYTES, header.stored_bytes)
+    if len(payload) != header.stored_bytes or crc32c(payload) != header.payload_crc:
+        raise Damaged("part.damaged", "the part has wrong bytes", offset=offset)
+    return header, payload
+
+
+@dataclass(slots=True)
+class Scan:
+    """What reading a block from some part onwards found.
+
+    Attributes:
+        entries: Intact parts, in order.
+        tail: Where the next part goes.
+        number: Place of the next part in the block.
+        sequence: The stream's sequence number of the next part.
+        link: Link of the last part.
+        last: Header of the last part, if there is one.
+    """
+
+    entries: list[Entry]
+    tail: int
+    number: int
+    sequence: int
+    link: bytes
+    last: PartHeader | None
+
+
+def scan(read: Read, head: BlockHeader, *, trusted: int = 0) -> Scan:
+    """Follow the chain of parts from the first to the last intact one.
+
+    Args:
+        read: Reads the block.
+        head: Its head.
+        trusted: Below this offset only headers are read: those parts are known to be durable.
+    """
+    found = Scan([], head.first_offset, 0, head.sequence, head.previous, None)
+    while found.tail < head.block_bytes:
+        try:
+            if found.tail < trusted:
+                header = read_header(read, head, found.tail)
+            else:
+                header, _ = read_part(read, head, found.tail)
+        except Damaged:
+            break
+        if (
+            header.number != found.number
+            or header.sequence != found.sequence
+            or header.previous != found.link
+        ):
+            break
+        found.entries.append(entry_of(header, found.tail))
+        found.tail += header.part_bytes
+        found.number += 1
+        found.sequence += 1
+        found.link = header.link
+        found.last = header
+    return found

@@ -1,0 +1,208 @@
+"""What the volume holds, in memory: a row a block, and every part of the blocks still open.
+
+The one place where the writer (which adds acknowledged parts) and readers meet. Readers get
+values; nothing they hold changes under them.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from nvr.record.block import BlockHeader, Entry
+from nvr.record.header import Cause
+
+TOLERANCE_90K = 45_000
+"""A hole of up to half a second between parts of one run is jitter, not a gap."""
+_INDEXES_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch recorded without a hole: one run, one mapping of ticks to wall time.
+
+    Attributes:
+        run: Run on this volume.
+        start_90k: First tick.
+        end_90k: Tick after the last.
+        from_us: UTC microseconds of `start_90k`.
+        to_us: UTC microseconds of `end_90k`.
+        cause: Why the time before it was not recorded.
+    """
+
+    run: int
+    start_90k: int
+    end_90k: int
+    from_us: int
+    to_us: int
+    cause: Cause
+
+    def continued_by(self, run: int, start_90k: int, wall_us: int) -> bool:
+        """Whether something that starts then carries this on without a hole."""
+        return (
+            run == self.run
+            and abs(start_90k - self.end_90k) <= TOLERANCE_90K
+            and abs((wall_us - self.to_us) - (start_90k - self.end_90k) * 100 // 9) <= 500_000
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One block.
+
+    Attributes:
+        head: What the block says of itself.
+        spans: What it holds, in the order of recording.
+        tail: Where the next part goes.
+        count: Parts in it.
+        sequence: The stream's sequence number of the next part.
+        link: Link of its last part.
+        closed: Its index is written; nothing is added any more.
+        entries: Its parts while it is open; None once its index must be read.
+    """
+
+    head: BlockHeader
+    spans: tuple[Span, ...]
+    tail: int
+    count: int
+    sequence: int
+    link: bytes
+    closed: bool
+    entries: tuple[Entry, ...] | None
+
+    @property
+    def first_us(self) -> int:
+        """Earliest wall time in it."""
+        return min((span.from_us for span in self.spans), default=0)
+
+    @property
+    def last_us(self) -> int:
+        """Latest wall time in it."""
+        return max((span.to_us for span in self.spans), default=0)
+
+
+def spans_of(entries: Iterable[Entry], before: Sequence[Span] = ()) -> tuple[Span, ...]:
+    """Fold parts into spans, carrying on `before`."""
+    spans = list(before)
+    for entry in entries:
+        last = spans[-1] if spans else None
+        end_90k = entry.start_90k + entry.duration_90k
+        if last and last.continued_by(entry.run, entry.start_90k, entry.wall_us):
+            spans[-1] = replace(last, end_90k=end_90k, to_us=entry.end_us)
+        else:
+            cause = entry.cause
+            if last and last.run == entry.run and not cause:
+                same_ticks = abs(entry.start_90k - last.end_90k) <= TOLERANCE_90K
+                cause = Cause.NONE if same_ticks else Cause.CAMERA
+            spans.append(
+                Span(entry.run, entry.start_90k, end_90k, entry.wall_us, entry.end_us, cause)
+            )
+    return tuple(spans)
+
+
+class _Open:
+    """A block that grows: a list, so that adding a part does not copy the ones before."""
+
+    __slots__ = ("entries", "row")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.entries = list(row.entries or ())
+
+
+class Catalog:
+    """All rows. Safe for several threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._blocks: dict[int, Row | _Open] = {}
+        self._streams: dict[str, list[int]] = {}
+        self._indexes: OrderedDict[tuple[int, int], tuple[Entry, ...]] = OrderedDict()
+
+    def add(self, row: Row) -> None:
+        """Add a block; blocks of a stream must come in the order of their serials."""
+        with self._guard:
+            self._blocks[row.head.block] = row if row.closed else _Open(row)
+            self._streams.setdefault(row.head.stream, []).append(row.head.block)
+
+    def remove(self, block: int) -> None:
+        """Forget a block that is about to be used anew."""
+        with self._guard:
+            found = self._blocks.pop(block, None)
+            if found is not None:
+                row = found if isinstance(found, Row) else found.row
+                self._streams[row.head.stream].remove(block)
+
+    def acknowledge(
+        self, block: int, entries: Sequence[Entry], *, tail: int, sequence: int, link: bytes
+    ) -> None:
+        """Add parts, now durable, to an open block."""
+        with self._guard:
+            found = self._blocks[block]
+            if isinstance(found, Row):
+                raise TypeError(f"block {block} is closed")
+            found.entries += entries
+            found.row = replace(
+                found.row,
+                spans=spans_of(entries, found.row.spans),
+                tail=tail,
+                count=len(found.entries),
+                sequence=sequence,
+                link=link,
+            )
+
+    def close(self, block: int, *, indexed: bool) -> None:
+        """Note that nothing is added to a block any more.
+
+        Args:
+            block: Its number.
+            indexed: Its index is durable, so its parts need not stay in memory.
+        """
+        with self._guard:
+            found = self._blocks[block]
+            if isinstance(found, _Open):
+                entries = None if indexed else tuple(found.entries)
+                self._blocks[block] = replace(found.row, closed=True, entries=entries)
+
+    def row(self, block: int) -> Row | None:
+        """Return a block's row, with its parts if it is open."""
+        with self._guard:
+            return self._snapshot(self._blocks.get(block))
+
+    @staticmethod
+    def _snapshot(found: Row | _Open | None) -> Row | None:
+        if isinstance(found, _Open):
+            return replace(found.row, entries=tuple(found.entries))
+        return found
+
+    def rows(self, stream: str) -> list[Row]:
+        """Return a stream's blocks, oldest first, without the parts of open ones."""
+        with self._guard:
+            found = [self._blocks[block] for block in self._streams.get(stream, ())]
+            return [row if isinstance(row, Row) else row.row for row in found]
+
+    def all_rows(self) -> list[Row]:
+        """Return every block, without the parts of open ones, by serial."""
+        with self._guard:
+            rows = [row if isinstance(row, Row) else row.row for row in self._blocks.values()]
+        return sorted(rows, key=lambda row: row.head.serial)
+
+    def streams(self) -> tuple[str, ...]:
+        """Return the names of all streams with something recorded."""
+        with self._guard:
+            return tuple(name for name, blocks in self._streams.items() if blocks)
+
+    def cached(self, block: int, serial: int) -> tuple[Entry, ...] | None:
+        """Return a closed block's index if it was read lately."""
+        with self._guard:
+            found = self._indexes.get((block, serial))
+            if found is not None:
+                self._indexes.move_to_end((block, serial))
+            return found
+
+    def cache(self, block: int, serial: int, entries: tuple[Entry, ...]) -> None:
+        """Keep a closed block's index for the next reader."""
+        with self._guard:
+            self._indexes[block, serial] = entries
+            while len(self._indexes) > _INDEXES_KEPT:
+                self._indexes.popitem(last=False)

@@ -1,0 +1,321 @@
+"""One stream on its way to the disk: which block it writes, and where it stands there.
+
+A lane turns a part of the ingest thread into bytes: a header, the ``moof`` with sequence and decode
+times that fit the block, and the shared ``mdat`` whose size field takes in the room up to the
+next part. Everything it changes is undone when the group it was for does not reach the disk.
+"""
+
+import copy
+import hashlib
+import struct
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from nvr._native import crc32c
+from nvr.base.clock import TICKS_PER_S
+from nvr.media.part import PART_HEADER_BYTES, Part
+from nvr.media.track import StreamConfig
+from nvr.record import block, header
+from nvr.record.block import BlockHeader, Entry
+from nvr.record.catalog import Row
+from nvr.record.header import NO_LINK, Cause
+from nvr.record.ring import Grant
+from nvr.record.volume import Identity
+from nvr.wire.fmp4 import init_segment
+
+_U32 = struct.Struct(">I")
+_U64 = struct.Struct(">Q")
+_TAIL_BYTES = 4096
+"""A whole page of memory: writing less would make the kernel read the rest first."""
+
+
+@dataclass(slots=True)
+class Place:
+    """The open block of a lane and how far it is filled.
+
+    Attributes:
+        head: Of the block.
+        tail: Where the next part goes.
+        number: Its place in the block.
+        base_90k: Subtracted from the stream's time line to get the block's.
+        bases: The same in each track's own ticks.
+        end_90k: End of the last part on the block's time line.
+    """
+
+    head: BlockHeader
+    tail: int
+    number: int
+    base_90k: int
+    bases: tuple[int, ...]
+    end_90k: int
+
+
+@dataclass(slots=True)
+class Write:
+    """What one lane adds to one block in one group.
+
+    Attributes:
+        place: The lane's place in the block.
+        block: Number of the block.
+        pieces: ``(offset, buffers)`` in order.
+        start: First byte written.
+        end: Byte after the last.
+        entries: The parts among it.
+        tail: Where the parts end.
+        sequence: The stream's next sequence number after it.
+        link: Link of the last part.
+        row: Row to add to the catalogue first, for a block begun by this group.
+    """
+
+    place: Place
+    block: int
+    pieces: list[tuple[int, list[bytes | bytearray | memoryview]]]
+    start: int
+    end: int
+    entries: list[Entry]
+    tail: int
+    sequence: int
+    link: bytes
+    row: Row | None
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What a group changes in a lane, and gives back when it fails."""
+
+    place: Place | None
+    sequence: int
+    link: bytes
+    config: StreamConfig
+    run_key: int = -1
+    run: int = 0
+    run_90k: int = 0
+
+
+Saved: TypeAlias = tuple[_Standing, Cause]
+"""What a lane goes back to when a group fails."""
+
+
+class Lane:
+    """The state of one stream in the writer.
+
+    Args:
+        stream: Its name.
+        identity: Of the volume.
+        last: Its last block, if it has any.
+        last_header: Header of the last part in it.
+        cause: Why nothing was recorded since that.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        identity: Identity,
+        last: Row | None,
+        last_header: header.PartHeader | None,
+        cause: Cause,
+    ) -> None:
+        self.stream = stream
+        self.cause = cause if last else Cause.NONE
+        self._identity = identity
+        self._name = stream.encode()
+        self._now = _Standing(
+            place=None,
+            sequence=last.sequence if last else 0,
+            link=last.link if last else NO_LINK,
+            config=(),
+        )
+        if last and not last.closed and last_header:
+            end_90k = last_header.start_90k + last_header.duration_90k - last_header.base_90k
+            self._now.place = Place(last.head, last.tail, last.count, 0, (), end_90k)
+            self._now.config = last.head.config
+
+    @property
+    def place(self) -> Place | None:
+        """The open block."""
+        return self._now.place
+
+    def leave_block(self) -> None:
+        """Write no more to the open block."""
+        self._now.place = None
+
+    def saved(self) -> Saved:
+        """Return what `restore` goes back to."""
+        return replace(self._now, place=copy.copy(self._now.place)), self.cause
+
+    def restore(self, saved: Saved) -> None:
+        """Go back to what `saved` returned, but keep the reason of a gap noted since."""
+        self._now, cause = saved
+        self.cause = self.cause or cause
+
+    def is_new_run(self, part: Part) -> bool:
+        """Whether `part` begins a run: another connection, or other codecs."""
+        return part.run != self._now.run_key or part.config != self._now.config
+
+    def begin_run(self, part: Part, run: int) -> None:
+        """Take note of a new run; it goes on in the same block if the codecs are the same."""
+        now = self._now
+        if now.run_key >= 0 and part.run != now.run_key and not self.cause:
+            self.cause = Cause.CAMERA
+        now.run_key, now.run, now.run_90k = part.run, run, _first_90k(part)
+        now.config = part.config
+        if now.place and now.place.head.config == part.config:
+            self._set_base(now.place, now.run_90k - now.place.end_90k, part.config)
+
+    @staticmethod
+    def _set_base(place: Place, base_90k: int, config: StreamConfig) -> None:
+        place.base_90k = base_90k
+        place.bases = tuple(base_90k * track.clock_hz // TICKS_PER_S for track in config)
+
+    def fits(self, part: Part) -> bool:
+        """Whether `part` can go into the open block."""
+        place = self.place
+        return (
+            place is not None
+            and place.head.config == part.config
+            and place.tail + room(part) <= place.head.block_bytes
+        )
+
+    def begin_block(self, part: Part, grant: Grant) -> Write:
+        """Begin a block with `part` to come; returns the write of its head."""
+        init = init_segment(part.config)
+        head = BlockHeader(
+            ring_id=self._identity.ring_id.bytes,
+            generation=self._identity.generation,
+            block=grant.block,
+            serial=grant.serial,
+            run=self._now.run,
+            block_bytes=self._identity.block_bytes,
+            header_bytes=block.header_bytes_for(part.config, init),
+            index_bytes=block.index_bytes_for(self._identity.block_bytes),
+            sequence=self._now.sequence,
+            previous=self._now.link,
+            stream=self.stream,
+            config=part.config,
+        )
+        tail = head.first_offset
+        place = self._now.place = Place(head, tail, 0, 0, (), 0)
+        self._set_base(place, _first_90k(part), part.config)
+        row = Row(head, (), tail, 0, self._now.sequence, self._now.link, closed=False, entries=())
+        return Write(
+            place=place,
+            block=grant.block,
+            pieces=[(0, [block.encode_head(head, init)])],
+            start=0,
+            end=head.header_bytes,
+            entries=[],
+            tail=tail,
+            sequence=self._now.sequence,
+            link=self._now.link,
+            row=row,
+        )
+
+    def continue_block(self, place: Place) -> Write:
+        """Return an empty write at the end of the open block, which is at `place`."""
+        return Write(
+            place=place,
+            block=place.head.block,
+            pieces=[],
+            start=place.tail,
+            end=place.tail,
+            entries=[],
+            tail=place.tail,
+            sequence=self._now.sequence,
+            link=self._now.link,
+            row=None,
+        )
+
+    def add(self, part: Part, write: Write, group: int) -> None:
+        """Append `part` to `write`."""
+        now, place = self._now, write.place
+        moof_bytes = len(part.moof)
+        mdat = memoryview(part.mdat)
+        whole = room(part)
+        front = bytearray(PART_HEADER_BYTES + moof_bytes + 8)
+        front[PART_HEADER_BYTES:-8] = part.moof
+        _U32.pack_into(front, PART_HEADER_BYTES + part.sequence_offset, place.number + 1)
+        for at, base in zip(part.tfdt_offsets, place.bases, strict=True):
+            if at >= 0:
+                ticks = _U64.unpack_from(part.moof, at)[0] - base
+                _U64.pack_into(front, PART_HEADER_BYTES + at, max(0, ticks))
+        mdat_bytes = whole - PART_HEADER_BYTES - moof_bytes
+        front[-8:] = _U32.pack(mdat_bytes) + b"mdat"
+        samples = mdat[8:]
+        payload = memoryview(front)[PART_HEADER_BYTES:]
+        digest = hashlib.sha256(payload)
+        digest.update(samples)
+        cause = self.cause
+        link = header.encode_into(
+            front,
+            key=part.key,
+            ring_id=place.head.ring_id,
+            generation=self._identity.generation,
+            group=group,
+            number=place.number,
+            serial=place.head.serial,
+            sequence=now.sequence,
+            run=now.run,
+            start_90k=part.start_90k,
+            base_90k=place.base_90k,
+            run_90k=now.run_90k,
+            duration_90k=part.duration_90k,
+            uncertainty_ms=part.uncertainty_ms,
+            wall_us=part.wall_us,
+            samples=part.samples,
+            damaged=part.damaged,
+            moof_bytes=moof_bytes,
+            mdat_bytes=mdat_bytes,
+            stored_bytes=len(payload) + len(samples),
+            sequence_offset=part.sequence_offset,
+            tfdt_offsets=part.tfdt_offsets,
+            cause=cause,
+            payload_crc=crc32c(samples, crc32c(payload)),
+            stream=self._name,
+            sha256=digest.digest(),
+            previous=now.link,
+        )
+        write.entries.append(
+            Entry(
+                place.tail,
+                whole,
+                now.run,
+                part.start_90k,
+                part.wall_us,
+                part.duration_90k,
+                part.key,
+                cause,
+            )
+        )
+        write.pieces.append((place.tail, [front, samples]))
+        place.tail += whole
+        place.number += 1
+        place.end_90k = part.start_90k + part.duration_90k - place.base_90k
+        now.sequence += 1
+        now.link = link
+        self.cause = Cause.NONE
+        write.tail, write.sequence, write.link = place.tail, now.sequence, link
+
+    @staticmethod
+    def finish(write: Write) -> None:
+        """End `write` with the box over the rest of the block."""
+        place = write.place
+        write.end = write.tail
+        end = block.tail_page(place.head.block_bytes, write.tail)
+        if end:
+            write.pieces.append((write.tail, [end + bytes(_TAIL_BYTES - len(end))]))
+            write.end += _TAIL_BYTES
+
+
+def room(part: Part) -> int:
+    """Return the bytes `part` takes in a block."""
+    return block.round_up(PART_HEADER_BYTES + len(part.moof) + len(part.mdat))
+
+
+def _first_90k(part: Part) -> int:
+    """Earliest decode time of any track in `part`, so that no track's time becomes negative."""
+    ticks: list[int] = [
+        _U64.unpack_from(part.moof, at)[0] * TICKS_PER_S // track.clock_hz
+        for at, track in zip(part.tfdt_offsets, part.config, strict=True)
+        if at >= 0
+    ]
+    return min([part.start_90k, *ticks])

@@ -1,0 +1,292 @@
+"""Which block is used next, and that it was given up durably before its first byte is overwritten.
+
+A block is *free* (never used, or given up), *granted* (has a serial in ``volume.log``, waits to be
+begun), or *live* (in the catalogue). Granting is what retires: the victim leaves the catalogue, its
+head is zeroed and flushed, and its new serial is flushed to the log. Only then may it be written.
+"""
+
+import logging
+import threading
+from array import array
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nvr.base.errors import Misconfigured
+from nvr.base.log import event
+from nvr.hal.ports import Disk
+from nvr.record import block
+from nvr.record.block import PAGE_BYTES
+from nvr.record.catalog import Catalog
+from nvr.record.log import Record, VolumeLog
+from nvr.record.volume import Identity
+
+_log = logging.getLogger(__name__)
+_ZEROES = bytes(1 << 20)
+_MOST_SPARE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A block that may be written from its first byte on.
+
+    Attributes:
+        block: Its number.
+        serial: Of this use.
+    """
+
+    block: int
+    serial: int
+
+
+class Ring:
+    """The blocks of an open volume. Safe for several threads.
+
+    Args:
+        disk: Of the volume.
+        identity: Of the volume.
+        log: Its log, read.
+        catalog: What is live.
+        serials: For each block, the serial of its last grant, 0 if it never had one.
+        written: Blocks whose every page was durably written once.
+        next_run: First run number not yet used.
+        clean: The volume was closed properly last time.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        identity: Identity,
+        log: VolumeLog,
+        catalog: Catalog,
+        *,
+        serials: Sequence[int],
+        written: set[int],
+        next_run: int,
+        clean: bool,
+    ) -> None:
+        self.clean = clean
+        self._disk = disk
+        self._identity = identity
+        self._volume_log = log
+        self._catalog = catalog
+        self._serials = array("Q", serials)
+        self._written = written
+        self._next_serial = max(serials, default=0) + 1
+        self._next_run = next_run
+        self._guard = threading.RLock()
+        rows = catalog.all_rows()
+        live = {row.head.block for row in rows}
+        free = [number for number in range(identity.blocks) if number not in live]
+        self._free = deque(sorted(free, key=lambda number: (number not in written, number)))
+        self._order = deque(row.head.block for row in rows)
+        self._granted: deque[Grant] = deque()
+        self._in_use: set[int] = set()
+        self._condemned: set[int] = set()
+        self._unlogged: list[int] = []
+        self._spare = max(1, min(_MOST_SPARE, identity.blocks // 8))
+
+    @property
+    def condemned(self) -> int:
+        """Blocks given up in this process because the disk refused them."""
+        return len(self._condemned)
+
+    def begin(self, wall_us: int) -> None:
+        """Start a new log epoch for this opening of the volume.
+
+        Raises:
+            OSError: The disk refuses; nothing changed.
+        """
+        with self._guard:
+            self._volume_log.start([self._summary()])
+            self._append(
+                {"kind": "opened", "generation": self._identity.generation, "wall_us": wall_us}
+            )
+
+    def end(self, wall_us: int) -> None:
+        """Note that recording was stopped on purpose.
+
+        Raises:
+            OSError: The disk refuses; the next start will call the gap a power cut.
+        """
+        with self._guard:
+            self._append({"kind": "stopped", "wall_us": wall_us})
+
+    def _summary(self) -> Record:
+        written = bytearray(-(-self._identity.blocks // 8))
+        for number in self._written:
+            written[number // 8] |= 1 << number % 8
+        serials = array("Q", self._serials)
+        serials.byteswap()  # big-endian on disk; every board this runs on is little-endian
+        return {
+            "kind": "summary",
+            "ring": self._identity.ring_id.bytes,
+            "serials": serials.tobytes(),
+            "written": bytes(written),
+            "next_run": self._next_run,
+        }
+
+    def _append(self, record: Record) -> None:
+        if self._volume_log.fits(record):
+            self._volume_log.append(record)
+        else:
+            self._volume_log.start([self._summary(), record])
+
+    def new_run(self) -> int:
+        """Return a run number this volume has not used yet."""
+        with self._guard:
+            self._next_run += 1
+            return self._next_run - 1
+
+    def take(self) -> Grant:
+        """Return the block to write next; retires one now if none was made ready.
+
+        Raises:
+            OSError: The disk refuses.
+            Misconfigured: ``volume.too_small``: every block is being written.
+        """
+        with self._guard:
+            if not self._granted:
+                self._grant(1)
+            grant = self._granted.popleft()
+            self._in_use.add(grant.block)
+            self._order.append(grant.block)
+            return grant
+
+    def give_back(self, grant: Grant) -> None:
+        """Take back a block in which nothing was acknowledged; it is the next to be given."""
+        with self._guard:
+            self._in_use.discard(grant.block)
+            self._order.remove(grant.block)
+            self._granted.appendleft(grant)
+
+    def use(self, number: int) -> None:
+        """Note that an open block of an earlier process is being written again."""
+        with self._guard:
+            self._in_use.add(number)
+
+    def release(self, number: int) -> None:
+        """Note that a block is no longer written, so its turn to be retired may come."""
+        with self._guard:
+            self._in_use.discard(number)
+
+    def condemn(self, number: int) -> None:
+        """Keep a block out of use, and what was acknowledged in it readable, until the next start.
+
+        Its last pages were written, but the disk refused to flush them: whatever the page cache
+        says about them from here on proves nothing.
+        """
+        with self._guard:
+            self._condemned.add(number)
+            self._in_use.discard(number)
+        event(_log, logging.ERROR, "record.block_condemned", block=number)
+
+    def written_before(self, number: int) -> bool:
+        """Whether every page of the block was durably written once."""
+        return number in self._written
+
+    def full_lap(self, number: int) -> None:
+        """Note that a block was durably written up to its end."""
+        with self._guard:
+            self._mark_written(number)
+
+    def _mark_written(self, number: int) -> None:
+        if number not in self._written:
+            self._written.add(number)
+            self._unlogged.append(number)
+
+    def keep(self) -> bool:
+        """Do one step of what should be ready before the writer asks: grant, or zero a block.
+
+        Returns:
+            Whether there was something to do.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        with self._guard:
+            if len(self._granted) * 2 <= self._spare and not self._only_unwritten_free():
+                self._grant(self._spare - len(self._granted))
+                return True
+            number = self._next_to_zero()
+        if number is None:
+            return False
+        try:
+            self._zero(number)
+        finally:
+            with self._guard:
+                if number in self._written:
+                    self._free.appendleft(number)
+                else:
+                    self._free.append(number)
+        return True
+
+    def _only_unwritten_free(self) -> bool:
+        """Zeroing comes first while a first lap is under way."""
+        return bool(self._free) and self._free[0] not in self._written
+
+    def _next_to_zero(self) -> int | None:
+        for ready, number in enumerate(self._free):
+            if ready >= self._spare:
+                break
+            if number not in self._written:
+                self._free.remove(number)
+                return number
+        return None
+
+    def _zero(self, number: int) -> None:
+        path, size = block.name(number), self._identity.block_bytes
+        for at in range(0, size, len(_ZEROES)):
+            piece = memoryview(_ZEROES)[: min(len(_ZEROES), size - at)]
+            self._disk.pwrite(path, [piece], at)
+        self._disk.flush([(path, 0, size)], written_before=False)
+        with self._guard:
+            self._mark_written(number)
+
+    def _grant(self, count: int) -> None:
+        chosen = [number for _ in range(count) if (number := self._victim()) is not None]
+        if not chosen:
+            raise Misconfigured(
+                "volume.too_small",
+                "the volume has too few blocks for its streams",
+                blocks=self._identity.blocks,
+            )
+        used = [number for number in chosen if self._serials[number]]
+        for number in used:
+            self._catalog.remove(number)
+        grants = [Grant(number, self._next_serial + n) for n, number in enumerate(chosen)]
+        try:
+            self._retire(used, grants)
+        except OSError:
+            self._free.extendleft(reversed(chosen))
+            raise
+        self._next_serial += len(grants)
+        for grant in grants:
+            self._serials[grant.block] = grant.serial
+        self._granted.extend(grants)
+
+    def _victim(self) -> int | None:
+        """Free blocks first, then the one that was begun longest ago and is not being written."""
+        if self._free:
+            return self._free.popleft()
+        for number in self._order:
+            if number not in self._in_use and number not in self._condemned:
+                self._order.remove(number)
+                return number
+        return None
+
+    def _retire(self, used: Sequence[int], grants: Sequence[Grant]) -> None:
+        ranges = []
+        for number in used:
+            self._disk.pwrite(block.name(number), [memoryview(_ZEROES)[:PAGE_BYTES]], 0)
+            ranges.append((block.name(number), 0, PAGE_BYTES))
+        if ranges:
+            self._disk.flush(ranges, written_before=all(n in self._written for n in used))
+        self._append(
+            {
+                "kind": "grant",
+                "blocks": [[grant.block, grant.serial] for grant in grants],
+                "written": self._unlogged,
+            }
+        )
+        self._unlogged = []
