@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sysconfig
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,17 +51,27 @@ class Cameras:
 
     Attributes:
         port: Where it listens, on 127.0.0.1.
-        pid: Of its process.
-        counters: What it counted, once it has ended.
+        process: The simulator.
     """
 
     port: int
-    pid: int
-    counters: dict[str, int]
+    process: subprocess.Popen[str]
 
     def url(self, number: int) -> str:
         """Return the address of one camera."""
         return f"rtsp://127.0.0.1:{self.port}/cam{number}"
+
+    def counters(self) -> dict[str, int]:
+        """Return ``sent_packets``, ``dropped_units``, ``writes`` and who is ``playing`` now."""
+        return asked(self.process)
+
+    def wait_for(self, playing: int, timeout_s: float = 60) -> None:
+        """Wait until `playing` clients play; 0 waits until the last one has gone."""
+        deadline = time.monotonic() + timeout_s
+        while (now := self.counters()["playing"]) != playing:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{now} of {playing} clients play after {timeout_s} s")
+            time.sleep(0.1)
 
 
 @contextmanager
@@ -74,24 +85,42 @@ def cameras(count: int, *, packets: bool = False, port: int = 0) -> Iterator[Cam
     """
     program = compiled("camsim")
     mode = "packets" if packets else "bursts"
+    with line_program([program, prepared(), count, mode, port], "port") as (process, number):
+        yield Cameras(int(number), process)
+
+
+@contextmanager
+def line_program(
+    command: Sequence[object], greeting: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a program of ours until the block ends, from its first line on.
+
+    Yields:
+        The process and what followed `greeting` in its first line.
+    """
     with subprocess.Popen(
-        [program, prepared(), str(count), mode, str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdin
         assert process.stdout
         try:
-            word, _, number = process.stdout.readline().partition(" ")
-            if word != "port":
-                raise RuntimeError("the camera simulator did not start")
-            running = Cameras(int(number), process.pid, {})
-            yield running
+            word, _, rest = process.stdout.readline().strip().partition(" ")
+            if word != greeting:
+                raise RuntimeError(f"{command[0]} did not start: {word} {rest}")
+            yield process, rest
         finally:
             process.stdin.close()
-            last = process.stdout.readline()
-        running.counters.update(json.loads(last))
+            process.stdout.read()
+
+
+def asked(process: subprocess.Popen[str]) -> dict[str, int]:
+    """Ask a program of ours for its counters."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write("\n")
+    process.stdin.flush()
+    counters: dict[str, int] = json.loads(process.stdout.readline())
+    return counters
 
 
 CLIENT = "tests/bench/native/rtsp_client.c"

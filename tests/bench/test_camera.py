@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.bench.camera import cameras, floor_program, reader_program
+from tests.bench.camera import asked, cameras, floor_program, line_program, reader_program
 
 
 @pytest.mark.needs("ffmpeg")
@@ -62,8 +62,8 @@ def test_ffmpeg_decodes_a_camera_without_a_complaint():
             text=True,
             check=True,
         )
+        assert running.counters()["dropped_units"] == 0
     assert done.stderr == ""
-    assert running.counters["dropped_units"] == 0
 
 
 def _ask(sock, method, url, *headers):
@@ -114,19 +114,14 @@ def test_numbers_and_times_run_on_over_the_end_of_the_loop():
 def test_the_readers_get_the_stream_whole():
     with (
         cameras(1) as running,
-        subprocess.Popen(
-            [reader_program(), str(running.port), "/cam0", "5", "plain"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as readers,
+        line_program([reader_program(), running.port, "/cam0", 5, "plain"], "ready") as (
+            readers,
+            _,
+        ),
     ):
-        assert readers.stdout.readline() == "ready\n"
         time.sleep(1)
-        readers.stdin.write("\n")
-        readers.stdin.flush()
-        seen = json.loads(readers.stdout.readline())
-        readers.stdin.close()
+        seen = asked(readers)
+        assert running.counters()["playing"] == 5
     assert (seen["gaps"], seen["jumps"], seen["closed"]) == (0, 0, 0)
     assert seen["least_packets"] > 200
 
@@ -135,17 +130,10 @@ def test_the_readers_get_the_stream_whole():
 def test_the_floor_stores_what_the_cameras_send(tmp_path):
     with (
         cameras(2) as running,
-        subprocess.Popen(
-            [floor_program(), str(running.port), "2", tmp_path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as floor,
+        line_program([floor_program(), running.port, 2, tmp_path], "ready") as (floor, _),
     ):
-        assert floor.stdout.readline() == "ready\n"
         time.sleep(1.2)
-        floor.stdin.close()
-        seen = json.loads(floor.stdout.readline())
+        seen = asked(floor)
     assert seen["lost"] == 0
     assert seen["groups"] >= 2
     assert seen["received"] <= seen["written"] < seen["received"] * 1.1

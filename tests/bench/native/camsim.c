@@ -6,7 +6,8 @@
  * wait for it.
  *
  * usage: camsim CONTENT CAMERAS bursts|packets PORT
- * Prints "port N" when it listens. Ends when its standard input does, then prints its counters.
+ * Prints "port N" when it listens, its counters as one JSON object for each line on standard input,
+ * and once more when that ends, which ends it.
  * The layout of CONTENT is in tests/bench/content.py.
  */
 #define _GNU_SOURCE
@@ -487,6 +488,17 @@ static void sweep(void)
     }
 }
 
+static void report(void)
+{
+    int playing = 0;
+    for (struct peer *p = peers; p; p = p->next)
+        playing += p->playing;
+    printf("{\"sent_packets\": %llu, \"dropped_units\": %llu, \"writes\": %llu, \"playing\": %d}\n",
+           (unsigned long long)sent_packets, (unsigned long long)dropped_units,
+           (unsigned long long)writes, playing);
+    fflush(stdout);
+}
+
 static void watch(int fd, void *mark)
 {
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = mark};
@@ -554,6 +566,8 @@ int main(int argc, char **argv)
                     run_due(now_us());
             } else if (mark == &stdin_mark) {
                 ended = read(STDIN_FILENO, waste, sizeof waste) <= 0;
+                if (!ended)
+                    report();
             } else {
                 if (p->fd >= 0 && events[i].events & EPOLLOUT)
                     push(p);
@@ -563,8 +577,6 @@ int main(int argc, char **argv)
         }
         sweep();
     }
-    printf("{\"sent_packets\": %llu, \"dropped_units\": %llu, \"writes\": %llu}\n",
-           (unsigned long long)sent_packets, (unsigned long long)dropped_units,
-           (unsigned long long)writes);
+    report();
     return 0;
 }

@@ -6,7 +6,8 @@
  * is libcrypto, which uses the processor's instructions where there are any.
  *
  * usage: floor PORT CAMERAS DIRECTORY
- * Prints "ready" after the first group. Ends when its standard input does, then prints counters.
+ * Prints "ready" after the first group, its counters for each line on standard input; the end of
+ * that ends it.
  */
 #define _GNU_SOURCE
 #include "crc32c.h"
@@ -153,10 +154,13 @@ int main(int argc, char **argv)
             fflush(stdout);
         }
         struct pollfd in = {STDIN_FILENO, POLLIN, 0};
-        if (poll(&in, 1, 0) > 0)
-            break;
+        if (poll(&in, 1, 0) > 0) {
+            char waste[64];
+            if (read(STDIN_FILENO, waste, sizeof waste) <= 0)
+                return 0;
+            printf("{\"received\": %llu, \"written\": %llu, \"groups\": %llu, \"lost\": %llu, "
+                   "\"sum\": %u}\n", received, written, groups, lost, crc);
+            fflush(stdout);
+        }
     }
-    printf("{\"received\": %llu, \"written\": %llu, \"groups\": %llu, \"lost\": %llu, \"sum\": %u}\n",
-           received, written, groups, lost, crc);
-    return 0;
 }
