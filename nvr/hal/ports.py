@@ -1,11 +1,19 @@
 """The devices of a box as the rest of the code sees them; `hal` alone opens them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 
 class SerialPort(Protocol):
-    """A serial line with one owner."""
+    """A serial line with one owner.
+
+    Attributes:
+        rts: RTS must be raised around each write: who holds a duplicate of the descriptor has
+            to do the same (`nvr.hal.raw.write_frame`).
+    """
+
+    rts: bool
 
     def fileno(self) -> int:
         """File descriptor, for `select` and for the guard's duplicate."""
@@ -47,8 +55,65 @@ class Output(Protocol):
         """Level last driven."""
         ...
 
-    def fileno(self) -> int:
-        """Descriptor that the guard can drive through, or -1."""
+    def way(self) -> "Line | Relay":
+        """How another process can drive it when this one cannot."""
+        ...
+
+    def close(self) -> None:
+        """Give the line back, as it is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A kernel line, driven through a duplicate of `fd` (`nvr.hal.raw.drive_line`)."""
+
+    fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A simulated output behind the unix socket `path`, which outlives the recorder."""
+
+    path: str
+    name: str
+
+
+class Guard(Protocol):
+    """The process that stops heads and makes outputs safe when this one cannot.
+
+    Every method may be called from any thread and returns at once.
+    """
+
+    def serial(self, bus: str, fd: int, gap_s: float, *, rts: bool) -> None:
+        """Give it a duplicate of a bus's descriptor, in place of an earlier one."""
+        ...
+
+    def forget(self, bus: str) -> None:
+        """Let it close its duplicate: the port is about to be closed."""
+        ...
+
+    def output(self, name: str, way: Line | Relay, *, safe: bool) -> None:
+        """Let it drive an output to `safe` when something happens to us."""
+        ...
+
+    def beat(self, who: str, stops: Sequence[bytes] = (), *, on: bool = False) -> None:
+        """Tell that thread `who` lives, and what to do if it no longer does.
+
+        Args:
+            who: The thread: a bus's name, or ``outputs``.
+            stops: STOP frames of the heads of this bus that may be moving.
+            on: An output is away from its safe level. With neither, no next beat is expected;
+                otherwise one must come every 100 ms.
+        """
+        ...
+
+    def took_over(self, who: str) -> bool:
+        """Whether it acted for thread `who` since this was last asked."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether it is there and answers; nothing may move while it does not."""
         ...
 
 

@@ -1,0 +1,216 @@
+"""Switching outputs: driven safe before anything else, and cut by us and not by the caller.
+
+One thread owns all outputs of the board. It ends pulses, cuts what was on for too long, drives
+again what failed, and tells the guard that it lives while anything is away from its safe level.
+"""
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from nvr.base.clock import Clock
+from nvr.base.errors import Misconfigured, Rejected, Unavailable
+from nvr.base.log import event
+from nvr.hal.ports import Guard, Output
+
+_log = logging.getLogger(__name__)
+
+BEAT_S = 0.1
+STALL_S = 0.35
+RETRY_S = 0.5
+_WHO = "outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """One output of the board.
+
+    Attributes:
+        name: Its name on the board.
+        open: Opens it and drives it to the level given, in one step where the kernel can.
+        safe: Level at start, at the end, and when something happens to us.
+        max_on_s: Longest time on; switching on again while on does not extend it.
+        pulse_ms: Switching on gives one pulse of this length.
+    """
+
+    name: str
+    open: Callable[[bool], Output]
+    safe: bool = False
+    max_on_s: float | None = None
+    pulse_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.safe and self.limit_s != float("inf"):
+            raise Misconfigured(
+                "gpio.bad_wiring", "an output that is safe when on has no limit", output=self.name
+            )
+
+    @property
+    def limit_s(self) -> float:
+        """Longest time on, infinity if none."""
+        limits = [self.max_on_s, None if self.pulse_ms is None else self.pulse_ms / 1000]
+        return min((limit for limit in limits if limit is not None), default=float("inf"))
+
+
+@dataclass(slots=True)
+class _State:
+    wiring: Wiring
+    output: Output
+    wanted: bool
+    driven: bool | None = None
+    off_at_s: float = float("inf")
+    retry_s: float = 0.0
+    reported: bool = False
+
+
+class Outputs:
+    """All outputs of the board, by name.
+
+    Args:
+        wirings: The outputs; each is opened at its safe level here, before anything else runs.
+        clock: Time source; the thread waits in real time.
+        guard: Makes them safe when this process cannot.
+
+    Raises:
+        Misconfigured: ``gpio.no_chip``.
+        Unavailable: ``gpio.gone``: a line is held by another process.
+    """
+
+    def __init__(self, wirings: Iterable[Wiring], *, clock: Clock, guard: Guard) -> None:
+        self._clock = clock
+        self._guard = guard
+        self._lock = threading.Lock()
+        self._states: dict[str, _State] = {}
+        for wiring in wirings:
+            output = wiring.open(wiring.safe)
+            self._states[wiring.name] = _State(wiring, output, wiring.safe)
+            guard.output(wiring.name, output.way(), safe=wiring.safe)
+        self._armed = False
+        self._beat_s = self._turn_s = 0.0
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="gpio")
+
+    def start(self) -> None:
+        """Start the owner thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Drive every output safe and end; waits for it."""
+        with self._lock:
+            self._closing = True
+            for it in self._states.values():
+                it.wanted, it.retry_s = it.wiring.safe, 0.0
+        os.eventfd_write(self._wake, 1)
+        self._thread.join()
+        os.close(self._wake)
+        for it in self._states.values():
+            it.output.close()
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        return tuple(self._states)
+
+    def set(self, name: str, on: bool) -> None:
+        """Switch `name`; driven within a turn of the thread.
+
+        Raises:
+            Rejected: ``gpio.unknown_output``.
+            Unavailable: ``gpio.gone``: it could not be driven last time. ``gpio.guard_gone``:
+                nothing leaves its safe level without the guard.
+        """
+        it = self._find(name)
+        with self._lock:
+            if on != it.wiring.safe:
+                if it.driven is None:
+                    raise Unavailable("gpio.gone", "the output does not answer", output=name)
+                if not self._guard.ready():
+                    raise Unavailable("gpio.guard_gone", "the guard is not there", output=name)
+            if on and not it.wanted:
+                it.off_at_s = self._clock.monotonic_s() + it.wiring.limit_s
+            it.wanted, it.retry_s = on, 0.0
+        os.eventfd_write(self._wake, 1)
+
+    def get(self, name: str) -> bool:
+        """Level last driven."""
+        it = self._find(name)
+        return it.wiring.safe if it.driven is None else it.driven
+
+    def turn(self, now_s: float) -> float:
+        """Do what is due; returns when the next thing is. Called by the thread alone."""
+        stalled = self._armed and now_s - self._turn_s > STALL_S
+        self._turn_s = now_s
+        if self._armed and (stalled or self._guard.took_over(_WHO) or not self._guard.ready()):
+            self._all_safe("gpio.made_safe")
+        with self._lock:
+            for it in self._states.values():
+                if it.wanted and now_s >= it.off_at_s:
+                    it.wanted = False
+                    it.off_at_s = float("inf")
+                    event(_log, logging.INFO, "gpio.cut", output=it.wiring.name)
+            armed = any(self._away(it) for it in self._states.values())
+        # The guard knows of a level before the line does: killed in between, we leave nothing.
+        if armed != self._armed or (armed and now_s - self._beat_s >= BEAT_S):
+            self._guard.beat(_WHO, on=armed)
+            self._armed, self._beat_s = armed, now_s
+        for it in self._states.values():
+            self._drive(it, now_s)
+        return self._wake_at_s()
+
+    @staticmethod
+    def _away(it: _State) -> bool:
+        return it.wanted != it.wiring.safe or it.driven == (not it.wiring.safe)
+
+    def _drive(self, it: _State, now_s: float) -> None:
+        with self._lock:
+            wanted = it.wanted
+            if it.driven == wanted or now_s < it.retry_s:
+                return
+        try:
+            it.output.set(wanted)
+        except Unavailable as err:
+            level = logging.DEBUG if it.reported else logging.WARNING
+            event(_log, level, "gpio.not_driven", output=it.wiring.name, error=str(err))
+            it.reported = True
+            it.driven, it.retry_s = None, now_s + RETRY_S
+            with self._lock:
+                it.wanted = it.wiring.safe  # nobody waits for a late "on"
+            return
+        it.driven, it.reported = wanted, False
+
+    def _all_safe(self, why: str) -> None:
+        with self._lock:
+            for it in self._states.values():
+                if self._away(it):
+                    event(_log, logging.WARNING, why, output=it.wiring.name)
+                it.wanted, it.driven, it.retry_s = it.wiring.safe, None, 0.0
+
+    def _wake_at_s(self) -> float:
+        with self._lock:
+            due = [it.off_at_s for it in self._states.values() if it.wanted]
+            due += [it.retry_s for it in self._states.values() if it.driven != it.wanted]
+        if self._armed:
+            due.append(self._beat_s + BEAT_S)
+        return min(due, default=float("inf"))
+
+    def _find(self, name: str) -> _State:
+        it = self._states.get(name)
+        if it is None:
+            raise Rejected("gpio.unknown_output", "the board has no such output", output=name)
+        return it
+
+    def _run(self) -> None:
+        while True:
+            last = self._closing
+            wake_s = self.turn(self._clock.monotonic_s())
+            if last:
+                self.turn(self._clock.monotonic_s())  # tells the guard that all is safe
+                return
+            timeout_s = None
+            if wake_s != float("inf"):
+                timeout_s = max(0.0, wake_s - self._clock.monotonic_s())
+            if select.select([self._wake], [], [], timeout_s)[0]:
+                os.eventfd_read(self._wake)

@@ -1,0 +1,295 @@
+"""One RS-485 line and the one thread that owns it.
+
+Commands come from any thread and only change the `Schedule`; the thread writes what is due. It
+also ends motions whose lease lapsed, reopens a port that was pulled, and tells the guard that it
+lives. While nothing moves it sleeps and costs nothing.
+"""
+
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from nvr.base.clock import Clock
+from nvr.base.errors import NvrError, Rejected, Unavailable
+from nvr.base.log import event
+from nvr.hal.ports import Guard, SerialPort
+from nvr.ptz.echo import EchoFilter
+from nvr.ptz.schedule import Motion, Schedule
+
+_log = logging.getLogger(__name__)
+
+BEAT_S = 0.1
+STALL_S = 0.35
+"""After so long without a turn the guard has acted or is about to: all motion is over."""
+QUIET_S = 0.1
+"""Replies come within this; after it, what looked like the start of an echo was a reply."""
+REOPEN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class BusEvent:
+    """Something a bus did by itself, told from its thread.
+
+    Attributes:
+        kind: ``stopped``: a first STOP is on the wire. ``lapsed``: the dead-man stopped it.
+            ``cut``: its motion ended because of the port, the guard or a stall.
+            ``up``, ``down``: the port came or went.
+        head: Whom it concerns, empty for the whole bus.
+        asked_s: ``stopped``: when the stop was asked for.
+        at_s: When it happened.
+    """
+
+    kind: Literal["stopped", "lapsed", "cut", "up", "down"]
+    head: str
+    asked_s: float
+    at_s: float
+
+
+class Bus:
+    """A serial line with heads on it.
+
+    Args:
+        name: Name in the log and towards the guard.
+        open_port: Opens the port; called again whenever it was lost.
+        clock: Time source; the thread waits in real time.
+        guard: Told before anything moves.
+        tell: Called in the bus's thread for each event; must not block.
+        gap_s: From the start of one frame to the start of the next.
+        frame_s: Time of a frame on the wire, where that is longer.
+        heard: Called in the bus's thread with bytes received, echo removed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_port: Callable[[], SerialPort],
+        *,
+        clock: Clock,
+        guard: Guard,
+        tell: Callable[[BusEvent], None],
+        gap_s: float = 0.08,
+        frame_s: float = 0.0,
+        heard: Callable[[bytes], None] = lambda _data: None,
+    ) -> None:
+        self.name = name
+        self._open_port = open_port
+        self._clock = clock
+        self._guard = guard
+        self._tell = tell
+        self._gap_s = max(gap_s, frame_s)
+        self._heard = heard
+        self._schedule = Schedule(self._gap_s)
+        self._lock = threading.Lock()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._port: SerialPort | None = None
+        self._open_at_s = 0.0
+        self._reported = False
+        self._told: tuple[bytes, ...] = ()
+        self._told_s = 0.0
+        self._turn_s = 0.0
+        self._echo = EchoFilter()
+        self._sent_s = 0.0
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name=f"ptz/{name}")
+
+    def add(self, head: str, encode: Callable[[Motion], bytes]) -> None:
+        """Put a head on the line; before `start`."""
+        self._schedule.add(head, encode)
+
+    def start(self) -> None:
+        """Start the owner thread. Every head is told to stop as soon as the port is open."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop every head twice, then end; waits for it."""
+        with self._lock:
+            self._schedule.cut(self._clock.monotonic_s())
+            self._closing = True
+        self._poke()
+        self._thread.join()
+        os.close(self._wake)
+
+    @property
+    def online(self) -> bool:
+        """The port is open."""
+        return self._port is not None
+
+    def move(self, head: str, motion: Motion, until_s: float) -> None:
+        """Let `head` move until `until_s` (monotonic).
+
+        Raises:
+            Unavailable: ``ptz.bus_down``, ``ptz.guard_gone``.
+        """
+        self._check()
+        with self._lock:
+            self._schedule.move(head, motion, until_s, self._clock.monotonic_s())
+        self._poke()
+
+    def stop(self, head: str) -> None:
+        """Stop `head`; never refused. Without a port it is told when the port is back."""
+        with self._lock:
+            self._schedule.stop(head, self._clock.monotonic_s())
+        self._poke()
+
+    def unbar(self, head: str) -> None:
+        """Accept motions of `head` again, after a `BusEvent` ``lapsed`` or ``cut`` was heard."""
+        with self._lock:
+            self._schedule.unbar(head)
+
+    def command(self, head: str, data: bytes, *, moves: bool) -> None:
+        """Send one frame when its turn comes; a STOP drops it if it `moves`.
+
+        Raises:
+            Rejected: ``ptz.busy``: too much waits already.
+            Unavailable: ``ptz.bus_down``.
+        """
+        if self._port is None:
+            raise Unavailable("ptz.bus_down", "the serial port is not there", bus=self.name)
+        with self._lock:
+            taken = self._schedule.command(head, data, self._clock.monotonic_s(), moves=moves)
+        if not taken:
+            raise Rejected("ptz.busy", "too many commands wait for the bus", bus=self.name)
+        self._poke()
+
+    def _check(self) -> None:
+        if self._port is None:
+            raise Unavailable("ptz.bus_down", "the serial port is not there", bus=self.name)
+        if not self._guard.ready():
+            raise Unavailable("ptz.guard_gone", "nothing moves without the guard", bus=self.name)
+
+    def _poke(self) -> None:
+        os.eventfd_write(self._wake, 1)
+
+    # From here on: the owner thread.
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+        finally:
+            self._shut()
+
+    def _turn(self) -> bool:
+        now_s = self._clock.monotonic_s()
+        if self._told and now_s - self._turn_s > STALL_S:
+            self._cut("ptz.stalled", away_s=round(now_s - self._turn_s, 3))
+        self._turn_s = now_s
+        port = self._port
+        try:
+            if port is None:
+                if self._closing:
+                    return False
+                self._open(now_s)
+            else:
+                self._write_due(port, now_s)
+            with self._lock:
+                wake_s = self._schedule.wake_at_s()
+                at_stake = bool(self._schedule.at_stake())
+            if self._closing and not at_stake:
+                return False
+            if at_stake or not self._told:  # else the guard hears at once that all is over
+                self._wait(wake_s)
+        except Unavailable as err:
+            self._lose(err)
+        return True
+
+    def _write_due(self, port: SerialPort, now_s: float) -> None:
+        if self._told and self._guard.took_over(self.name):
+            self._cut("ptz.guard_acted")
+        with self._lock:
+            lapsed = self._schedule.expire(now_s)
+            moving = self._schedule.moving()
+        for head in lapsed:
+            self._tell(BusEvent("lapsed", head, now_s, now_s))
+        if moving and not self._guard.ready():
+            self._cut("ptz.guard_lost")
+        # The guard knows of a motion before the wire does: killed in between, we leave nothing.
+        with self._lock:
+            stops = tuple(self._schedule.at_stake())
+        if stops != self._told or (stops and now_s - self._told_s >= BEAT_S):
+            self._guard.beat(self.name, stops)
+            self._told, self._told_s = stops, now_s
+        with self._lock:
+            order = self._schedule.next(self._clock.monotonic_s())
+        if order is None:
+            return
+        if order.kind == "motion" and self._clock.monotonic_s() - now_s > STALL_S:
+            return  # we were frozen right here; the next turn stops it
+        self._echo.sent(order.data)
+        port.write(order.data)
+        self._sent_s = self._clock.monotonic_s()
+        if order.kind == "stop":
+            self._tell(BusEvent("stopped", order.head, order.asked_s, self._sent_s))
+
+    def _wait(self, wake_s: float) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._port is None:
+            wake_s = self._open_at_s
+        elif self._told:
+            wake_s = min(wake_s, self._told_s + BEAT_S)
+        timeout_s = None if wake_s == float("inf") else max(0.0, wake_s - now_s)
+        watched = [self._wake] if self._port is None else [self._wake, self._port.fileno()]
+        readable = select.select(watched, [], [], timeout_s)[0]
+        if self._wake in readable:
+            os.eventfd_read(self._wake)
+        if self._port is not None and self._port.fileno() in readable:
+            self._read(self._port)
+
+    def _read(self, port: SerialPort) -> None:
+        held = b""
+        if self._clock.monotonic_s() - self._sent_s > QUIET_S:
+            held = self._echo.quiet()
+        data = held + self._echo.feed(port.read(0.0))
+        if data:
+            self._heard(data)
+
+    def _cut(self, why: str, **fields: object) -> None:
+        """End every motion at once; whoever commanded it must begin anew."""
+        now_s = self._clock.monotonic_s()
+        with self._lock:
+            cut = self._schedule.cut(now_s)
+        event(_log, logging.WARNING, why, bus=self.name, heads=cut, **fields)
+        for head in cut:
+            self._tell(BusEvent("cut", head, now_s, now_s))
+
+    def _open(self, now_s: float) -> None:
+        if now_s < self._open_at_s:
+            return
+        try:
+            port = self._open_port()
+        except NvrError as err:
+            level = logging.DEBUG if self._reported else logging.WARNING
+            event(_log, level, "ptz.port_missing", bus=self.name, error=str(err))
+            self._reported = True
+            self._open_at_s = self._clock.monotonic_s() + REOPEN_S
+            return
+        self._reported = False
+        self._guard.serial(self.name, port.fileno(), self._gap_s, rts=port.rts)
+        with self._lock:
+            # Whatever a head was told before, by us or by a recorder that died, ends here.
+            self._schedule.cut(now_s)
+            self._port = port
+        self._turn_s = self._clock.monotonic_s()
+        event(_log, logging.INFO, "ptz.port_open", bus=self.name)
+        self._tell(BusEvent("up", "", now_s, self._turn_s))
+
+    def _lose(self, err: Unavailable) -> None:
+        event(_log, logging.WARNING, "ptz.port_lost", bus=self.name, error=str(err))
+        self._cut("ptz.motion_lost")
+        self._shut()
+        now_s = self._clock.monotonic_s()
+        self._open_at_s = now_s + REOPEN_S / 4
+        self._tell(BusEvent("down", "", now_s, now_s))
+
+    def _shut(self) -> None:
+        port = self._port
+        self._port = None
+        if port is not None:
+            self._guard.beat(self.name)
+            self._told = ()
+            self._guard.forget(self.name)
+            port.close()

@@ -1,0 +1,389 @@
+"""Commands to heads: asks the arbiter, tells the bus, keeps the status, audits all of it.
+
+Everything here runs in the event loop's thread; buses report from theirs through `post`.
+"""
+
+import asyncio
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from nvr.base.clock import Clock
+from nvr.base.errors import Rejected
+from nvr.media.ports import Holder, Operator, PtzStatus
+from nvr.ptz.arbiter import Arbiter
+from nvr.ptz.bus import Bus, BusEvent
+from nvr.ptz.pelco import Pelco
+from nvr.ptz.preset import NAME_MAX, PresetBook
+from nvr.ptz.schedule import NEUTRAL, Motion
+
+Audit = Callable[[str, Operator, str, str], None]
+"""``audit(action, who, camera, detail)``."""
+
+PRIORITIES = {"administrator": 30, "operator": 20, "tour": 0}
+_TICK_S = 0.2
+_REFUSED_EVERY_S = 10.0
+
+
+class Switches(Protocol):
+    """Outputs by their name on the board."""
+
+    def set(self, name: str, on: bool) -> None:
+        """Switch one. Raises `Unavailable` ``gpio.gone``."""
+        ...
+
+    def get(self, name: str) -> bool:
+        """Whether it is on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """How one camera's head is reached.
+
+    Attributes:
+        camera: Camera name.
+        bus: The line it is on.
+        head: Its dialect.
+        outputs: ``wiper``, ``lamp``: name of the output on the board.
+    """
+
+    camera: str
+    bus: Bus
+    head: Pelco
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Camera:
+    mount: Mount
+    arbiter: Arbiter
+    motion: Motion = NEUTRAL
+    stop_asked_s: float = 0.0
+    stop_sent_ms: float | None = None
+    refused: dict[tuple[Operator, str], float] = field(default_factory=dict)
+    published: PtzStatus | None = None
+
+
+def priority(who: Operator) -> int:
+    """Return the priority of an operator by role; unknown roles are below people."""
+    return PRIORITIES.get(who.role, 10)
+
+
+class Controller:
+    """All heads of the box. See `nvr.media.ports.Ptz`.
+
+    Args:
+        mounts: The cameras that have a head; their heads are put on their buses here.
+        switches: Outputs of the board.
+        presets: Names of presets.
+        clock: Time source.
+        audit: Told of every action and of every refusal.
+        save: Runs a blocking call elsewhere, for the preset file.
+    """
+
+    def __init__(
+        self,
+        mounts: Iterable[Mount],
+        *,
+        switches: Switches,
+        presets: PresetBook,
+        clock: Clock,
+        audit: Audit,
+        save: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._clock = clock
+        self._switches = switches
+        self._presets = presets
+        self._audit = audit
+        self._save = save
+        self._listeners: dict[object, Callable[[PtzStatus], None]] = {}
+        self._cameras: dict[str, _Camera] = {}
+        for mount in mounts:
+            mount.bus.add(mount.camera, mount.head.encode)
+            arbiter = Arbiter(mount.camera, priority, self._wall_us)
+            self._cameras[mount.camera] = _Camera(mount, arbiter)
+
+    def cameras(self) -> tuple[str, ...]:  # noqa: D102 - see Ptz
+        return tuple(self._cameras)
+
+    def move(  # noqa: D102 - see Ptz
+        self,
+        camera: str,
+        who: Operator,
+        pan: float,
+        tilt: float,
+        zoom: float,
+        lease_s: float = 0.5,
+    ) -> None:
+        it = self._find(camera)
+        if not all(math.isfinite(v) and -1 <= v <= 1 for v in (pan, tilt, zoom)):
+            raise Rejected("ptz.range", "speeds are from -1 to 1", camera=camera)
+        self._drive(it, who, "drive", {"pan": pan, "tilt": tilt, "zoom": zoom}, lease_s)
+
+    def lens(  # noqa: D102 - see Ptz
+        self, camera: str, who: Operator, focus: int, iris: int, lease_s: float = 0.5
+    ) -> None:
+        it = self._find(camera)
+        if focus not in {-1, 0, 1} or iris not in {-1, 0, 1}:
+            raise Rejected("ptz.range", "focus and iris are -1, 0 or 1", camera=camera)
+        self._drive(it, who, "lens", {"focus": focus, "iris": iris}, lease_s)
+
+    def stop(self, camera: str, who: Operator) -> None:  # noqa: D102 - see Ptz
+        self._stop([self._find(camera)], who)
+
+    def stop_all(self, who: Operator) -> None:  # noqa: D102 - see Ptz
+        self._stop(self._cameras.values(), who)
+
+    def take(self, camera: str, who: Operator) -> None:  # noqa: D102 - see Ptz
+        it = self._find(camera)
+        moving = it.arbiter.moving
+        with self._refusals(it, who):
+            lost = it.arbiter.take(who, self._clock.monotonic_s())
+        if lost is not None and moving:
+            self._halt(it)
+        self._audit("ptz.take", who, camera, f"from {lost.name}" if lost else "")
+        self._publish(it)
+
+    def release(self, camera: str, who: Operator) -> None:  # noqa: D102 - see Ptz
+        it = self._find(camera)
+        held = it.arbiter.holder == who
+        if it.arbiter.release(who, self._clock.monotonic_s()):
+            self._halt(it)
+        if held:
+            self._audit("ptz.release", who, camera, "")
+            self._publish(it)
+
+    def gone(self, who: Operator) -> None:  # noqa: D102 - see Ptz
+        for camera, it in self._cameras.items():
+            held = it.arbiter.holder == who
+            if it.arbiter.gone(who, self._clock.monotonic_s()):
+                self._halt(it)
+                self._audit("ptz.stop", who, camera, "its connection closed while moving")
+            it.refused = {key: at for key, at in it.refused.items() if key[0] != who}
+            if held:
+                self._publish(it)
+
+    def preset(  # noqa: D102 - see Ptz
+        self,
+        camera: str,
+        who: Operator,
+        do: Literal["call", "set", "clear"],
+        number: int,
+        name: str = "",
+    ) -> None:
+        it = self._find(camera)
+        if not 1 <= number <= 255 or len(name) > NAME_MAX:
+            raise Rejected("ptz.range", "presets are 1 to 255, names up to 32 characters")
+        if number in it.mount.head.reserved:
+            raise Rejected(
+                "ptz.reserved", f"domes give preset {number} another meaning", camera=camera
+            )
+        if do != "set" and not self._presets.has(camera, number):
+            raise Rejected("ptz.unknown_preset", f"preset {number} is not stored", camera=camera)
+        moving = it.arbiter.moving
+        with self._refusals(it, who):
+            it.arbiter.act(who, self._clock.monotonic_s())
+        if moving:
+            self._halt(it)
+        it.mount.bus.command(camera, it.mount.head.preset(do, number), moves=do == "call")
+        if do == "set":
+            self._presets.put(camera, number, name)
+        elif do == "clear":
+            self._presets.drop(camera, number)
+        if do != "call":
+            names = self._presets.snapshot()
+            self._save(lambda: self._presets.save(names))
+        self._audit(f"ptz.preset_{do}", who, camera, f"{number} {name}".strip())
+        self._publish(it)
+
+    def output(self, camera: str, who: Operator, name: str, on: bool) -> None:  # noqa: D102 - see Ptz
+        it = self._find(camera)
+        board_name = it.mount.outputs.get(name)
+        if board_name is None:
+            raise Rejected("ptz.unknown_output", f"there is no {name}", camera=camera)
+        if on:
+            with self._refusals(it, who):
+                it.arbiter.allow_switch(who, self._clock.monotonic_s())
+        self._switches.set(board_name, on)
+        self._audit("ptz.output", who, camera, f"{name} {'on' if on else 'off'}")
+        self._publish(it)
+
+    def status(self, camera: str) -> PtzStatus:  # noqa: D102 - see Ptz
+        return self._status(self._find(camera))
+
+    def subscribe(self, callback: Callable[[PtzStatus], None]) -> Callable[[], None]:  # noqa: D102 - see Ptz
+        key = object()
+        self._listeners[key] = callback
+
+        def end() -> None:
+            self._listeners.pop(key, None)
+
+        return end
+
+    async def run(self) -> None:
+        """Publish what changes by itself: idle owners, outputs that their limit cut."""
+        while True:
+            self.tick()
+            await asyncio.sleep(_TICK_S)
+
+    def tick(self) -> None:
+        """Let time act on ownership, and publish what changed."""
+        now_s = self._clock.monotonic_s()
+        for it in self._cameras.values():
+            self._expire(it, now_s)
+            self._publish(it)
+
+    def bus_event(self, told: BusEvent) -> None:
+        """Take what a bus did by itself; called in the event loop's thread."""
+        if not told.head:
+            for it in self._cameras.values():
+                self._publish(it)
+            return
+        it = self._cameras[told.head]
+        if told.kind == "stopped":
+            if told.asked_s >= it.stop_asked_s:
+                it.stop_sent_ms = round((told.at_s - told.asked_s) * 1000, 1)
+        else:
+            if it.arbiter.moving and it.arbiter.began_s <= told.at_s:
+                self._dead_man(it, it.arbiter.stopped(told.at_s, by_neutral=True), told.kind)
+            it.mount.bus.unbar(told.head)
+        self._publish(it)
+
+    def _drive(
+        self,
+        it: _Camera,
+        who: Operator,
+        axes: Literal["drive", "lens"],
+        speeds: Mapping[str, Any],
+        lease_s: float,
+    ) -> None:
+        camera, now_s = it.mount.camera, self._clock.monotonic_s()
+        if not any(speeds.values()):
+            if it.arbiter.neutral(who, axes, now_s):
+                it.motion = dataclasses.replace(it.motion, **speeds)
+                if it.arbiter.moving:
+                    it.mount.bus.move(camera, it.motion, it.arbiter.lease_until_s())
+                else:
+                    self._halt(it)
+                    self._audit("ptz.stop", who, camera, "neutral")
+            self._publish(it)
+            return
+        was_moving, before = it.arbiter.moving, it.arbiter.holder
+        with self._refusals(it, who):
+            lost = it.arbiter.move(who, axes, lease_s, now_s)
+        if lost is not None or before != who:
+            it.motion = NEUTRAL  # its axes are not ours to keep moving
+        it.motion = dataclasses.replace(it.motion, **speeds)
+        try:
+            it.mount.bus.move(camera, it.motion, it.arbiter.lease_until_s())
+        except BaseException:
+            self._halt(it)
+            it.arbiter.stopped(now_s)
+            raise
+        if not was_moving or lost is not None:
+            self._audit("ptz.move", who, camera, f"from {lost.name}" if lost else "")
+        self._publish(it)
+
+    def _halt(self, it: _Camera) -> None:
+        it.motion = NEUTRAL
+        it.stop_asked_s = self._clock.monotonic_s()
+        it.stop_sent_ms = None
+        it.mount.bus.stop(it.mount.camera)
+
+    def _stop(self, cameras: Iterable[_Camera], who: Operator) -> None:
+        stopped = list(cameras)
+        for it in stopped:  # all of them before the first word to the audit log
+            self._halt(it)
+            it.arbiter.stopped(self._clock.monotonic_s())
+        for it in stopped:
+            self._audit("ptz.stop", who, it.mount.camera, "")
+            self._publish(it)
+
+    def _expire(self, it: _Camera, now_s: float) -> None:
+        # The bus ends a lapsed motion by itself, at the same moment and whatever holds up this
+        # thread; stopping it once more costs a frame.
+        mover = it.arbiter.expire(now_s)
+        if mover is not None:
+            self._halt(it)
+            self._dead_man(it, mover, "lapsed")
+
+    def _dead_man(self, it: _Camera, mover: Operator | None, why: str) -> None:
+        it.motion = NEUTRAL
+        if mover is not None:
+            self._audit("ptz.dead_man", mover, it.mount.camera, why)
+
+    def _find(self, camera: str) -> _Camera:
+        it = self._cameras.get(camera)
+        if it is None:
+            raise Rejected("ptz.unknown_camera", "this camera has no head", camera=camera)
+        self._expire(it, self._clock.monotonic_s())
+        return it
+
+    def _refusals(self, it: _Camera, who: Operator) -> "_Refusals":
+        return _Refusals(self._clock, self._audit, it, who)
+
+    def _status(self, it: _Camera) -> PtzStatus:
+        arbiter, holder = it.arbiter, None
+        if arbiter.holder is not None:
+            holder = Holder(
+                arbiter.holder,
+                self._wall_us(arbiter.since_s),
+                self._wall_us(arbiter.until_s),
+                arbiter.taken,
+            )
+        return PtzStatus(
+            camera=it.mount.camera,
+            online=it.mount.bus.online,
+            holder=holder,
+            moving=arbiter.moving,
+            rearm=arbiter.holder is not None and arbiter.must_let_go(arbiter.holder),
+            position=None,
+            outputs=tuple((name, self._switches.get(b)) for name, b in it.mount.outputs.items()),
+            presets=self._presets.of(it.mount.camera),
+            stop_sent_ms=it.stop_sent_ms,
+        )
+
+    def _publish(self, it: _Camera) -> None:
+        status = self._status(it)
+        if it.published is not None and _same(it.published, status):
+            return
+        it.published = status
+        for callback in list(self._listeners.values()):
+            callback(status)
+
+    def _wall_us(self, at_s: float) -> int:
+        return self._clock.wall_us() + round((at_s - self._clock.monotonic_s()) * 1e6)
+
+
+def _same(one: PtzStatus, other: PtzStatus) -> bool:
+    """Whether nobody needs to be told: the end of an ownership moves with every renewal."""
+
+    def lasting(status: PtzStatus) -> PtzStatus:
+        holder = status.holder and dataclasses.replace(status.holder, since_us=0, until_us=0)
+        return dataclasses.replace(status, holder=holder)
+
+    return lasting(one) == lasting(other)
+
+
+class _Refusals:
+    """Audits a refusal, at most once in ten seconds for each operator and reason."""
+
+    def __init__(self, clock: Clock, audit: Audit, it: _Camera, who: Operator) -> None:
+        self._clock = clock
+        self._audit = audit
+        self._it = it
+        self._who = who
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, err: BaseException | None, _trace: object) -> None:
+        if isinstance(err, Rejected):
+            now_s = self._clock.monotonic_s()
+            key = (self._who, err.code)
+            if now_s - self._it.refused.get(key, -math.inf) >= _REFUSED_EVERY_S:
+                self._it.refused[key] = now_s
+                self._audit("ptz.refused", self._who, self._it.mount.camera, err.code)

@@ -1,0 +1,215 @@
+"""What goes out next on one bus: pure decisions, time is an argument.
+
+Order of precedence: first STOPs in the order they were asked for, then second STOPs, then the
+oldest of what else waits (a changed motion, a command, a motion to be repeated). Frames start at
+least `pace_s` apart. A head keeps one motion, the newest; a head's STOP is never replaced by the
+motion that follows it, and nothing that moves a head survives its STOP.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+COMMANDS_MAX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Speeds of all axes of a head, -1 to 1; focus and iris know only -1, 0, 1.
+
+    Attributes:
+        pan: Negative left.
+        tilt: Negative down.
+        zoom: Negative wide.
+        focus: Negative near.
+        iris: Negative close.
+    """
+
+    pan: float = 0.0
+    tilt: float = 0.0
+    zoom: float = 0.0
+    focus: int = 0
+    iris: int = 0
+
+
+NEUTRAL = Motion()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One frame to be written now.
+
+    Attributes:
+        head: Whom it is for.
+        data: The frame.
+        kind: Why it is sent.
+        asked_s: When the first of the commands it carries out came in.
+    """
+
+    head: str
+    data: bytes
+    kind: Literal["stop", "motion", "command"]
+    asked_s: float
+
+
+@dataclass(slots=True)
+class _Head:
+    encode: Callable[[Motion], bytes]
+    stop: bytes
+    frame: bytes = b""  # of the wanted motion; empty: none
+    until_s: float = 0.0
+    changed_s: float = 0.0
+    sent: bytes = b""
+    sent_s: float = 0.0
+    stops_left: int = 0
+    stop_asked_s: float = 0.0
+    barred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    head: str
+    data: bytes
+    moves: bool
+    asked_s: float = field(default=0.0)
+
+
+class Schedule:
+    """The heads of one bus and what each is yet to be told.
+
+    Args:
+        pace_s: From the start of one frame to the start of the next, at least.
+        repeat_s: A motion is repeated this often: decoders stop by themselves after 15 s, some
+            clones sooner, and a frame lost to noise must not leave the old motion on.
+    """
+
+    def __init__(self, pace_s: float, repeat_s: float = 2.0) -> None:
+        self._heads: dict[str, _Head] = {}
+        self._commands: deque[_Command] = deque()  # full: the newest is refused
+        self._pace_s = pace_s
+        self._repeat_s = repeat_s
+        self._free_s = 0.0
+
+    def add(self, head: str, encode: Callable[[Motion], bytes]) -> None:
+        """Add a head whose frames `encode` makes."""
+        self._heads[head] = _Head(encode, encode(NEUTRAL))
+
+    def move(self, head: str, motion: Motion, until_s: float, now_s: float) -> None:
+        """Want `motion` until `until_s`; newest wins. Neutral is told like a STOP, once.
+
+        A head that we stopped by ourselves takes no motion until `unbar`: whoever commands may
+        not know yet.
+        """
+        it = self._heads[head]
+        frame = it.encode(motion)
+        if frame == it.stop:
+            if it.frame:
+                self.stop(head, now_s)
+            return
+        if it.barred:
+            return
+        if frame != it.frame:
+            if not it.frame or it.frame == it.sent:
+                it.changed_s = now_s
+            it.frame = frame
+        if it.stops_left == 1:  # told once; the second STOP would end this newer motion
+            it.stops_left = 0
+        it.until_s = until_s
+
+    def stop(self, head: str, now_s: float) -> None:
+        """Tell `head` to stop, twice, before anything else; forget what would move it."""
+        it = self._heads[head]
+        it.frame = b""
+        if it.stops_left != 2:
+            it.stops_left = 2
+            it.stop_asked_s = now_s
+        self._commands = deque(c for c in self._commands if c.head != head or not c.moves)
+
+    def command(self, head: str, data: bytes, now_s: float, *, moves: bool) -> bool:
+        """Send `data` once; False if too much waits already. A STOP drops what `moves`."""
+        if len(self._commands) >= COMMANDS_MAX:
+            return False
+        self._commands.append(_Command(head, data, moves, now_s))
+        return True
+
+    def expire(self, now_s: float) -> list[str]:
+        """Stop every head whose lease lapsed, and name them."""
+        lapsed = [name for name, it in self._heads.items() if it.frame and now_s >= it.until_s]
+        for name in lapsed:
+            self.stop(name, now_s)
+            self._heads[name].barred = True
+        return lapsed
+
+    def cut(self, now_s: float) -> list[str]:
+        """Stop and bar every head, drop commands that move; name the heads that were moving."""
+        moving = self.moving()
+        for name, it in self._heads.items():
+            self.stop(name, now_s)
+            it.barred = name in moving or it.barred
+        return moving
+
+    def unbar(self, head: str) -> None:
+        """Accept motions again: whoever commanded `head` knows that it was stopped."""
+        self._heads[head].barred = False
+
+    def moving(self) -> list[str]:
+        """Heads that are wanted to move."""
+        return [name for name, it in self._heads.items() if it.frame]
+
+    def at_stake(self) -> list[bytes]:
+        """STOP frames of the heads that may be moving on the wire's other end."""
+        return [it.stop for it in self._heads.values() if it.frame or it.stops_left]
+
+    def next(self, now_s: float) -> Order | None:
+        """Take the frame that goes out now; None if none is due or the gap is not over."""
+        if now_s < self._free_s:
+            return None
+        order = self._stop(now_s) or self._other(now_s)
+        if order:
+            self._free_s = now_s + self._pace_s
+        return order
+
+    def wake_at_s(self) -> float:
+        """When `expire` or `next` will have something to do; infinity if never."""
+        due = [it.until_s for it in self._heads.values() if it.frame]
+        if self._commands or any(
+            it.stops_left or (it.frame and it.frame != it.sent) for it in self._heads.values()
+        ):
+            due.append(self._free_s)
+        due += [
+            max(self._free_s, it.sent_s + self._repeat_s) for it in self._heads.values() if it.frame
+        ]
+        return min(due, default=float("inf"))
+
+    def _stop(self, now_s: float) -> Order | None:
+        first = [(it.stop_asked_s, name) for name, it in self._heads.items() if it.stops_left == 2]
+        second = [(it.sent_s, name) for name, it in self._heads.items() if it.stops_left == 1]
+        if not first and not second:
+            return None
+        name = min(first or second)[1]
+        it = self._heads[name]
+        it.stops_left = 0 if it.frame else it.stops_left - 1
+        it.sent, it.sent_s = it.stop, now_s
+        return Order(name, it.stop, "stop", it.stop_asked_s)
+
+    def _other(self, now_s: float) -> Order | None:
+        waiting = [(it.changed_s, name) for name, it in self._heads.items() if self._changed(it)]
+        waiting += [
+            (it.sent_s + self._repeat_s, name)
+            for name, it in self._heads.items()
+            if it.frame and it.frame == it.sent and it.sent_s + self._repeat_s <= now_s
+        ]
+        oldest = min(waiting, default=None)
+        if self._commands and (oldest is None or self._commands[0].asked_s <= oldest[0]):
+            command = self._commands.popleft()
+            return Order(command.head, command.data, "command", command.asked_s)
+        if oldest is None:
+            return None
+        it = self._heads[oldest[1]]
+        it.sent, it.sent_s = it.frame, now_s
+        return Order(oldest[1], it.frame, "motion", oldest[0])
+
+    @staticmethod
+    def _changed(it: _Head) -> bool:
+        return bool(it.frame) and it.frame != it.sent

@@ -1,0 +1,270 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from nvr.ptz.pelco import Pelco
+from nvr.ptz.schedule import COMMANDS_MAX, NEUTRAL, Motion, Order, Schedule
+
+GAP = 0.08
+LEFT, RIGHT, UP = Motion(pan=-1), Motion(pan=0.5), Motion(tilt=0.5)
+HEADS = {f"dome{n}": Pelco(address=n) for n in range(1, 9)}
+
+
+def schedule(*names: str, told: bool = True) -> Schedule:
+    made = Schedule(GAP)
+    for name in names or HEADS:
+        made.add(name, HEADS[name].encode)
+    return made
+
+
+def drain(it: Schedule, now: float, until: float) -> list[tuple[float, Order]]:
+    """Play the owner thread: wake when told to, write what is due."""
+    out = []
+    while now <= until:
+        it.expire(now)
+        order = it.next(now)
+        if order:
+            out.append((round(now, 6), order))
+            continue
+        wake = it.wake_at_s()
+        assert wake > now, "would spin"
+        now = wake
+    return out
+
+
+def test_an_idle_bus_sends_at_once() -> None:
+    it = schedule("dome1")
+    it.move("dome1", LEFT, 100.5, 100.0)
+    order = it.next(100.0)
+    assert order == Order("dome1", HEADS["dome1"].encode(LEFT), "motion", 100.0)
+
+
+def test_a_busy_bus_sends_after_what_is_left_of_the_gap() -> None:
+    it = schedule("dome1", "dome2")
+    it.move("dome1", LEFT, 101, 100.0)
+    assert it.next(100.0)
+    it.move("dome2", UP, 101, 100.03)
+    assert it.next(100.03) is None
+    assert it.wake_at_s() == pytest.approx(100.08)
+    assert it.next(it.wake_at_s()).head == "dome2"
+
+
+def test_the_newest_motion_wins_and_an_old_one_is_never_sent() -> None:
+    it = schedule("dome1", "dome2")
+    it.move("dome2", LEFT, 200, 100.0)
+    it.next(100.0)
+    it.move("dome1", LEFT, 200, 100.01)
+    it.move("dome1", RIGHT, 200, 100.02)
+    it.move("dome1", UP, 200, 100.03)
+    sent = [order.data for _, order in drain(it, 100.03, 101)]
+    assert sent == [HEADS["dome1"].encode(UP)]
+
+
+def test_all_axes_travel_in_one_frame() -> None:
+    it = schedule("dome1")
+    motion = Motion(pan=1, tilt=-1, zoom=1, focus=-1)
+    it.move("dome1", motion, 101, 100.0)
+    assert it.next(100.0).data == bytes.fromhex("FF 01 01 32 3F 3F B2")
+
+
+def test_stop_is_told_twice_and_before_anything_else() -> None:
+    it = schedule("dome1", "dome2", "dome3")
+    it.move("dome1", LEFT, 200, 100.0)
+    it.next(100.0)
+    it.command("dome2", b"preset", 100.001, moves=True)
+    it.move("dome3", UP, 200, 100.002)
+    it.stop("dome1", 100.01)
+    heads = [(order.head, order.kind) for _, order in drain(it, 100.01, 101)]
+    assert heads == [
+        ("dome1", "stop"),
+        ("dome1", "stop"),
+        ("dome2", "command"),
+        ("dome3", "motion"),
+    ]
+
+
+def test_heads_stopped_together_are_all_told_once_before_any_is_told_twice() -> None:
+    it = schedule()
+    for n, name in enumerate(HEADS):
+        it.move(name, LEFT, 200, 100 + n / 1000)
+    drain(it, 100.0, 101.9)
+    for name in HEADS:
+        it.stop(name, 101.9)
+    sent = drain(it, 101.9, 110)
+    first, second = sent[: len(HEADS)], sent[len(HEADS) :]
+    assert [order.head for _, order in first] == list(HEADS)
+    assert [order.head for _, order in second] == list(HEADS)
+    for k, (at, order) in enumerate(first, 1):
+        assert at - 101.9 <= k * GAP + 1e-6, order
+
+
+def test_a_lapsed_lease_is_a_stop_and_bars_motion_until_it_was_heard() -> None:
+    it = schedule("dome1")
+    it.move("dome1", LEFT, 100.5, 100.0)
+    it.next(100.0)
+    assert it.wake_at_s() == 100.5
+    assert it.expire(100.4) == []
+    assert it.expire(100.5) == ["dome1"]
+    it.move("dome1", LEFT, 101.0, 100.51)
+    assert {order.kind for _, order in drain(it, 100.5, 102)} == {"stop"}
+    it.unbar("dome1")
+    it.move("dome1", LEFT, 103.0, 102.5)
+    assert it.next(102.5).kind == "motion"
+
+
+def test_a_renewed_motion_is_not_sent_again_but_repeated_every_two_seconds() -> None:
+    it = schedule("dome1")
+    sent = []
+    now = 100.0
+    while now < 109:
+        it.move("dome1", LEFT, now + 0.5, now)
+        sent += drain(it, now, now + 0.149)
+        now += 0.15
+    ats = [at for at, _ in sent]
+    assert len(ats) == 5
+    assert all(1 <= b - a <= 5 for a, b in itertools.pairwise(ats))
+
+
+def test_a_motion_after_a_stop_comes_after_it() -> None:
+    it = schedule("dome1", "dome2")
+    it.move("dome1", LEFT, 200, 100.0)
+    it.move("dome2", LEFT, 200, 100.0)
+    it.next(100.0)
+    it.stop("dome1", 100.01)
+    it.move("dome1", RIGHT, 200, 100.02)
+    kinds = [o.kind for _, o in drain(it, 100.02, 101) if o.head == "dome1"]
+    assert kinds == ["stop", "motion"]
+
+
+def test_a_stop_drops_a_preset_call_but_not_a_switch() -> None:
+    it = schedule("dome1", "dome2")
+    it.command("dome1", b"call", 100.0, moves=True)
+    it.command("dome1", b"aux", 100.0, moves=False)
+    it.command("dome2", b"other", 100.0, moves=True)
+    it.stop("dome1", 100.0)
+    assert [o.data for _, o in drain(it, 100.0, 101) if o.kind == "command"] == [b"aux", b"other"]
+
+
+def test_too_many_commands_are_refused() -> None:
+    it = schedule("dome1")
+    taken = [it.command("dome1", b"x", 100.0, moves=False) for _ in range(COMMANDS_MAX + 1)]
+    assert taken == [True] * COMMANDS_MAX + [False]
+
+
+def test_a_joystick_that_never_rests_lets_commands_and_neighbours_through() -> None:
+    it = schedule("dome1", "dome2")
+    it.command("dome2", b"aux", 100.0, moves=False)
+    it.move("dome2", LEFT, 200, 100.0)
+    now, heads = 100.0, []
+    for n in range(100):
+        it.move("dome1", Motion(pan=(n % 60 + 2) / 63), 200, now)
+        order = it.next(now)
+        heads += [order.head] if order else []
+        now += 0.02
+    assert heads.count("dome2") >= 2
+    assert heads[:3].count("dome2") == 2
+
+
+def test_neutral_is_told_like_a_stop_once() -> None:
+    it = schedule("dome1")
+    it.move("dome1", NEUTRAL, 200, 100.0)
+    assert it.next(100.0) is None
+    it.move("dome1", LEFT, 200, 100.0)
+    it.next(100.0)
+    it.move("dome1", NEUTRAL, 200, 100.1)
+    it.move("dome1", NEUTRAL, 200, 100.2)
+    assert [o.kind for _, o in drain(it, 100.2, 102)] == ["stop", "stop"]
+    it.move("dome1", NEUTRAL, 200, 103)
+    assert it.wake_at_s() == float("inf")
+
+
+def test_what_is_at_stake_is_known_from_the_motion_to_the_second_stop() -> None:
+    it = schedule("dome1", "dome2")
+    stop = HEADS["dome1"].encode(NEUTRAL)
+    assert it.at_stake() == []
+    it.move("dome1", LEFT, 200, 100.0)
+    assert it.at_stake() == [stop]
+    it.next(100.0)
+    it.stop("dome1", 100.1)
+    assert it.next(100.1).kind == "stop"
+    assert it.at_stake() == [stop]
+    assert it.next(100.2).kind == "stop"
+    assert it.at_stake() == []
+
+
+class AnyOperators(RuleBasedStateMachine):
+    """Random commands; the wire is watched by a decoder that only knows frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.it = schedule("dome1", "dome2", "dome3")
+        self.now = 100.0
+        self.lease = {"dome1": 0.0, "dome2": 0.0, "dome3": 0.0}
+        self.owed: dict[str, tuple[float, int]] = {}
+        self.last_s = -1.0
+        self.turning = dict.fromkeys(self.lease, False)
+
+    names = st.sampled_from(("dome1", "dome2", "dome3"))
+
+    @rule(name=names, pan=st.integers(-63, 63), lease=st.floats(0.01, 1.0))
+    def move(self, name: str, pan: int, lease: float) -> None:
+        self.it.unbar(name)
+        self.it.move(name, Motion(pan=pan / 63), self.now + lease, self.now)
+        self.lease[name] = self.now + lease if pan else self.now
+
+    @rule(name=names)
+    def stop(self, name: str) -> None:
+        self.it.stop(name, self.now)
+        self.lease[name] = self.now
+        self.owed.setdefault(name, (self.now, 0))
+
+    @rule(name=names)
+    def command(self, name: str) -> None:
+        self.it.command(name, b"cmd", self.now, moves=True)
+
+    @rule(delay=st.floats(0.0, 0.6))
+    def wait(self, delay: float) -> None:
+        until = self.now + delay
+        while self.now <= until:
+            self.it.expire(self.now)
+            order = self.it.next(self.now)
+            if order:
+                self.written(order)
+                continue
+            wake = self.it.wake_at_s()
+            assert wake > self.now
+            self.now = wake
+        self.now = until
+
+    def written(self, order: Order) -> None:
+        assert self.last_s < 0 or self.now - self.last_s >= GAP - 1e-9, "gap"
+        self.last_s = self.now
+        if order.kind == "motion":
+            assert self.now < self.lease[order.head], "motion without a lease"
+            assert order.head not in self.owed, "motion before the STOP that was asked for"
+            self.turning[order.head] = True
+        elif order.kind == "stop":
+            self.turning[order.head] = False
+            asked = self.owed.pop(order.head, None)
+            if asked:
+                assert self.now - asked[0] <= 3 * 2 * GAP + 1e-6, "a STOP waited too long"
+
+    @precondition(lambda self: any(self.turning.values()))
+    @invariant()
+    def the_guard_would_stop_what_turns(self) -> None:
+        for name, turning in self.turning.items():
+            if turning:
+                assert HEADS[name].encode(NEUTRAL) in self.it.at_stake()
+
+
+TestAnyOperators = AnyOperators.TestCase
+
+
+@given(st.floats(-1, 1, allow_nan=False))
+def test_every_speed_makes_a_frame(value: float) -> None:
+    frame = Pelco(turbo=0xFF).encode(Motion(pan=value, tilt=value))
+    assert len(frame) == 7
+    assert (frame == Pelco().encode(NEUTRAL)) == (value == 0)
