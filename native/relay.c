@@ -503,6 +503,14 @@ nvr_relay *nvr_relay_new(const nvr_relay_track *tracks, int count, const nvr_rel
   r->count = count;
   r->video = -1;
   r->limits = *limits;
+  /* A duplicate, for the same reason as with readers: a flush may still run when it is closed. */
+  if (limits->notify_fd >= 0) {
+    r->limits.notify_fd = fcntl(limits->notify_fd, F_DUPFD_CLOEXEC, 3);
+    if (r->limits.notify_fd < 0) {
+      free(r);
+      return NULL;
+    }
+  }
   r->wall_s = unix_s() - now;
   r->reported_s = now;
   for (int i = 0; i < count; i++) {
@@ -517,6 +525,7 @@ nvr_relay *nvr_relay_new(const nvr_relay_track *tracks, int count, const nvr_rel
 void nvr_relay_free(nvr_relay *r) {
   if (!r) return;
   chunk_drop(r->tick);
+  if (r->limits.notify_fd >= 0) close(r->limits.notify_fd);
   pthread_mutex_destroy(&r->lock);
   free(r);
 }

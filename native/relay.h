@@ -61,7 +61,7 @@ typedef struct {
   size_t backlog_bytes;
 } nvr_reader_stats;
 
-/* NULL without memory. `count` is 1 to NVR_RELAY_TRACKS. */
+/* NULL without memory or descriptors. `count` is 1 to NVR_RELAY_TRACKS. */
 nvr_relay *nvr_relay_new(const nvr_relay_track *tracks, int count, const nvr_relay_limits *limits);
 void nvr_relay_free(nvr_relay *r); /* readers must be removed first */
 

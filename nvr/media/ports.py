@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from nvr._native import Relay
 from nvr.media.part import Fragment, Part
 from nvr.media.track import RtpTrack, StreamConfig
 
@@ -108,6 +109,35 @@ class Stream(Protocol):
         Returns:
             A function that ends the delivery.
         """
+        ...
+
+    def add_relay(self, relay: Relay) -> None:
+        """See `RelaySource`."""
+        ...
+
+    def remove_relay(self, relay: Relay) -> None:
+        """See `RelaySource`."""
+        ...
+
+
+class RelaySource(Protocol):
+    """What the RTSP server serves: a `Stream`, or anything that feeds relays itself."""
+
+    @property
+    def config(self) -> StreamConfig | None:
+        """Codec configuration; None until one is known."""
+        ...
+
+    def add_relay(self, relay: Relay) -> None:
+        """Feed `relay` every RTP packet from now on; its tracks are those of `config`.
+
+        Raises:
+            Rejected: ``relay.too_many``: as many variants as the stream can feed are in use.
+        """
+        ...
+
+    def remove_relay(self, relay: Relay) -> None:
+        """Feed it no more; unknown relays are ignored."""
         ...
 
 

@@ -1,0 +1,232 @@
+"""The RTSP server: ``rtsp://box:8554/cam/<name>``, live, interleaved on TCP, plain and over TLS.
+
+Limits keep a stranger from taking the box's descriptors or memory: connections in all, from one
+address, and not yet logged in; a time for each head and each silence.
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+import ssl
+from collections import Counter as Tally
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nvr.base.clock import Clock
+from nvr.base.errors import Unavailable
+from nvr.base.log import event
+from nvr.media.ports import RelaySource
+from nvr.serve.rtsp_connection import Connection, House, Watch
+from nvr.serve.rtsp_login import Access, Doorkeeper
+from nvr.serve.rtsp_relay import Variants
+from nvr.wire.rtsp_session import METHODS
+
+_log = logging.getLogger(__name__)
+
+ACTIONS = tuple(f"rtsp {method} cam/{{name}}" for method in METHODS if method != "OPTIONS")
+"""Every right the server may ask `Access.authorise` about; the policy must know them all."""
+
+SWEEP_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much readers may take.
+
+    Attributes:
+        per_address: Connections from one IP address.
+        in_all: Connections in all.
+        unproven: Connections that have not logged in yet.
+        head_s: For a request to arrive whole, and for the log-in.
+        idle_s: Silence of a connection that does not play.
+        send_bytes: SO_SNDBUF of a reader: without it the kernel hides megabytes for each slow one.
+        backlog_s: Age of unsent pictures beyond which a reader skips to the next key frame.
+        backlog_bytes: Size of unsent pictures, the same.
+        stuck_s: Without any progress the reader is closed.
+        config_wait_s: How long DESCRIBE waits for a camera that is just starting.
+    """
+
+    per_address: int = 32
+    in_all: int = 256
+    unproven: int = 16
+    head_s: float = 10.0
+    idle_s: float = 60.0
+    send_bytes: int = 256 * 1024
+    backlog_s: float = 2.0
+    backlog_bytes: int = 2 << 20
+    stuck_s: float = 10.0
+    config_wait_s: float = 5.0
+
+
+class RtspServer:
+    """Listens, admits, sweeps; `Connection` does the talking.
+
+    Args:
+        find: The stream behind a name, None if there is none.
+        access: Rights and credentials; None serves everybody (the virtual dome, on loopback).
+        clock: Time source.
+        limits: See `Limits`.
+        prefix: Path before the name.
+        watched: Told when somebody begins and stops watching.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str], RelaySource | None],
+        access: Access | None,
+        *,
+        clock: Clock,
+        limits: Limits | None = None,
+        prefix: str = "cam/",
+        watched: Callable[[Watch], None] | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._house = House(
+            find,
+            Doorkeeper(access, clock) if access else None,
+            Variants(
+                backlog_s=self._limits.backlog_s,
+                backlog_bytes=self._limits.backlog_bytes,
+                stuck_s=self._limits.stuck_s,
+            ),
+            clock,
+            prefix,
+            self._limits.config_wait_s,
+            watched,
+        )
+        self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+        self._open: set[Connection] = set()
+        self._addresses: Tally[str] = Tally()
+        self._refused = 0
+
+    def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Open a listening socket; call before `run`.
+
+        Returns:
+            The port, of interest when 0 was asked for.
+
+        Raises:
+            Unavailable: ``rtsp.port``: the address cannot be had.
+        """
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.create_server((host, port), family=family, backlog=64)
+        except OSError as err:
+            raise Unavailable(
+                "rtsp.port", f"cannot listen: {err.strerror}", host=host, port=port
+            ) from err
+        listener.setblocking(False)
+        self._listeners.append((listener, tls))
+        return int(listener.getsockname()[1])
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for listener, tls in self._listeners:
+                    group.create_task(self._accept(listener, tls, group))
+                group.create_task(self._sweep())
+        finally:
+            for listener, _ in self._listeners:
+                listener.close()
+
+    def readers(self) -> tuple[tuple[str, str], ...]:
+        """User and address of everybody connected."""
+        return tuple((connection.user, connection.address) for connection in self._open)
+
+    def revoke(self, user: str) -> None:
+        """A credential ended: so do its connections."""
+        for connection in self._open:
+            if connection.user == user:
+                connection.end()
+
+    async def _accept(
+        self, listener: socket.socket, tls: ssl.SSLContext | None, group: asyncio.TaskGroup
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, peer = await loop.sock_accept(listener)
+            except OSError as err:  # out of descriptors: the backlog waits until some are free
+                event(_log, logging.WARNING, "rtsp.accept_failed", error=str(err))
+                await self._clock.sleep(1.0)
+                continue
+            address = str(peer[0])
+            unproven = sum(not connection.proven for connection in self._open)
+            arriving = self._addresses.total() - len(self._open)
+            if (
+                self._addresses.total() >= self._limits.in_all
+                or self._addresses[address] >= self._limits.per_address
+                or unproven + arriving >= self._limits.unproven
+            ):
+                self._refused += 1
+                sock.close()
+                continue
+            self._addresses[address] += 1
+            group.create_task(self._serve(sock, address, tls))
+
+    async def _serve(self, sock: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_bytes)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
+            await self._talk(sock, address, tls)
+        except OSError as err:  # includes ssl.SSLError: a hello that is none
+            event(_log, logging.DEBUG, "rtsp.peer_lost", address=address, error=str(err))
+        except Exception as err:  # noqa: BLE001 - a bug in one connection must not end the others
+            _log.error("rtsp.bug", exc_info=err)
+        finally:
+            sock.close()
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+
+    async def _talk(self, sock: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
+        loop = asyncio.get_running_loop()
+        incoming = asyncio.StreamReader(limit=64 * 1024)
+        protocol = asyncio.StreamReaderProtocol(incoming)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol,
+            sock,
+            ssl=tls,
+            ssl_handshake_timeout=self._limits.head_s if tls else None,
+            ssl_shutdown_timeout=1.0 if tls else None,
+        )
+        outgoing = asyncio.StreamWriter(transport, protocol, incoming, loop)
+        connection = Connection(
+            self._house,
+            (incoming, outgoing),
+            address,
+            tls=tls is not None,
+            session=secrets.token_hex(12),
+        )
+        self._open.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._open.discard(connection)
+            outgoing.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._clock.sleep(SWEEP_S)
+            self._house.variants.pump()
+            now_s = self._clock.monotonic_s()
+            for connection in list(self._open):
+                why = connection.overdue(now_s, self._limits.head_s, self._limits.idle_s)
+                if why:
+                    event(
+                        _log,
+                        logging.INFO,
+                        "rtsp.connection_ended",
+                        address=connection.address,
+                        user=connection.user,
+                        why=why,
+                    )
+                    connection.end()
+            if self._refused:
+                event(_log, logging.WARNING, "rtsp.refused", connections=self._refused)
+                self._refused = 0

@@ -1,0 +1,352 @@
+"""One reader's connection: from its first request to its last packet.
+
+Until PLAY everything goes through asyncio. From PLAY on a plain connection is written by the
+relay alone (our answers go through `RelayReader.send`, between frames); a TLS connection is
+pulled: whatever the relay has for it is encrypted here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nvr._native import RelayReader
+from nvr.base.clock import Clock
+from nvr.base.errors import Rejected
+from nvr.base.log import event
+from nvr.media.ports import RelaySource
+from nvr.media.track import StreamConfig
+from nvr.serve.rtsp_login import Denied, Doorkeeper, refused
+from nvr.serve.rtsp_relay import Variant, Variants, describe
+from nvr.wire.digest import Counter
+from nvr.wire.rtsp import Headers, Request
+from nvr.wire.rtsp_session import METHODS, Ended, Server
+
+_log = logging.getLogger(__name__)
+
+PULL_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a request is about.
+
+    Attributes:
+        name: The camera's name.
+        track: Number of the track, -1 for the whole.
+    """
+
+    name: str
+    track: int = -1
+
+
+def parse_place(uri: str, prefix: str) -> Place | None:
+    """Read ``rtsp://host/<prefix><name>[/track=N]``; None if it is something else."""
+    scheme, mark, rest = uri.partition("://")
+    path = rest.partition("/")[2] if mark and scheme in {"rtsp", "rtsps"} else uri.lstrip("/")
+    path = path.partition("?")[0].strip("/")
+    if not path.startswith(prefix):
+        return None
+    name, slash, tail = path.removeprefix(prefix).partition("/")
+    if not slash:
+        return Place(name) if name else None
+    number = tail.removeprefix("track=")
+    if number == tail or not (number.isascii() and number.isdigit() and len(number) < 3):
+        return None
+    return Place(name, int(number))
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Somebody began or stopped watching; for the audit log.
+
+    Attributes:
+        user: Machine credential, empty on a server without log-in.
+        camera: Camera name.
+        address: IP address of the reader.
+        began: True at PLAY, False at the end.
+        sent_bytes: Bytes sent to the reader so far.
+    """
+
+    user: str
+    camera: str
+    address: str
+    began: bool
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all connections of a server share."""
+
+    find: Callable[[str], RelaySource | None]
+    door: Doorkeeper | None
+    variants: Variants
+    clock: Clock
+    prefix: str
+    config_wait_s: float
+    watched: Callable[[Watch], None] | None
+
+
+class Connection:
+    """Serves one peer until it leaves or breaks the rules.
+
+    Args:
+        house: Shared parts.
+        streams: asyncio's two ends of the connection.
+        address: IP address of the peer.
+        tls: Whether asyncio encrypts.
+        session: Unguessable session identifier.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        address: str,
+        *,
+        tls: bool,
+        session: str,
+    ) -> None:
+        self._house = house
+        self._input, self._output = streams
+        self._tls = tls
+        self._server = Server(session)
+        self._counter = Counter()
+        self._name = ""
+        self._source: RelaySource | None = None
+        self._config: StreamConfig | None = None
+        self._variant: Variant | None = None
+        self._reader: RelayReader | None = None
+        self._leaving_s: float | None = None
+        self.address = address
+        self.user = ""
+        self.began_s = self.heard_s = house.clock.monotonic_s()
+        self._partial_s: float | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether the peer may be here at all."""
+        return self._house.door is None or bool(self.user)
+
+    async def run(self) -> None:
+        """Answer requests until the peer leaves. Never raises for what a peer does."""
+        try:
+            while data := await self._input.read(16_384):
+                self.heard_s = self._house.clock.monotonic_s()
+                self._server.receive(data)
+                if await self._answer_all():
+                    break
+            if self._reader is None:
+                await self._output.drain()
+        except OSError:
+            pass  # the peer is gone
+        finally:
+            self._stop_watching()
+
+    async def _answer_all(self) -> bool:
+        while found := self._server.next_event():
+            if isinstance(found, Ended):
+                self._flush()
+                return True
+            await self._answer(found)
+            self._flush()
+        self._flush()
+        partial = self._server.partial()
+        self._partial_s = (self._partial_s or self.heard_s) if partial else None
+        return False
+
+    def _flush(self) -> None:
+        if data := self._server.to_send():
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        if self._reader is None:
+            self._output.write(data)
+        else:
+            self._reader.send(data)
+            self.pull()
+
+    async def _answer(self, request: Request) -> None:
+        place = parse_place(request.uri, self._house.prefix)
+        try:
+            self._admit(request, place)
+            await self._dispatch(request, place)
+        except Denied as err:
+            self._server.respond(request, err.status, err.headers)
+        except Rejected as err:
+            denied = refused(err)
+            self._server.respond(request, denied.status, denied.headers)
+
+    def _admit(self, request: Request, place: Place | None) -> None:
+        """Let the request pass, or raise what it gets instead. OPTIONS tells nothing."""
+        door = self._house.door
+        if request.method == "OPTIONS":
+            return
+        if door:
+            user = door.identify(request, self._counter, self.address, self.user)
+            if self.user not in {"", user}:
+                raise Denied(454, ())  # the session is another user's
+            self.user = user
+        if place is None or (self._name and place.name != self._name):
+            raise Denied(404, ())
+        if door:
+            door.allow(self.user, request.method, place.name)
+
+    async def _dispatch(self, request: Request, place: Place | None) -> None:
+        method = request.method
+        if method == "OPTIONS" or place is None:
+            self._server.respond(request, 200, (("Public", ", ".join(METHODS)),))
+        elif method == "DESCRIBE":
+            await self._describe(request, place)
+        elif method == "SETUP":
+            await self._set_up(request, place)
+        elif method == "PLAY":
+            self._play(request)
+        elif method == "PAUSE":
+            if self._reader:
+                self._reader.pause()
+            self._server.respond(request, 200)
+        elif method == "TEARDOWN":
+            self._tear_down(request)
+        else:
+            self._server.respond(request, 200 if not request.body else 451)
+
+    async def _find(self, place: Place) -> StreamConfig:
+        """The configuration of the stream, waiting a little for one to become known."""
+        source = self._house.find(place.name)
+        if source is None:
+            raise Denied(404, (("X-NVR-Code", "rtsp.no_stream"),))
+        until_s = self._house.clock.monotonic_s() + self._house.config_wait_s
+        while not source.config:
+            if self._house.clock.monotonic_s() >= until_s:
+                raise Denied(503, (("X-NVR-Code", "rtsp.no_picture"), ("Retry-After", "5")))
+            await self._house.clock.sleep(0.1)
+        self._source = source
+        return source.config
+
+    async def _describe(self, request: Request, place: Place) -> None:
+        config = await self._find(place)
+        if not self._server.channels:
+            self._config = config
+        own = str(self._output.get_extra_info("sockname", ("0.0.0.0",))[0])  # noqa: S104 - text
+        headers: Headers = (
+            ("Content-Base", request.uri.rstrip("/") + "/"),
+            ("Content-Type", "application/sdp"),
+        )
+        self._server.respond(request, 200, headers, describe(place.name, config, own))
+
+    async def _set_up(self, request: Request, place: Place) -> None:
+        if self._reader:
+            raise Denied(455, ())
+        config = self._config or await self._find(place)
+        track = place.track if place.track >= 0 or len(config) > 1 else 0
+        if track < 0:
+            raise Denied(459, ())
+        if track >= len(config):
+            raise Denied(404, ())
+        self._config = config
+        self._name = place.name
+        self._server.set_up(request, track)
+
+    def _play(self, request: Request) -> None:
+        headers: Headers = (("Range", "npt=now-"),)
+        if self._reader is None:
+            self._begin(self._server.answer(request, 200, headers))
+        else:
+            self._server.respond(request, 200, headers)
+            self._flush()
+        if self._reader:
+            self._reader.play()
+
+    def _begin(self, answer: bytes) -> None:
+        source, config = self._source, self._config
+        if source is None or config is None:
+            raise Denied(455, ())
+        transport = self._output.transport
+        fd = -1
+        if not self._tls:
+            if transport.get_write_buffer_size():
+                raise Denied(503, ())  # it does not even read our answers
+            fd = transport.get_extra_info("socket").fileno()
+        try:
+            self._variant, self._reader = self._house.variants.attach(
+                self._name,
+                source,
+                config,
+                self._server.channels,
+                fd,
+                answer,
+                self.pull if self._tls else None,
+            )
+        except OSError as err:
+            raise Denied(503, ()) from err
+        self.pull()
+        self._tell(began=True)
+
+    def pull(self) -> None:
+        """Encrypt what the relay has, unless the peer is still busy with the last lot."""
+        if not self._tls or self._reader is None:
+            return
+        transport = self._output.transport
+        # What waits here cannot be dropped by the relay: keep it to one piece.
+        while not transport.is_closing() and transport.get_write_buffer_size() == 0:
+            data = self._reader.pull(PULL_BYTES)
+            if not data:
+                return
+            transport.write(data)
+
+    def _tear_down(self, request: Request) -> None:
+        if self._reader:
+            self._reader.pause()
+        self._server.respond(request, 200)
+        self._leaving_s = self._house.clock.monotonic_s()
+
+    def _tell(self, *, began: bool) -> None:
+        if self._house.watched and self._reader:
+            sent = self._reader.stats()[2]
+            watch = Watch(self.user, self._name, self.address, began, sent)
+            self._house.watched(watch)
+
+    def _stop_watching(self) -> None:
+        if self._variant and self._reader:
+            _, end, sent, dropped, drops, _ = self._reader.stats()
+            event(
+                _log,
+                logging.INFO,
+                "rtsp.reader_left",
+                camera=self._name,
+                address=self.address,
+                end=end,
+                sent_bytes=sent,
+                dropped_bytes=dropped,
+                drops=drops,
+            )
+            self._tell(began=False)
+            self._house.variants.detach(self._variant, self._reader)
+            self._variant = self._reader = None
+
+    def overdue(self, now_s: float, head_s: float, idle_s: float) -> str:
+        """Why the connection must end now, empty if it may stay."""
+        if self._partial_s is not None and now_s - self._partial_s > head_s:
+            return "a request took too long"
+        if not self.proven and now_s - self.began_s > head_s:
+            return "nobody logged in"
+        if self._reader:
+            return self._watching_overdue(self._reader, now_s)
+        return "idle" if now_s - self.heard_s > idle_s or self._leaving_s is not None else ""
+
+    def _watching_overdue(self, reader: RelayReader, now_s: float) -> str:
+        self.pull()
+        state, end, *_, backlog = reader.stats()
+        if state == "closed":
+            return end
+        if self._leaving_s is not None and (not backlog or now_s - self._leaving_s > 2.0):
+            return "left"
+        if self._source and self._source.config not in {None, self._config}:
+            return "the camera's format changed"
+        return ""
+
+    def end(self) -> None:
+        """Close the connection; `run` returns."""
+        self._output.transport.abort()
