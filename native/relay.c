@@ -1,97 +1,14 @@
 #define _GNU_SOURCE
-#include "relay.h"
+#include "relay_i.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
-#define TEXT_LIMIT 65536
-#define IOV 32
-#define FRAME 4            /* $ channel length */
-#define RTP_HEADER 12
 #define REPORT 48          /* SR without blocks (28) and SDES with CNAME "nvr" (20) */
 #define NTP_UNIX 2208988800u
 #define JUMP_S 10          /* a timestamp further than this from its arrival is a jump */
 #define SLEW_S 0.001       /* correction per report for a camera clock that drifts */
-
-/* A sealed run of whole interleaved frames, shared by all readers. Guarded by the relay's lock
- * once it is in a reader's queue. */
-typedef struct {
-  int refs;
-  int has_before;       /* `before` is known */
-  uint32_t before;      /* video timestamp of the packet before this chunk */
-  ptrdiff_t key;        /* offset of the first key access unit, -1 if none */
-  double at_s;
-  size_t len, room;
-  uint8_t data[];
-} chunk;
-
-typedef struct {
-  chunk *c;
-  size_t from, to;
-  int text;
-} piece;
-
-typedef struct {
-  nvr_relay_track is;
-  double origin_s;      /* monotonic time of `is.timestamp` */
-  uint32_t shift;       /* ours = camera's + shift, in this run */
-  uint16_t seq_shift;
-  int anchored, has_sequence;
-  uint32_t ssrc_in;
-  uint16_t seq_in;      /* newest camera sequence */
-  uint16_t last_seq;    /* newest of ours */
-  uint32_t last_ts;
-  uint32_t packets, octets;
-  int synced;
-  double sync_s;        /* monotonic time that our time line gives the camera's report */
-  double sync_ntp_s;    /* the camera's own time for it */
-  double skew_s;        /* our wall time for this track, against arrival */
-} track;
-
-struct nvr_relay {
-  int count, video;
-  track t[NVR_RELAY_TRACKS];
-  nvr_relay_limits limits;
-  double wall_s;        /* UNIX time of monotonic 0, slewed after the camera's clock */
-  double early_s;       /* smallest lateness of a video packet since the last report */
-  double lateness_s;    /* the same of the first interval */
-  int has_early, has_lateness;
-  double reported_s;
-  int report_due;       /* tracks have been anchored since the last report */
-  chunk *tick;
-  size_t hint;
-  uint32_t video_ts;
-  int has_video_ts;
-  atomic_int readers;
-  pthread_mutex_t lock;
-  nvr_reader *first;
-};
-
-struct nvr_reader {
-  nvr_relay *r;
-  nvr_reader *next, **link;
-  int fd;               /* -1: pulled */
-  int state, end;
-  piece *q;             /* ring */
-  size_t head, used, room;
-  size_t pending, text;
-  double progress_s;
-  uint64_t sent, dropped, drops;
-};
-
-static double now_s(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static double unix_s(void) {
   struct timespec t;
@@ -99,25 +16,11 @@ static double unix_s(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static uint32_t get32(const uint8_t *p) {
-  return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 static void put32(uint8_t *p, uint32_t v) {
   p[0] = (uint8_t)(v >> 24), p[1] = (uint8_t)(v >> 16), p[2] = (uint8_t)(v >> 8), p[3] = (uint8_t)v;
 }
 
 static void put16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v; }
-
-static chunk *chunk_new(size_t room) {
-  chunk *c = malloc(sizeof *c + room);
-  if (c) *c = (chunk){.refs = 1, .key = -1, .room = room};
-  return c;
-}
-
-static void chunk_drop(chunk *c) {
-  if (c && --c->refs == 0) free(c);
-}
 
 /* Room for `len` more bytes at the end of the tick buffer; NULL without memory. */
 static uint8_t *tick_room(nvr_relay *r, size_t len) {
@@ -280,178 +183,6 @@ static void follow_drift(nvr_relay *r) {
   r->has_early = 0;
 }
 
-static void clear_queue(nvr_reader *d) {
-  for (size_t i = 0; i < d->used; i++) chunk_drop(d->q[(d->head + i) % d->room].c);
-  d->used = d->pending = d->text = 0;
-}
-
-static void end_reader(nvr_reader *d, int why) {
-  if (d->state == NVR_READER_CLOSED) return;
-  d->state = NVR_READER_CLOSED;
-  d->end = why;
-  clear_queue(d);
-  if (d->fd >= 0) close(d->fd);
-  d->fd = -1;
-  if (d->link) {
-    *d->link = d->next;
-    if (d->next) d->next->link = d->link;
-    d->link = NULL;
-    atomic_fetch_sub(&d->r->readers, 1);
-  }
-}
-
-static int push(nvr_reader *d, chunk *c, size_t from, size_t to, int text, double now) {
-  if (from >= to) return 0;
-  if (d->used == d->room) {
-    size_t room = d->room ? d->room * 2 : 16;
-    piece *q = malloc(room * sizeof *q);
-    if (!q) {
-      end_reader(d, NVR_END_MEMORY);
-      return -1;
-    }
-    for (size_t i = 0; i < d->used; i++) q[i] = d->q[(d->head + i) % d->room];
-    free(d->q);
-    d->q = q, d->room = room, d->head = 0;
-  }
-  if (d->used == 0) d->progress_s = now;
-  c->refs++;
-  d->q[(d->head + d->used++) % d->room] = (piece){c, from, to, text};
-  d->pending += to - from;
-  if (text) d->text += to - from;
-  return 0;
-}
-
-static void took(nvr_reader *d, size_t n, double now) {
-  d->sent += n;
-  d->pending -= n;
-  d->progress_s = now;
-  while (n) {
-    piece *p = &d->q[d->head];
-    size_t here = p->to - p->from < n ? p->to - p->from : n;
-    p->from += here;
-    n -= here;
-    if (p->text) d->text -= here;
-    if (p->from == p->to) {
-      chunk_drop(p->c);
-      d->head = (d->head + 1) % d->room;
-      d->used--;
-    }
-  }
-}
-
-static void send_pending(nvr_reader *d, double now) {
-  while (d->fd >= 0 && d->used) {
-    struct iovec iov[IOV];
-    size_t n = 0, len = 0;
-    for (; n < d->used && n < IOV; n++) {
-      piece *p = &d->q[(d->head + n) % d->room];
-      iov[n] = (struct iovec){p->c->data + p->from, p->to - p->from};
-      len += p->to - p->from;
-    }
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
-    ssize_t sent = sendmsg(d->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) {
-      if (errno != EAGAIN && errno != EWOULDBLOCK) end_reader(d, NVR_END_SOCKET);
-      return;
-    }
-    took(d, (size_t)sent, now);
-    if ((size_t)sent < len) return;
-  }
-}
-
-/* First offset at or after `from` where a new access unit may begin: before a video packet whose
- * timestamp differs from the one before it, else -1. Chunks hold nothing but whole frames. */
-static ptrdiff_t next_unit(const nvr_relay *r, const chunk *c, size_t from) {
-  uint32_t before = c->before;
-  int known = c->has_before;
-  for (size_t at = 0; at + FRAME + RTP_HEADER <= c->len;) {
-    const uint8_t *p = c->data + at;
-    if (r->video < 0) {
-      if (at >= from) return (ptrdiff_t)at;
-    } else if (p[1] == r->t[r->video].is.channel) {
-      uint32_t ts = get32(p + FRAME + 4);
-      if (at >= from && (!known || ts != before)) return (ptrdiff_t)at;
-      before = ts;
-      known = 1;
-    }
-    at += FRAME + (size_t)(p[2] << 8 | p[3]);
-  }
-  return -1;
-}
-
-/* Keep the access unit that is on its way and all messages; drop the other pictures. */
-static void cut_to_key(nvr_reader *d) {
-  size_t kept = 0;
-  int cutting = 0;
-  for (size_t i = 0; i < d->used; i++) {
-    piece p = d->q[(d->head + i) % d->room];
-    size_t to = p.to;
-    if (!p.text) {
-      if (!cutting) {
-        /* Nothing of a piece that begins where a unit begins has gone out. */
-        ptrdiff_t unit = next_unit(d->r, p.c, p.from);
-        if (unit >= 0) to = (size_t)unit < p.to ? (size_t)unit : p.to;
-        if (to < p.to) cutting = 1;
-      } else {
-        to = p.from;
-      }
-    }
-    d->pending -= p.to - to;
-    d->dropped += p.to - to;
-    if (to > p.from) {
-      d->q[(d->head + kept++) % d->room] = (piece){p.c, p.from, to, p.text};
-    } else {
-      chunk_drop(p.c);
-    }
-  }
-  d->used = kept;
-}
-
-static int overfull(const nvr_reader *d, double now) {
-  if (d->pending - d->text > d->r->limits.backlog_bytes) return 1;
-  for (size_t i = 0; i < d->used; i++) {
-    const piece *p = &d->q[(d->head + i) % d->room];
-    if (!p->text) return now - p->c->at_s > d->r->limits.backlog_s;
-  }
-  return 0;
-}
-
-static void feed_reader(nvr_reader *d, chunk *c, chunk *reports, double now) {
-  if (d->state == NVR_READER_PLAYING) {
-    if (push(d, c, 0, c->len, 0, now)) return;
-  } else if (d->state == NVR_READER_WAITING) {
-    if (c->key >= 0 && !overfull(d, now)) {
-      if (reports && push(d, reports, 0, reports->len, 1, now)) return;
-      if (push(d, c, (size_t)c->key, c->len, 0, now)) return;
-      d->state = NVR_READER_PLAYING;
-    } else {
-      d->dropped += d->drops ? c->len : 0;
-    }
-  }
-}
-
-static void serve_readers(nvr_relay *r, chunk *c, chunk *reports, double now) {
-  int pulled = 0;
-  for (nvr_reader *d = r->first, *next; d; d = next) {
-    next = d->next;
-    if (c) feed_reader(d, c, reports, now);
-    send_pending(d, now);
-    if (d->state == NVR_READER_PLAYING && overfull(d, now)) {
-      cut_to_key(d);
-      d->drops++;
-      d->state = NVR_READER_WAITING;
-    }
-    if (d->used && now - d->progress_s > r->limits.stuck_s) end_reader(d, NVR_END_STUCK);
-    if (d->fd < 0 && d->used) pulled = 1;
-  }
-  if (pulled && r->limits.notify_fd >= 0) {
-    uint64_t one = 1;
-    ssize_t ignored = write(r->limits.notify_fd, &one, sizeof one);
-    (void)ignored; /* a full eventfd is already readable */
-  }
-}
-
 void nvr_relay_flush(nvr_relay *r) {
   double now = now_s();
   int readers = atomic_load(&r->readers);
@@ -480,7 +211,7 @@ void nvr_relay_flush(nvr_relay *r) {
     }
   }
   pthread_mutex_lock(&r->lock);
-  serve_readers(r, c, reports, now);
+  nvr_relay_serve(r, c, reports, now);
   chunk_drop(c);
   chunk_drop(reports);
   pthread_mutex_unlock(&r->lock);
@@ -532,108 +263,8 @@ void nvr_relay_free(nvr_relay *r) {
 
 void nvr_relay_pump(nvr_relay *r) {
   pthread_mutex_lock(&r->lock);
-  serve_readers(r, NULL, NULL, now_s());
+  nvr_relay_serve(r, NULL, NULL, now_s());
   pthread_mutex_unlock(&r->lock);
 }
 
 int nvr_relay_readers(nvr_relay *r) { return atomic_load(&r->readers); }
-
-static int send_text(nvr_reader *d, const void *text, size_t len) {
-  if (d->state == NVR_READER_CLOSED) return -1;
-  if (d->text + len > TEXT_LIMIT) {
-    end_reader(d, NVR_END_TEXT);
-    return -1;
-  }
-  if (!len) return 0;
-  double now = now_s();
-  chunk *c = chunk_new(len);
-  if (!c) {
-    end_reader(d, NVR_END_MEMORY);
-    return -1;
-  }
-  memcpy(c->data, text, len);
-  c->len = len;
-  push(d, c, 0, len, 1, now);
-  chunk_drop(c);
-  send_pending(d, now);
-  return d->state == NVR_READER_CLOSED ? -1 : 0;
-}
-
-nvr_reader *nvr_reader_new(nvr_relay *r, int fd, const void *text, size_t len) {
-  nvr_reader *d = calloc(1, sizeof *d);
-  if (!d) return NULL;
-  /* A duplicate: whoever opened the socket may close it at any time without our writing into
-   * a descriptor that means something else by then. */
-  d->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-  if (fd >= 0 && d->fd < 0) {
-    free(d);
-    return NULL;
-  }
-  d->r = r;
-  pthread_mutex_lock(&r->lock);
-  d->next = r->first;
-  d->link = &r->first;
-  if (d->next) d->next->link = &d->next;
-  r->first = d;
-  atomic_fetch_add(&r->readers, 1);
-  send_text(d, text, len);
-  pthread_mutex_unlock(&r->lock);
-  return d;
-}
-
-void nvr_reader_play(nvr_reader *d) {
-  pthread_mutex_lock(&d->r->lock);
-  if (d->state == NVR_READER_PAUSED) d->state = NVR_READER_WAITING;
-  pthread_mutex_unlock(&d->r->lock);
-}
-
-void nvr_reader_pause(nvr_reader *d) {
-  pthread_mutex_lock(&d->r->lock);
-  if (d->state != NVR_READER_CLOSED) {
-    if (d->state == NVR_READER_PLAYING) cut_to_key(d);
-    d->state = NVR_READER_PAUSED;
-  }
-  pthread_mutex_unlock(&d->r->lock);
-}
-
-int nvr_reader_send(nvr_reader *d, const void *text, size_t len) {
-  pthread_mutex_lock(&d->r->lock);
-  int result = send_text(d, text, len);
-  pthread_mutex_unlock(&d->r->lock);
-  return result;
-}
-
-size_t nvr_reader_pull(nvr_reader *d, uint8_t *to, size_t room) {
-  size_t len = 0;
-  pthread_mutex_lock(&d->r->lock);
-  if (d->state != NVR_READER_CLOSED) {
-    for (size_t i = 0; i < d->used && len < room; i++) {
-      piece *p = &d->q[(d->head + i) % d->room];
-      size_t here = p->to - p->from < room - len ? p->to - p->from : room - len;
-      memcpy(to + len, p->c->data + p->from, here);
-      len += here;
-    }
-    if (len) took(d, len, now_s());
-  }
-  pthread_mutex_unlock(&d->r->lock);
-  return len;
-}
-
-void nvr_reader_read_stats(nvr_reader *d, nvr_reader_stats *stats) {
-  pthread_mutex_lock(&d->r->lock);
-  *stats = (nvr_reader_stats){d->state, d->end, d->sent, d->dropped, d->drops, d->pending};
-  pthread_mutex_unlock(&d->r->lock);
-}
-
-void nvr_reader_close(nvr_reader *d) {
-  pthread_mutex_lock(&d->r->lock);
-  end_reader(d, NVR_END_NONE);
-  pthread_mutex_unlock(&d->r->lock);
-}
-
-void nvr_reader_free(nvr_reader *d) {
-  if (!d) return;
-  nvr_reader_close(d);
-  free(d->q);
-  free(d);
-}
