@@ -39,7 +39,7 @@ static int add_edge(shape *s, double ax, double ay, double bx, double by) {
   if (ax > s->high_x) s->high_x = ax;
   if (ay < s->low_y) s->low_y = ay;
   if (ay > s->high_y) s->high_y = ay;
-  if (ay == by) return 1;
+  if (fabs(ay - by) < 1e-9) return 1; /* level: no coverage, and no slope that is infinite */
   if (s->edge_count == MOST_POINTS) return 0;
   double slope = (bx - ax) / (by - ay);
   s->edges[s->edge_count++] = ay < by ? (edge){ax, ay, by, slope, 1} : (edge){bx, by, ay, slope, -1};
@@ -155,6 +155,26 @@ static int touch(stretch *touched, int count, stretch new) {
   return count - (next - at - 1);
 }
 
+/* Accumulate a piece of an edge from xa to xb >= xa; what lies beside the picture counts as if it
+ * ran along its border, which keeps the coverage inside exact. */
+static int add_piece(float *cover, stretch *touched, int count, double xa, double xb, double dy, int32_t width) {
+  if (xa < 0 && xb > 0) {
+    double share = -xa / (xb - xa);
+    count = touch(touched, count, accumulate(cover, 0, 0, dy * share));
+    dy -= dy * share;
+    xa = 0;
+  }
+  if (xb > width && xa < width) {
+    double share = (xb - width) / (xb - xa);
+    count = touch(touched, count, accumulate(cover, width, width, dy * share));
+    dy -= dy * share;
+    xb = width;
+  }
+  xa = xa > 0 ? (xa < width ? xa : width) : 0;
+  xb = xb > 0 ? (xb < width ? xb : width) : 0;
+  return touch(touched, count, accumulate(cover, xa, xb, dy));
+}
+
 static int by_top(const void *a, const void *b) {
   double x = ((const edge *)a)->y0, y = ((const edge *)b)->y0;
   return (x > y) - (x < y);
@@ -195,10 +215,7 @@ static void raster(shape *s, double scale, uint8_t *const bytes[], const size_t 
       double a = y0 > y ? y0 : y, b = y1 < y + 1 ? y1 : y + 1;
       double x0 = e->x0 * scale;
       double xa = x0 + (a - y0) * e->slope, xb = x0 + (b - y0) * e->slope;
-      /* An edge of almost no height has an infinite slope: the comparisons send NaN to 0. */
-      xa = xa > 0 ? (xa < width ? xa : width) : 0;
-      xb = xb > 0 ? (xb < width ? xb : width) : 0;
-      count = touch(touched, count, accumulate(s->cover, xa, xb, (b - a) * e->way));
+      count = add_piece(s->cover, touched, count, xa < xb ? xa : xb, xa < xb ? xb : xa, (b - a) * e->way, width);
     }
     double sum = 0;
     for (int i = 0; i < count; i++) {
