@@ -1,0 +1,137 @@
+"""Credentials of machines: generated, revocable, limited to cameras, never a person's password.
+
+An upstream host or another recorder signs in to RTSP with Digest. Only the two HA1 digests of
+the secret are kept, so the secret is shown once and cannot be read back. The digests are as good
+as the secret for RTSP of this box: ``state.db`` is readable by its owner alone.
+
+Source: RFC 7616 (Digest, SHA-256), RFC 2069/2617 (MD5).
+"""
+
+import hashlib
+import json
+import re
+import secrets
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from nvr.auth.user import Rights, Subject, rights_of, rights_text
+from nvr.base.clock import Clock
+from nvr.base.errors import Rejected
+
+REALM = "nvr"
+MOST_MACHINES = 256
+SECRET_BYTES = 20  # 160 bits; 32 characters of base32 read over a telephone
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+
+Algorithm = Literal["MD5", "SHA-256"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One credential.
+
+    Attributes:
+        name: RTSP user name, ASCII.
+        ha1_md5: MD5 of ``name:nvr:secret``, hexadecimal.
+        ha1_sha256: SHA-256 of the same.
+        rights: Camera name or ``*`` to rights.
+        made_us: UTC microseconds when it was made.
+    """
+
+    name: str
+    ha1_md5: str
+    ha1_sha256: str
+    rights: Rights
+    made_us: int
+
+    def subject(self) -> Subject:
+        """Return the credential as the policy sees it."""
+        return Subject("machine", self.name, None, self.rights)
+
+
+class Machines:
+    """All machine credentials, in memory and in ``state.db``."""
+
+    def __init__(self, db: sqlite3.Connection, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._revoked: list[Callable[[str], None]] = []
+        rows = db.execute("SELECT name, ha1_md5, ha1_sha256, rights, made_us FROM machine")
+        self._machines = {
+            name: Machine(name, md5, sha256, rights_of(json.loads(rights)), made_us)
+            for name, md5, sha256, rights, made_us in rows
+        }
+
+    def all(self) -> tuple[Machine, ...]:
+        """Every credential by name."""
+        return tuple(self._machines[name] for name in sorted(self._machines))
+
+    def ha1(self, name: str, algorithm: Algorithm) -> str | None:
+        """Hexadecimal HA1 for Digest in realm `REALM`; None for an unknown name."""
+        machine = self._machines.get(name)
+        if machine is None:
+            return None
+        return machine.ha1_md5 if algorithm == "MD5" else machine.ha1_sha256
+
+    def subject(self, name: str) -> Subject | None:
+        """Who the credential is, for the policy; None for an unknown name."""
+        machine = self._machines.get(name)
+        return machine.subject() if machine else None
+
+    def subscribe(self, revoked: Callable[[str], None]) -> None:
+        """Tell `revoked` the name of each credential that ends: its connections must end too."""
+        self._revoked.append(revoked)
+
+    def add(self, name: str, rights: Rights) -> tuple[Machine, str]:
+        """Make a credential. Commits: call it where a few milliseconds do not hurt.
+
+        Returns:
+            The credential and its secret, which nobody can ask for again.
+
+        Raises:
+            Rejected: ``machine.exists``, ``machine.invalid``, ``machine.too_many``.
+        """
+        if not _NAME.fullmatch(name):
+            raise Rejected(
+                "machine.invalid",
+                "a name has 1 to 32 letters, digits, dots, dashes",
+                field="name",
+            )
+        if name in self._machines:
+            raise Rejected("machine.exists", "there is a credential of that name", machine=name)
+        if len(self._machines) >= MOST_MACHINES:
+            raise Rejected("machine.too_many", f"there are {MOST_MACHINES} credentials already")
+        secret = "".join(
+            _ALPHABET[byte & 31] for byte in secrets.token_bytes(SECRET_BYTES * 8 // 5)
+        )
+        full = f"{name}:{REALM}:{secret}".encode()
+        machine = Machine(
+            name,
+            hashlib.md5(full, usedforsecurity=False).hexdigest(),
+            hashlib.sha256(full).hexdigest(),
+            rights,
+            self._clock.wall_us(),
+        )
+        self._db.execute(
+            "INSERT INTO machine VALUES (?, ?, ?, ?, ?)",
+            (name, machine.ha1_md5, machine.ha1_sha256, rights_text(rights), machine.made_us),
+        )
+        self._machines[name] = machine
+        return machine, secret
+
+    def remove(self, name: str) -> None:
+        """Revoke a credential; whoever uses it is told to stop.
+
+        Raises:
+            Rejected: ``machine.unknown``.
+        """
+        if name not in self._machines:
+            raise Rejected("machine.unknown", "there is no such credential", machine=name)
+        self._db.execute("DELETE FROM machine WHERE name = ?", (name,))
+        del self._machines[name]
+        for revoked in self._revoked:
+            revoked(name)

@@ -1,0 +1,172 @@
+"""The policy table: every action of every listener, and who may do it; the rest is refused.
+
+A listener hands the keys of all its handlers to `require` when it starts and does not start if
+one is missing. Each request then goes through `authorise`, which looks at the object: this
+camera, this stretch of time. A camera on which somebody has no right at all does not exist for
+them: the answer is the one for a name nobody ever used.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from nvr.auth.user import Right, Role, Span, Subject
+from nvr.base.errors import Misconfigured, Rejected
+
+Kind = Literal["nobody", "user", "machine"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may do one thing.
+
+    Attributes:
+        kinds: Kinds of subject.
+        roles: Roles of a user; empty is any.
+        right: Right needed on the camera named; None if the action is not about one camera.
+        unclaimed: Also before the box has an owner.
+    """
+
+    kinds: frozenset[Kind]
+    roles: frozenset[Role] = frozenset()
+    right: Right | None = None
+    unclaimed: bool = False
+
+
+_USER: frozenset[Kind] = frozenset(("user",))
+_MACHINE: frozenset[Kind] = frozenset(("machine",))
+
+_FIRST = Rule(frozenset(("nobody", "user", "machine")), unclaimed=True)
+_ANYBODY = Rule(frozenset(("nobody", "user", "machine")))
+_SIGNED_IN = Rule(_USER)
+_ADMIN = Rule(_USER, frozenset(("admin",)))
+_AUDIT = Rule(_USER, frozenset(("admin", "auditor")))
+
+
+def _camera(right: Right) -> Rule:
+    return Rule(_USER, right=right)
+
+
+def _relay(right: Right) -> Rule:
+    return Rule(_MACHINE, right=right)
+
+
+TABLE: Mapping[str, Rule] = MappingProxyType(
+    {
+        "http GET /": _FIRST,
+        "http GET /ui/{hash}/{path}": _FIRST,
+        "http GET /api/box": _FIRST,
+        "http POST /api/claim": _FIRST,
+        "http POST /api/login": _ANYBODY,
+        "http POST /api/logout": _ANYBODY,
+        "http POST /api/password": _SIGNED_IN,
+        "http GET /api/camera": _SIGNED_IN,  # shows the cameras the subject may know
+        "http POST /api/camera": _ADMIN,
+        "http GET /api/camera/{name}": _camera("live"),
+        "http PATCH /api/camera/{name}": _camera("config"),
+        "http DELETE /api/camera/{name}": _camera("config"),
+        "http GET /api/camera/{name}/caption": _camera("live"),
+        "http PUT /api/camera/{name}/caption": _camera("config"),
+        "http GET /api/camera/{name}/ranges": _camera("playback"),
+        "http GET /api/camera/{name}/init": _camera("playback"),
+        "http GET /api/camera/{name}/gop": _camera("playback"),
+        "http GET /api/camera/{name}/export": _camera("export"),
+        "http GET /api/ring": _SIGNED_IN,
+        "http GET /api/user": _ADMIN,
+        "http POST /api/user": _ADMIN,
+        "http PATCH /api/user/{name}": _ADMIN,
+        "http DELETE /api/user/{name}": _ADMIN,
+        "http GET /api/machine": _ADMIN,
+        "http POST /api/machine": _ADMIN,
+        "http DELETE /api/machine/{name}": _ADMIN,
+        "http GET /api/audit": _AUDIT,
+        "ws /ws/live/{camera}": _camera("live"),
+        "ws /ws/control": _SIGNED_IN,
+        "control ping": _SIGNED_IN,
+        "control move": _camera("ptz"),
+        "control lens": _camera("ptz"),
+        "control take": _camera("ptz"),
+        "control release": _camera("ptz"),
+        "control preset call": _camera("ptz"),
+        "control preset set": _camera("ptz"),
+        "control preset clear": _camera("ptz"),
+        "control output": _camera("relay"),
+        "control stop": _camera("live"),  # whoever sees it move may stop it
+        "control stop_all": _SIGNED_IN,
+        "rtsp OPTIONS cam/{name}": _ANYBODY,
+        "rtsp DESCRIBE cam/{name}": _relay("live"),
+        "rtsp SETUP cam/{name}": _relay("live"),
+        "rtsp PLAY cam/{name}": _relay("live"),
+        "rtsp PAUSE cam/{name}": _relay("live"),
+        "rtsp GET_PARAMETER cam/{name}": _relay("live"),
+        "rtsp SET_PARAMETER cam/{name}": _relay("live"),
+        "rtsp TEARDOWN cam/{name}": _relay("live"),
+    }
+)
+
+
+def require(keys: Iterable[str], table: Mapping[str, Rule] = TABLE) -> None:
+    """Check that every handler of a listener has a rule.
+
+    Raises:
+        Misconfigured: ``policy.missing`` with the keys that have none.
+    """
+    missing = sorted(set(keys) - table.keys())
+    if missing:
+        raise Misconfigured("policy.missing", "handlers without a rule", keys=", ".join(missing))
+
+
+def authorise(
+    subject: Subject,
+    action: str,
+    camera: str | None = None,
+    span: Span | None = None,
+    *,
+    claimed: bool = True,
+) -> None:
+    """Let `subject` do `action`, or raise.
+
+    Args:
+        subject: Who asks.
+        action: Key of the table.
+        camera: Camera the action is about, whether or not there is one of that name.
+        span: Stretch of recordings it is about, UTC microseconds.
+        claimed: The box has an owner.
+
+    Raises:
+        Rejected: ``claim.needed``; ``auth.needed``: sign in first; ``camera.unknown``: no such
+            camera as far as this subject may know; ``auth.denied``.
+    """
+    rule = TABLE.get(action)
+    if rule is None:
+        raise Rejected("auth.denied", "nobody may do this")
+    if not claimed and not rule.unclaimed:
+        raise Rejected("claim.needed", "the box has no owner yet: claim it on its page")
+    if subject.kind not in rule.kinds:
+        if subject.kind == "nobody":
+            raise Rejected("auth.needed", "sign in first")
+        raise Rejected("auth.denied", "this kind of account cannot do this")
+    if rule.roles and subject.role not in rule.roles:
+        raise Rejected("auth.denied", "your role cannot do this")
+    if rule.right is not None:
+        _check_camera(subject, rule.right, camera)
+    if span is not None and subject.recorded is not None:
+        first_us, last_us = subject.recorded
+        if span[0] < first_us or span[1] > last_us:
+            raise Rejected("auth.denied", "these recordings are not open to you")
+
+
+def unknown_camera() -> Rejected:
+    """The one answer for a camera that is not there, and for one that must not be known."""
+    return Rejected("camera.unknown", "there is no such camera")
+
+
+def _check_camera(subject: Subject, right: Right, camera: str | None) -> None:
+    if camera is None:
+        raise Rejected("auth.denied", "no camera was named")
+    rights = subject.may(camera)
+    if not rights:
+        raise unknown_camera()
+    if right not in rights:
+        raise Rejected("auth.denied", f"you have no right to {right} on this camera", right=right)

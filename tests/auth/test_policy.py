@@ -1,0 +1,101 @@
+import itertools
+
+import pytest
+
+from nvr.auth.policy import TABLE, authorise, require
+from nvr.auth.user import CEILING, NOBODY, RIGHTS, ROLES, Subject, rights_of
+from nvr.base.errors import Misconfigured, Rejected
+
+
+def answer(*args, **kwargs) -> str:
+    try:
+        authorise(*args, **kwargs)
+    except Rejected as refused:
+        return f"{refused.code} {refused.detail} {refused.context}"
+    return "yes"
+
+
+def test_what_is_not_in_the_table_is_refused_for_everybody():
+    admin = Subject("user", "owner", "admin")
+    assert answer(admin, "http GET /api/backdoor").startswith("auth.denied")
+    with pytest.raises(Misconfigured) as refused:
+        require(["http GET /", "http GET /api/backdoor", "rtsp RECORD cam/{name}"])
+    assert refused.value.context["keys"] == "http GET /api/backdoor, rtsp RECORD cam/{name}"
+
+
+def test_nobody_gets_past_the_front_door():
+    for action in TABLE:
+        got = answer(NOBODY, action, "gate")
+        public = action in {
+            "http GET /",
+            "http GET /ui/{hash}/{path}",
+            "http GET /api/box",
+            "http POST /api/claim",
+            "http POST /api/login",
+            "http POST /api/logout",
+            "rtsp OPTIONS cam/{name}",
+        }
+        assert (got == "yes") == public, action
+        if not public:
+            assert got.startswith("auth.needed")
+
+
+def test_an_unclaimed_box_shows_its_page_and_takes_its_claim_only():
+    for action in TABLE:
+        got = answer(NOBODY, action, "gate", claimed=False)
+        if got != "yes":
+            assert got.startswith("claim.needed"), action
+    open_ = [action for action in TABLE if answer(NOBODY, action, claimed=False) == "yes"]
+    assert open_ == [
+        "http GET /",
+        "http GET /ui/{hash}/{path}",
+        "http GET /api/box",
+        "http POST /api/claim",
+    ]
+
+
+@pytest.mark.parametrize(("role", "granted"), list(itertools.product(ROLES, [*RIGHTS, None])))
+def test_a_right_counts_where_role_and_grant_agree(role, granted):
+    subject = Subject("user", "u", role, rights_of({"gate": [granted] if granted else []}))
+    for action, rule in TABLE.items():
+        if rule.right is None or "user" not in rule.kinds:
+            continue
+        may = role == "admin" or (granted == rule.right and granted in CEILING[role])
+        assert (answer(subject, action, "gate") == "yes") == may, action
+        if role != "admin":
+            # Another camera is as unknown as one that never was.
+            assert answer(subject, action, "yard") == answer(subject, action, "no-such")
+            assert answer(subject, action, "yard").startswith("camera.unknown")
+            assert answer(subject, action, None).startswith("auth.denied")
+
+
+def test_a_line_for_a_camera_stands_above_the_star():
+    subject = Subject("user", "u", "operator", rights_of({"*": ["live", "ptz"], "gate": []}))
+    assert answer(subject, "control move", "yard") == "yes"
+    assert answer(subject, "control move", "gate").startswith("camera.unknown")
+
+
+def test_people_and_machines_do_not_swap_doors():
+    rights = rights_of({"*": list(RIGHTS)})
+    person = Subject("user", "u", "operator", rights)
+    machine = Subject("machine", "m", None, rights)
+    for action, rule in TABLE.items():
+        if action.startswith("rtsp ") and rule.right:
+            assert answer(person, action, "gate").startswith("auth.denied")
+            assert answer(machine, action, "gate") == "yes"
+        elif not rule.kinds >= {"nobody"}:
+            assert answer(machine, action, "gate").startswith("auth.denied")
+
+
+def test_recordings_outside_the_window_of_an_account_are_closed():
+    subject = Subject("user", "u", "viewer", rights_of({"*": ["playback"]}), (1000, 2000))
+    action = "http GET /api/camera/{name}/gop"
+    assert answer(subject, action, "gate", (1000, 2000)) == "yes"
+    for span in ((999, 1500), (1500, 2001), (0, 10)):
+        assert answer(subject, action, "gate", span).startswith("auth.denied")
+
+
+def test_rights_that_are_none_are_refused():
+    for wrong in ({"gate": ["fly"]}, {"../etc": ["live"]}, {"GATE": ["live"]}):
+        with pytest.raises(Rejected):
+            rights_of(wrong)
