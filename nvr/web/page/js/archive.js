@@ -1,7 +1,7 @@
 // What was recorded of one camera: runs and gaps, and groups of pictures by time.
 
 import { cameraPath, get, Problem, request } from "./api.js";
-import { sampleTimes, tracks } from "./mp4.js";
+import { samples, tracks } from "./mp4.js";
 
 const CACHE_BYTES = 24_000_000;
 const FRESH_MS = 5000;
@@ -91,7 +91,7 @@ export class Archive {
     const response = await request(cameraPath(this.camera, `/init?run=${encodeURIComponent(run)}`));
     const bytes = new Uint8Array(await response.arrayBuffer());
     const all = tracks(bytes);
-    const track = all.find((item) => item.kind === "video") ?? { id: 1, timescale: 90000, duration: 0 };
+    const track = all.find((item) => item.kind === "video") ?? all[0];
     const init = { bytes, mime: response.headers.get("X-NVR-Mime") ?? "", track };
     this.#inits.set(run, init);
     return init;
@@ -126,7 +126,7 @@ export class Archive {
     if (to_us <= t_us) return { gap: true, next_us: next_us && next_us > t_us ? next_us : this.nextStart(t_us) };
     const run = head("X-NVR-Run");
     const { track } = await this.init(run);
-    const times = sampleTimes(data, track.id, track.duration).map((time) => time / track.timescale);
+    const times = samples(data, track).map((sample) => sample.time / track.timescale);
     const first_s = times.length ? Math.min(...times) : 0;
     const gop = { data, from_us, to_us, run, next_us, first_s, times_us: times.map((time) => from_us + (time - first_s) * 1e6).sort((a, b) => a - b) };
     this.#keep(gop);

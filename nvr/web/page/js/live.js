@@ -5,6 +5,7 @@ import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import "./presets.js";
 import "./ptz.js";
+import "./strip.js";
 import { Tile } from "./tile.js";
 import "./watch.js";
 
@@ -180,8 +181,9 @@ export class Live extends Part {
     this.panel = dome ? el("nvr-ptz", props) : el("nvr-watch", props);
     this.side.hidden = false;
     this.side.append(this.panel);
-    this.under.replaceChildren(...(dome ? [el("nvr-presets", props)] : []));
-    this.under.hidden = !dome;
+    const replay = camera?.rights.includes("playback");
+    this.under.replaceChildren(...(dome ? [el("nvr-presets", props)] : []), ...(replay ? [el("nvr-strip", { prop: { app: this.app, camera: this.selected } })] : []));
+    this.under.hidden = !dome && !replay;
     this.classList.toggle("plain", !dome);
   }
 

@@ -25,10 +25,14 @@ function* boxes(view, from, to) {
 const dataView = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /**
- * @param {Uint8Array} init
- * @returns {{id: number, kind: "video" | "audio" | "other", timescale: number, duration: number}[]}
- *   `duration` is the default sample duration.
+ * @typedef {{id: number, kind: "video" | "audio" | "other", timescale: number, duration: number,
+ *   description: Uint8Array | null}} Track
+ *   `duration` is the default sample duration, `description` the decoder configuration record.
+ * @typedef {{time: number, at: number, size: number}} Sample
+ *   `time` of presentation in the track's scale; bytes `at` to `at + size` of the fragment.
  */
+
+/** @param {Uint8Array} init @returns {Track[]} */
 export function tracks(init) {
   const view = dataView(init);
   const found = [];
@@ -49,7 +53,8 @@ export function tracks(init) {
 }
 
 function trak(view, box) {
-  const track = { id: 0, kind: /** @type {"video" | "audio" | "other"} */ ("other"), timescale: 1, duration: 0 };
+  /** @type {Track} */
+  const track = { id: 0, kind: "other", timescale: 1, duration: 0, description: null };
   for (const part of boxes(view, box.from, box.to)) {
     if (part.type === "tkhd") track.id = view.getUint32(part.from + (view.getUint8(part.from) ? 20 : 12));
     if (part.type !== "mdia") continue;
@@ -60,65 +65,82 @@ function trak(view, box) {
         if (kind === 0x76696465) track.kind = "video";
         if (kind === 0x736f756e) track.kind = "audio";
       }
+      if (media.type === "minf") track.description = description(view, media);
     }
   }
   return track;
 }
 
+/** Content of `avcC` or `hvcC`, four levels down; null for any other codec. */
+function description(view, box) {
+  for (const child of boxes(view, box.from, box.to)) {
+    if (child.type === "stbl") return description(view, child);
+    if (child.type === "stsd") return description(view, { from: child.from + 8, to: child.to });
+    if (["avc1", "avc3", "hvc1", "hev1"].includes(child.type)) return description(view, { from: child.from + 78, to: child.to });
+    if (child.type === "avcC" || child.type === "hvcC") return new Uint8Array(view.buffer, view.byteOffset + child.from, child.to - child.from).slice();
+  }
+  return null;
+}
+
 /**
- * Presentation times of one track's samples, in its time scale, in decode order.
- * @param {Uint8Array} data @param {number} trackId @param {number} defaultDuration
- * @returns {number[]}
+ * One track's samples in decode order. Sample positions count from the start of each `moof`, as
+ * the box writes them (default-base-is-moof).
+ * @param {Uint8Array} data @param {{id: number, duration: number}} track
+ * @returns {Sample[]}
  */
-export function sampleTimes(data, trackId, defaultDuration) {
+export function samples(data, track) {
   const view = dataView(data);
-  /** @type {number[]} */
-  const times = [];
+  /** @type {Sample[]} */
+  const found = [];
   for (const moof of boxes(view, 0, view.byteLength)) {
     if (moof.type !== "moof") continue;
     for (const traf of boxes(view, moof.from, moof.to)) {
-      if (traf.type === "traf") readTraf(view, traf, trackId, defaultDuration, times);
+      if (traf.type === "traf") readTraf(view, traf, moof.from - 8, track, found);
     }
   }
-  return times;
+  return found;
 }
 
-function readTraf(view, traf, trackId, defaultDuration, times) {
+function readTraf(view, traf, origin, track, found) {
   let base = 0;
-  let duration = defaultDuration;
+  let { duration } = track;
+  let size = 0;
   let mine = false;
   for (const box of boxes(view, traf.from, traf.to)) {
     const flags = box.to - box.from >= 4 ? view.getUint32(box.from) & 0xffffff : 0;
     if (box.type === "tfhd") {
-      mine = view.getUint32(box.from + 4) === trackId;
+      mine = view.getUint32(box.from + 4) === track.id;
       let at = box.from + 8;
       if (flags & 0x1) at += 8;
       if (flags & 0x2) at += 4;
-      if (flags & 0x8) duration = view.getUint32(at);
+      if (flags & 0x8) { duration = view.getUint32(at); at += 4; }
+      if (flags & 0x10) size = view.getUint32(at);
     } else if (box.type === "tfdt") {
       base = view.getUint8(box.from) ? Number(view.getBigUint64(box.from + 4)) : view.getUint32(box.from + 4);
     } else if (box.type === "trun" && mine) {
-      base = readTrun(view, box, flags, base, duration, times);
+      base = readTrun(view, box, flags, { origin, start: base, duration, size }, found);
     }
   }
 }
 
-function readTrun(view, box, flags, start, defaultDuration, times) {
+function readTrun(view, box, flags, defaults, found) {
   const count = view.getUint32(box.from + 4);
   let at = box.from + 8;
-  if (flags & 0x1) at += 4;
+  let place = defaults.origin;
+  if (flags & 0x1) { place += view.getInt32(at); at += 4; }
   if (flags & 0x4) at += 4;
   const width = 4 * [0x100, 0x200, 0x400, 0x800].filter((bit) => flags & bit).length;
-  let time = start;
+  let time = defaults.start;
   for (let index = 0; index < count && at + width <= box.to; index += 1) {
     let field = at;
-    let duration = defaultDuration;
+    let { duration, size } = defaults;
     if (flags & 0x100) { duration = view.getUint32(field); field += 4; }
-    if (flags & 0x200) field += 4;
+    if (flags & 0x200) { size = view.getUint32(field); field += 4; }
     if (flags & 0x400) field += 4;
     const offset = flags & 0x800 ? view.getInt32(field) : 0;
-    times.push(time + offset);
+    found.push({ time: time + offset, at: place, size });
     time += duration;
+    place += size;
     at += width;
   }
   return time;

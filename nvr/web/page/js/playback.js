@@ -52,7 +52,7 @@ export class Playback extends Part {
     const back_s = Number(app.query.back ?? 0);
     const start_us = Number(app.query.t ?? 0) || app.box.now_us - (back_s || 60) * SECOND;
     this.timeline.view = { from_us: start_us - 300 * SECOND, to_us: start_us + 300 * SECOND };
-    this.#open(start_us, back_s > 0);
+    this.#open(start_us, back_s > 0 || app.query.play === "1");
   }
 
   stop() {
@@ -74,7 +74,7 @@ export class Playback extends Part {
         iconButton("snap", t("snapshot"), () => this.snapshot()),
         iconButton("zoom", t("digitalZoom"), () => this.zoom.toggle()),
         iconButton("full", t("fullScreen"), () => this.app.full())));
-    this.zoom = new Zoom(this.picture, this.video, () => true, () => this.draw());
+    this.zoom = new Zoom(this.picture, [this.video], () => true, () => this.draw());
     this.picture.addEventListener("dblclick", (event) => !event.target.closest("button") && this.app.full());
   }
 

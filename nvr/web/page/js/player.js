@@ -1,19 +1,15 @@
-// Live picture of one camera: fragments over a WebSocket into Media Source Extensions.
-// One access unit a fragment and an init without `mehd` put Chromium into its low-delay mode;
-// the distance to the live edge is held by playback rate, and a seek happens only when the picture
-// is seconds behind or in a hole (a seek per hiccup kills hardware decoders).
+// Live picture of one camera over a WebSocket. The group of pictures so far is kept, so that a tile
+// can change between the buffered way (MSE) and the direct one (WebCodecs) without asking anew.
 
-import { cameraPath, socketUrl } from "./api.js";
-import { sampleTimes, tracks } from "./mp4.js";
+import { socketUrl } from "./api.js";
+import { canDirect, DirectSink } from "./direct.js";
+import { samples, tracks } from "./mp4.js";
+import { canStream, MseSink } from "./mse.js";
 
 const PREFIX_BYTES = 12;
-const FAR_S = 2.5;
-const KEEP_S = 8;
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
 const HIDDEN_MS = 5000;
-
-/** ManagedMediaSource is all an iPhone has. @returns {any} */
-const mediaSourceClass = () => globalThis.ManagedMediaSource ?? globalThis.MediaSource;
+const MOST_KEPT = 600;
 
 /** Events: "state" (detail: the box's state message), "config", "drawn", "trouble" (detail: code). */
 export class Player extends EventTarget {
@@ -22,44 +18,49 @@ export class Player extends EventTarget {
   /** A frame of this connection is on the screen. */
   drawn = false;
   stats = { fps: 0, bps: 0, delay_ms: 0, lag_ms: 0 };
+  /** Steered by hand: as little delay as the browser can do. */
+  #urgent = false;
+  /** This computer could not keep up with the direct way. */
+  #slow = false;
 
   #socket = /** @type {WebSocket | null} */ (null);
-  #source = /** @type {any} */ (null);
-  #buffer = /** @type {SourceBuffer | null} */ (null);
-  #url = "";
-  #queue = /** @type {Uint8Array[]} */ ([]);
-  #track = { id: 1, kind: "video", timescale: 90000, duration: 0 };
-  #wantsInit = false;
+  #init = /** @type {Uint8Array | null} */ (null);
+  #track = /** @type {import("./mp4.js").Track} */ ({ id: 1, kind: "video", timescale: 90000, duration: 0, description: null });
+  #sink = /** @type {MseSink | DirectSink | null} */ (null);
+  #next = /** @type {MseSink | DirectSink | null} */ (null);
+  #kept = /** @type {any[]} */ ([]);
   #tries = 0;
   #timer = 0;
   #beat = 0;
   #hidden = 0;
   #on = false;
-  #arrivals = /** @type {{pts_s: number, wall_us: number}[]} */ ([]);
   #offset_us = Infinity;
   #window = { at_ms: 0, frames: 0, bytes: 0 };
-  #jumped_ms = 0;
-  #started = false;
+  #asked = 0;
   #onVisible = () => this.#visibility();
 
-  /** @param {HTMLVideoElement} video @param {string} camera @param {() => number} rtt_ms */
-  constructor(video, camera, rtt_ms = () => 0) {
+  /** @param {HTMLVideoElement} video @param {HTMLCanvasElement} canvas @param {string} camera @param {() => number} rtt_ms */
+  constructor(video, canvas, camera, rtt_ms = () => 0) {
     super();
     this.video = video;
+    this.canvas = canvas;
     this.camera = camera;
     this.rtt_ms = rtt_ms;
     video.muted = true;
     video.autoplay = true;
     video.playsInline = true;
     video.disableRemotePlayback = true;
-    video.addEventListener("error", () => this.#on && this.#source && this.#again("page.decode"));
-    if (video.requestVideoFrameCallback) {
-      const frame = (_, meta) => {
-        this.#frame(meta.mediaTime, meta.presentationTime ?? performance.now());
-        video.requestVideoFrameCallback(frame);
-      };
-      video.requestVideoFrameCallback(frame);
-    } else video.addEventListener("timeupdate", () => this.#frame(video.currentTime, performance.now()));
+    canvas.hidden = true;
+  }
+
+  /** The element with the picture. @returns {HTMLVideoElement | HTMLCanvasElement} */
+  get picture() {
+    return this.canvas.hidden ? this.video : this.canvas;
+  }
+
+  get size() {
+    const { picture } = this;
+    return picture instanceof HTMLVideoElement ? { width: picture.videoWidth, height: picture.videoHeight } : picture;
   }
 
   open() {
@@ -71,13 +72,22 @@ export class Player extends EventTarget {
   }
 
   close() {
+    if (!this.#on) return;
     this.#on = false;
     document.removeEventListener("visibilitychange", this.#onVisible);
     clearTimeout(this.#timer);
     clearTimeout(this.#hidden);
     clearInterval(this.#beat);
     this.#hangUp();
-    this.#tearDown();
+    this.#drop();
+  }
+
+  /** @param {boolean} urgent */
+  setUrgent(urgent) {
+    if (this.#urgent === urgent) return;
+    this.#urgent = urgent;
+    this.#slow = false;
+    if (this.#init) this.#choose();
   }
 
   #visibility() {
@@ -125,142 +135,114 @@ export class Player extends EventTarget {
 
   /** Start over with a new connection and a new source. */
   #again(code) {
-    this.dispatchEvent(new CustomEvent("trouble", { detail: code }));
+    this.#trouble(code);
     this.#hangUp();
-    this.#tearDown();
+    this.#drop();
     this.#later();
+  }
+
+  #trouble(code) {
+    this.dispatchEvent(new CustomEvent("trouble", { detail: code }));
   }
 
   #text(message) {
     if (message.type === "state") this.dispatchEvent(new CustomEvent("state", { detail: message }));
     if (message.type !== "config") return;
     this.config = message;
+    this.#init = null;
+    this.#drop();
     this.dispatchEvent(new CustomEvent("config"));
-    this.#wantsInit = true;
-    this.#queue.length = 0;
-    const Source = mediaSourceClass();
-    if (!Source || !Source.isTypeSupported(message.mime)) {
-      this.dispatchEvent(new CustomEvent("trouble", { detail: "page.codec" }));
-      this.#tearDown();
-      return;
-    }
-    this.#build(message.mime);
   }
 
-  #build(mime) {
-    this.#tearDown();
-    const source = new (mediaSourceClass())();
-    this.#source = source;
-    this.#url = URL.createObjectURL(source);
-    source.addEventListener("sourceopen", () => {
-      if (this.#source !== source) return;
-      const buffer = source.addSourceBuffer(mime);
-      buffer.addEventListener("updateend", () => this.#feed());
-      buffer.addEventListener("error", () => this.#source === source && this.#again("page.decode"));
-      this.#buffer = buffer;
-      this.#feed();
-    }, { once: true });
-    this.video.src = this.#url;
-    this.video.play().catch(() => {
-      // A browser that wants a tap first: the element still shows the first frame.
-    });
-  }
-
-  #tearDown() {
-    this.#source = null;
-    this.#buffer = null;
-    this.#started = false;
-    this.#queue.length = 0;
-    this.#arrivals.length = 0;
-    if (this.#url) {
-      URL.revokeObjectURL(this.#url);
-      this.#url = "";
-      this.video.removeAttribute("src");
-      this.video.load();
-    }
+  #drop() {
+    this.#asked += 1;
+    this.#sink?.close();
+    this.#next?.close();
+    this.#sink = null;
+    this.#next = null;
+    this.#kept.length = 0;
+    this.canvas.hidden = true;
     this.#setDrawn(false);
   }
 
   #binary(message) {
-    if (this.#wantsInit) {
-      this.#wantsInit = false;
+    if (this.config && !this.#init) {
+      this.#init = message;
       const all = tracks(message);
       this.#track = all.find((track) => track.kind === "video") ?? this.#track;
-      this.#queue.push(message);
-      this.#feed();
+      this.#choose();
       return;
     }
-    if (message.length <= PREFIX_BYTES || !this.#source) return;
+    if (message.length <= PREFIX_BYTES || !this.#init) return;
     const view = new DataView(message.buffer, message.byteOffset, PREFIX_BYTES);
-    const wall_us = Number(view.getBigUint64(4, true));
     const data = message.subarray(PREFIX_BYTES);
-    const times = sampleTimes(data, this.#track.id, this.#track.duration);
-    if (times.length) {
-      this.#arrivals.push({ pts_s: times[0] / this.#track.timescale, wall_us });
-      if (this.#arrivals.length > 200) this.#arrivals.splice(0, 100);
-      this.#window.frames += times.length;
+    const wall_us = Number(view.getBigUint64(4, true));
+    const units = samples(data, this.#track).map((unit) => ({ ...unit, pts_s: unit.time / this.#track.timescale }));
+    const fragment = { data, wall_us, key: (view.getUint8(0) & 1) === 1, units };
+    if (fragment.key || this.#kept.length > MOST_KEPT) this.#kept.length = 0;
+    this.#kept.push(fragment);
+    this.#window.bytes += data.length;
+    if (units.length) {
+      this.#window.frames += units.length;
       // The message that waited least on the way tells how the two clocks stand to each other.
       this.#offset_us = Math.min(this.#offset_us + 1, Date.now() * 1000 - wall_us);
     }
-    this.#window.bytes += data.length;
-    this.#queue.push(data);
-    if (this.#queue.length > 400) {
-      this.#again("page.slow_player");
-      return;
-    }
-    this.#feed();
+    this.#sink?.push(fragment);
+    this.#next?.push(fragment);
   }
 
-  #feed() {
-    const buffer = this.#buffer;
-    if (!buffer || buffer.updating || !this.#queue.length) {
-      this.#edge();
+  /** Pick how to draw, and bring it up from the group so far while the old way still shows. */
+  async #choose() {
+    this.#asked += 1;
+    const mine = this.#asked;
+    const config = this.config;
+    if (!config || !this.#init) return;
+    const codec = videoCodec(config.mime);
+    const direct = this.#urgent && !this.#slow && this.video.muted && (await canDirect(codec, this.#track.description));
+    if (mine !== this.#asked || !this.#on) return;
+    this.#next?.close();
+    this.#next = null;
+    if (this.#sink instanceof (direct ? DirectSink : MseSink)) return;
+    if (!direct && !canStream(config.mime)) {
+      this.#trouble("page.codec");
       return;
     }
-    const chunk = this.#queue.length === 1 ? this.#queue[0] : joined(this.#queue);
-    this.#queue.length = 0;
-    try {
-      buffer.appendBuffer(chunk);
-    } catch {
-      // QuotaExceededError or a source that closed under us: only a new source helps.
-      this.#again("page.decode");
-    }
+    const told = {
+      frame: (pts_s, shown_ms) => this.#frame(next, pts_s, shown_ms),
+      failed: (code) => this.#failed(next, code),
+    };
+    /** @type {MseSink | DirectSink} */
+    const next = direct ? new DirectSink(this.canvas, codec, this.#track.description, told)
+      : new MseSink(this.video, config.mime, this.#init, told);
+    if (this.#sink) this.#next = next;
+    else this.#sink = next;
+    this.#kept.forEach((fragment) => next.push(fragment, true));
   }
 
-  /** Hold the live edge. */
-  #edge() {
-    const { video } = this;
-    const ranges = video.buffered;
-    if (!this.#buffer || !ranges.length) return;
-    const last = ranges.length - 1;
-    const [from, end] = [ranges.start(last), ranges.end(last)];
-    const now_ms = performance.now();
-    if (!this.#started) {
-      this.#started = true;
-      video.currentTime = Math.max(from, end - 0.02);
-      this.#jumped_ms = now_ms;
-      return;
-    }
-    const lag_s = end - video.currentTime;
-    this.stats.lag_ms = lag_s * 1000;
-    const hole = video.currentTime < from - 0.001;
-    if ((hole || lag_s > FAR_S) && now_ms - this.#jumped_ms > 1500) {
-      this.#jumped_ms = now_ms;
-      video.currentTime = hole ? from : end - 0.05;
-    }
-    const rate = lag_s > 0.6 ? 1.5 : lag_s > 0.2 ? 1.15 : lag_s > 0.09 ? 1.05 : 1;
-    if (video.playbackRate !== rate) video.playbackRate = rate;
-    if (video.paused && !video.ended) video.play().catch(() => {});
-    if (!this.#buffer.updating && video.currentTime - ranges.start(0) > 3 * KEEP_S) {
-      this.#buffer.remove(0, video.currentTime - KEEP_S);
-    }
+  #failed(sink, code) {
+    if (sink instanceof DirectSink) {
+      // The buffered way can do more with less.
+      this.#slow = true;
+      if (sink === this.#next) this.#next = null;
+      if (sink === this.#sink) this.#sink = null;
+      sink.close();
+      this.canvas.hidden = true;
+      this.#choose();
+    } else if (sink === this.#sink || sink === this.#next) this.#again(code);
   }
 
-  #frame(mediaTime_s, shown_ms) {
-    if (!this.#source) return;
+  #frame(sink, pts_s, shown_ms) {
+    if (sink === this.#next) {
+      this.#sink?.close();
+      this.#sink = sink;
+      this.#next = null;
+      this.stats.delay_ms = 0;
+    }
+    if (sink !== this.#sink) return;
+    this.canvas.hidden = !(sink instanceof DirectSink);
     this.#tries = 0;
     this.#setDrawn(true);
-    const arrival = this.#arrivals.findLast((item) => Math.abs(item.pts_s - mediaTime_s) < 0.002);
+    const arrival = this.#kept.findLast((item) => item.units.some((unit) => Math.abs(unit.pts_s - pts_s) < 0.002));
     if (!arrival) return;
     const shown_us = (performance.timeOrigin + shown_ms) * 1000;
     const delay_ms = (shown_us - arrival.wall_us - this.#offset_us) / 1000 + this.rtt_ms() / 2;
@@ -274,7 +256,8 @@ export class Player extends EventTarget {
   }
 
   #watch() {
-    this.#edge();
+    this.#sink?.hold();
+    this.stats.lag_ms = this.#sink?.lag_ms ?? 0;
     const now_ms = performance.now();
     const span_s = (now_ms - this.#window.at_ms) / 1000;
     if (span_s < 1) return;
@@ -283,19 +266,12 @@ export class Player extends EventTarget {
     this.#window = { at_ms: now_ms, frames: 0, bytes: 0 };
   }
 
-  /** Path of the box's own still, where it has one. */
-  get stillPath() {
-    return cameraPath(this.camera, "/snapshot");
+  /** Sound needs the buffered way. @param {boolean} on */
+  setSound(on) {
+    this.video.muted = !on;
+    if (this.#init) this.#choose();
   }
 }
 
-/** @param {Uint8Array[]} parts */
-function joined(parts) {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
+/** avc1.42c01f of `video/mp4; codecs="avc1.42c01f,mp4a.40.2"`. @param {string} mime */
+const videoCodec = (mime) => /\b((?:avc|hvc|hev)[13]\.[\w.]+)/.exec(mime)?.[1] ?? "";

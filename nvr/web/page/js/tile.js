@@ -5,6 +5,7 @@ import { sentence, Problem } from "./api.js";
 import { attr, el, Part, put } from "./dom.js";
 import { bitrate, clock, fileStamp, span, t, unit } from "./i18n.js";
 import { icon } from "./icons.js";
+import { drawHud } from "./hud.js";
 import { Player } from "./player.js";
 import { download, fileName, iconButton } from "./ui.js";
 import { Zoom } from "./zoom.js";
@@ -25,6 +26,7 @@ export class Tile extends Part {
     if (!this.video) this.#make();
     this.listen(this.app.box, "cameras", () => this.refresh());
     this.listen(this.app.box, "link", () => this.refresh());
+    this.listen(this.app.box, "dome", (event) => event.detail === this.camera && this.refresh());
     this.every(500, () => this.refresh());
     const watcher = new IntersectionObserver((entries) => {
       this.#visible = entries.at(-1)?.isIntersecting ?? false;
@@ -49,6 +51,7 @@ export class Tile extends Part {
     this.setAttribute("tabindex", "0");
     this.setAttribute("role", "group");
     this.video = el("video", { muted: true, playsinline: true, tabindex: "-1", disablepictureinpicture: true });
+    this.canvas = el("canvas", { hidden: true, "aria-hidden": "true" });
     this.nm = el("b", {});
     this.delay = el("span.st", {});
     this.detail = el("span.st.only-focus.only-desk", {});
@@ -56,15 +59,16 @@ export class Tile extends Part {
     this.msg = el("div.msg", {});
     this.bn = el("div.bn", {});
     this.factor = el("span.st.factor", {});
+    this.hud = el("div.hud.only-focus", { "aria-hidden": "true" });
     this.tools = el("div.tools.only-focus", {},
       iconButton("back", t("replay30"), () => this.app.go("playback", { cam: this.camera, back: "30" })),
       iconButton("snap", t("snapshot"), () => this.snapshot()),
       iconButton("vol", t("sound"), () => this.sound()),
       iconButton("zoom", t("digitalZoom"), () => this.zoom.toggle()),
       iconButton("full", t("fullScreen"), () => this.app.full()));
-    this.append(this.video, el("div.nm", {}, this.nm, this.delay, this.detail, this.factor, this.rec), this.msg, this.bn, this.tools);
-    this.zoom = new Zoom(this, this.video, () => this.focused, () => this.refresh());
-    this.#player = new Player(this.video, this.camera, () => this.app.box.rtt_ms);
+    this.append(this.video, this.canvas, el("div.nm", {}, this.nm, this.delay, this.detail, this.factor, this.rec), this.hud, this.msg, this.bn, this.tools);
+    this.zoom = new Zoom(this, [this.video, this.canvas], () => this.focused, () => this.refresh());
+    this.#player = new Player(this.video, this.canvas, this.camera, () => this.app.box.rtt_ms);
     const again = () => this.refresh();
     this.#player.addEventListener("drawn", again);
     this.#player.addEventListener("config", () => { this.#trouble = ""; again(); });
@@ -74,6 +78,8 @@ export class Tile extends Part {
   #run() {
     const camera = this.app.box.camera(this.camera);
     const wanted = this.#visible && camera && camera.rights.includes("live") && camera.state !== "unsupported";
+    // One tile at a time draws the direct way: the one a hand may steer.
+    this.#player?.setUrgent(this.focused);
     if (wanted) this.#player?.open();
     else this.#player?.close();
   }
@@ -95,6 +101,7 @@ export class Tile extends Part {
     this.#badges(camera, player, state);
     this.#message(camera, state, since_s);
     this.#bar(camera, state, since_s);
+    drawHud(this.hud, this.focused && state === "live" && this.zoom?.factor === 1 ? this.app.box.domes.get(this.camera)?.position : null);
   }
 
   #shown(camera, player) {
@@ -164,20 +171,20 @@ export class Tile extends Part {
 
   sound() {
     const on = this.video.muted;
-    this.video.muted = !on;
+    this.#player?.setSound(on);
     this.tools.children[2].setAttribute("aria-pressed", String(on));
   }
 
   /** The picture as it is drawn, at the camera's own size. */
   async snapshot() {
-    const { video } = this;
+    const player = this.#player;
     const camera = this.app.box.camera(this.camera);
-    if (!video.videoWidth || !this.#player?.drawn || !camera) {
+    if (!player?.drawn || !player.size.width || !camera) {
       this.app.notes.say(t("snapshot.none"), "warn");
       return;
     }
-    const canvas = el("canvas", { prop: { width: video.videoWidth, height: video.videoHeight } });
-    canvas.getContext("2d").drawImage(video, 0, 0);
+    const canvas = el("canvas", { prop: { width: player.size.width, height: player.size.height } });
+    canvas.getContext("2d").drawImage(player.picture, 0, 0);
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
     if (!blob) return;
     const name = `${fileName(camera.title || camera.name)}-${fileStamp(this.app.box.now_us)}.png`;
@@ -187,10 +194,10 @@ export class Tile extends Part {
 
   /** A small copy of the picture for a preset. @returns {HTMLCanvasElement | null} */
   thumb() {
-    const { video } = this;
-    if (!video.videoWidth || !this.#player?.drawn) return null;
+    const player = this.#player;
+    if (!player?.drawn || !player.size.width) return null;
     const canvas = el("canvas", { prop: { width: 160, height: 90 } });
-    canvas.getContext("2d").drawImage(video, 0, 0, 160, 90);
+    canvas.getContext("2d").drawImage(player.picture, 0, 0, 160, 90);
     return canvas;
   }
 }

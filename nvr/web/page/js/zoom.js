@@ -11,12 +11,12 @@ export class Zoom {
   #pinch = 0;
 
   /**
-   * @param {HTMLElement} host @param {HTMLElement} picture
+   * @param {HTMLElement} host @param {HTMLElement[]} pictures
    * @param {() => boolean} enabled @param {() => void} changed
    */
-  constructor(host, picture, enabled, changed) {
+  constructor(host, pictures, enabled, changed) {
     this.host = host;
-    this.picture = picture;
+    this.pictures = pictures;
     this.changed = changed;
     host.addEventListener("wheel", (event) => {
       if (!enabled()) return;
@@ -85,7 +85,8 @@ export class Zoom {
     const [mx, my] = [(box.width * (this.factor - 1)) / 2, (box.height * (this.factor - 1)) / 2];
     this.#x = Math.max(-mx, Math.min(mx, this.#x));
     this.#y = Math.max(-my, Math.min(my, this.#y));
-    this.picture.style.transform = this.factor > 1 ? `translate(${this.#x}px,${this.#y}px) scale(${this.factor})` : "";
+    const transform = this.factor > 1 ? `translate(${this.#x}px,${this.#y}px) scale(${this.factor})` : "";
+    for (const picture of this.pictures) picture.style.transform = transform;
     this.changed();
   }
 }

@@ -414,4 +414,6 @@ export default {
   "code.user.invalid": "The name or a right is not allowed.",
   "code.machine.exists": "There is a credential of that name. Take another.",
   "code.record.behind": "The disk is behind. Use a faster disk or lower the bit rate.",
+  "strip.title": "Instant replay",
+  "strip.hint": "Last hour, tap to play from there; recording and control go on",
 };

@@ -413,4 +413,6 @@ export default {
   "code.user.invalid": "名字或权限不合规。",
   "code.machine.exists": "已有同名凭据。换个名字。",
   "code.record.behind": "写盘落后。换更快的盘或减少码率。",
+  "strip.title": "即时回看",
+  "strip.hint": "最近一小时，点按从那里播放；录像和控制不中断",
 };
