@@ -1,0 +1,134 @@
+"""Puts the control stack together: guard first, then outputs at their safe level, then buses."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from nvr.base.clock import Clock
+from nvr.base.log import event
+from nvr.base.supervise import Backoff, supervise
+from nvr.config.model import Config
+from nvr.gpio.output import Outputs, Wiring
+from nvr.hal.board import Board, Gpio, Serial
+from nvr.hal.linux_gpio import LinuxOutput
+from nvr.hal.linux_serial import LinuxSerial
+from nvr.hal.ports import Output, SerialPort
+from nvr.hal.virtual_output import VirtualOutput
+from nvr.hal.virtual_serial import VirtualSerial
+from nvr.ptz.bus import Bus, BusEvent
+from nvr.ptz.controller import Audit, Controller, Mount
+from nvr.ptz.guard_link import GuardLink
+from nvr.ptz.pelco import Pelco, frame_s
+from nvr.ptz.preset import PresetBook
+
+_log = logging.getLogger(__name__)
+
+
+class Control:
+    """Everything that can move or switch, and the guard that outlives us.
+
+    Args:
+        board: What this box has.
+        config: Which camera hangs on which line.
+        sim: Directory of the simulated devices.
+        data: Where names of presets are kept.
+        clock: Time source.
+        audit: Told of every action.
+    """
+
+    def __init__(
+        self, board: Board, config: Config, sim: Path, data: Path, clock: Clock, audit: Audit
+    ) -> None:
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.guard = GuardLink(clock)
+        self.guard.start()
+        self.outputs = Outputs(
+            [_wiring(name, gpio, sim) for name, gpio in board.gpio.items()],
+            clock=clock,
+            guard=self.guard,
+        )
+        self.buses = {name: self._bus(name, line, sim) for name, line in board.serial.items()}
+        self.ptz = Controller(
+            [
+                Mount(
+                    camera.name,
+                    self.buses[camera.ptz.bus],
+                    Pelco(camera.ptz.protocol, camera.ptz.address),
+                    {
+                        function: name
+                        for function, name in (
+                            ("wiper", camera.ptz.wiper),
+                            ("lamp", camera.ptz.lamp),
+                        )
+                        if name is not None
+                    },
+                )
+                for camera in config.camera
+                if camera.ptz
+            ],
+            switches=self.outputs,
+            presets=PresetBook(data / "presets.json"),
+            clock=clock,
+            audit=audit,
+            save=self._save,
+        )
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Start the owner threads and the dead-man."""
+        self.outputs.start()
+        for bus in self.buses.values():
+            bus.start()
+        group.create_task(self.ptz.run())
+        group.create_task(
+            supervise(
+                "guard", self.guard.run, clock=self._clock, backoff=Backoff(first_s=0.1, cap_s=4.0)
+            )
+        )
+
+    def close(self) -> None:
+        """Stop every head, drive every output safe, then let the guard go; blocks."""
+        for bus in self.buses.values():
+            bus.close()
+        self.outputs.close()
+        self.guard.close()
+
+    def _bus(self, name: str, line: Serial, sim: Path) -> Bus:
+        def tell(told: BusEvent) -> None:
+            self._loop.call_soon_threadsafe(self.ptz.bus_event, told)
+
+        return Bus(
+            name,
+            partial(_open_serial, line, sim),
+            clock=self._clock,
+            guard=self.guard,
+            tell=tell,
+            gap_s=line.gap_ms / 1000,
+            frame_s=frame_s(line.baud),
+        )
+
+    def _save(self, write: Callable[[], None]) -> None:
+        def done(saving: asyncio.Future[None]) -> None:
+            if error := saving.exception():
+                event(_log, logging.ERROR, "ptz.presets_unsaved", error=str(error))
+
+        self._loop.run_in_executor(None, write).add_done_callback(done)
+
+
+def _open_serial(line: Serial, sim: Path) -> SerialPort:
+    if line.driver == "virtual":
+        return VirtualSerial(str(sim / line.path))
+    return LinuxSerial(line.path, line.baud, line.direction)
+
+
+def _wiring(name: str, gpio: Gpio, sim: Path) -> Wiring:
+    def open_output(on: bool) -> Output:
+        if gpio.driver == "virtual":
+            output = VirtualOutput(str(sim / "relay0"), name)
+            output.set(on)
+            return output
+        return LinuxOutput(gpio.chip, gpio.line, active_low=gpio.active_low, level=on)
+
+    return Wiring(name, open_output, safe=gpio.safe == "on", max_on_s=gpio.max_on_s)
