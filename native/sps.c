@@ -124,7 +124,8 @@ int nvr_h264_sps(const uint8_t *nal, size_t len, nvr_sps *s) {
   s->reorder = -1;
   s->chroma_format = 1;
   s->luma_bits = s->chroma_bits = 8;
-  ue(&r);
+  s->id = ue(&r);
+  if (s->id > 31) return -1;
   int high = s->profile == 100 || s->profile == 110 || s->profile == 122 || s->profile == 244 ||
              s->profile == 44 || s->profile == 83 || s->profile == 86 || s->profile == 118 ||
              s->profile == 128 || s->profile == 138 || s->profile == 139 || s->profile == 134 ||
@@ -240,7 +241,8 @@ int nvr_h265_sps(const uint8_t *nal, size_t len, nvr_sps *s) {
   s->temporal_layers = (uint8_t)(layers + 1);
   s->temporal_nested = (uint8_t)get(&r, 1);
   h265_layer(&r, s, layers);
-  ue(&r);
+  s->id = ue(&r);
+  if (s->id > 15) return -1;
   uint32_t chroma = ue(&r), separate = 0;
   if (chroma > 3) return -1;
   s->chroma_format = (uint8_t)chroma;

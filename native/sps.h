@@ -18,6 +18,7 @@ typedef struct {
   uint8_t luma_bits, chroma_bits;
   uint8_t temporal_layers, temporal_nested; /* H.265 */
   int8_t reorder;          /* pictures shown later than decoded; -1: the stream does not say */
+  uint32_t id;
   uint32_t width, height;  /* after cropping */
   uint32_t frame_90k;      /* duration of a frame by the VUI, 0 if it does not say */
 } nvr_sps;

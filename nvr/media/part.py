@@ -40,7 +40,7 @@ class Part:
         duration_90k: Length, 90 kHz ticks.
         wall_us: UTC microseconds of `start_90k`.
         uncertainty_ms: How far `wall_us` may be off; 0xFFFFFFFF when the clock was never set.
-        key: The first video sample is a key frame.
+        key: The first video sample is a key frame; always true of a stream without video.
         samples: Number of video samples (audio samples if no video).
         damaged: Number of access units with missing packets.
     """
@@ -63,16 +63,20 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One access unit as ``moof mdat``, for live viewers.
+    """``moof mdat`` for live viewers: an access unit of video, or the sound of one tick.
+
+    The first delivery to a viewer also holds longer ones, with samples of all tracks.
 
     Attributes:
         data: The two boxes.
-        key: Starts with a key frame of the video track.
+        key: Starts with a key frame of the video track; always true of a stream without video.
         start_90k: Decode time on the stream's time line.
         arrived_s: Monotonic seconds when its last packet was read.
+        track: Index of the track in the `StreamConfig`, -1 if samples of several are inside.
     """
 
     data: bytes
     key: bool
     start_90k: int
     arrived_s: float
+    track: int = 0

@@ -1,0 +1,95 @@
+/* One connection of a camera: interleaved RTP and RTSP text in, parts and live fragments out.
+ *
+ * Bytes are split into `$ channel length(16) packet` frames and RTSP messages (RFC 2326, 10.12); RTP
+ * is checked by sequence number and depacketised straight into the `mdat` of the open part. What is
+ * completed is queued as events, in order. Times are 90 kHz ticks of the stream's time line, which
+ * the caller's `now` ticks on; samples are placed on it by arrival once and by RTP time from then on.
+ *
+ * Nothing here blocks, allocates per packet or trusts a byte it is given. One thread at a time. */
+#ifndef NVR_SESSION_H
+#define NVR_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buffer.h"
+#include "part.h"
+
+struct nvr_relay;
+
+enum nvr_codec { NVR_H264, NVR_H265, NVR_AAC, NVR_G711 };
+enum { NVR_SESSION_RELAYS = 4 };
+
+typedef struct {
+  int codec; /* enum nvr_codec; video, if any, is the first track and the only one */
+  uint32_t clock_hz;
+  uint8_t payload_type, channel, channels;
+  uint8_t aac_size_bits, aac_index_bits;
+  uint32_t aac_frame; /* samples of an access unit */
+  int64_t floor;      /* no decode time below this, in the track's clock */
+  int reorder;        /* depth learned in an earlier run */
+} nvr_track_setup;
+
+enum nvr_event_kind { NVR_EVENT_MESSAGE, NVR_EVENT_CLOSED, NVR_EVENT_CONFIG, NVR_EVENT_PART, NVR_EVENT_LIVE };
+enum { NVR_CLOSED_GARBAGE = -1 };
+
+typedef struct {
+  uint8_t *data;    /* message; parameter sets as (length(16), NAL)*; moof; fragment: freed by the taker */
+  size_t len;
+  nvr_buffer *mdat; /* of a part: dropped by the taker */
+  int64_t start, duration, lead; /* 90 kHz; lead: how far `start` runs ahead of arrival */
+  int64_t camera_us; /* `start` by the camera's sender report, UTC microseconds; 0 unknown */
+  int tfdt[NVR_TRACKS];
+  int kind, error, track;
+  int key, ends_gop;
+  unsigned samples, damaged;
+} nvr_event;
+
+typedef struct {
+  uint64_t bytes_in, packets, lost, damaged, frames, keys, other;
+  int64_t last_packet, last_key; /* ticks of `now`, 0 none */
+  int64_t gop;                   /* ticks between the last two key frames */
+} nvr_stats;
+
+typedef struct nvr_session nvr_session;
+
+/* NULL without memory. Keeps a reference to nothing but the pool, which must outlive it. */
+nvr_session *nvr_session_new(nvr_pool *pool, const nvr_track_setup *tracks, int count);
+void nvr_session_free(nvr_session *s);
+
+/* A parameter set known beforehand, from the SDP. */
+void nvr_session_set(nvr_session *s, const uint8_t *nal, size_t len);
+
+/* Parse `len` bytes at `p`; what is not complete yet stays with the session. */
+void nvr_session_feed(nvr_session *s, const uint8_t *p, size_t len, int64_t now);
+/* The same without a copy: room before `p` of nvr_session_pending() bytes is overwritten with what
+ * was left over. */
+void nvr_session_feed_in_place(nvr_session *s, uint8_t *p, size_t len, int64_t now);
+size_t nvr_session_pending(const nvr_session *s);
+enum { NVR_PENDING_MAX = 65536 + 4 };
+
+/* Close the open part at the last access unit whose duration is known. */
+void nvr_session_cut(nvr_session *s);
+/* The connection is over: everything complete goes out. `error`: errno, 0, NVR_CLOSED_GARBAGE. */
+void nvr_session_end(nvr_session *s, int error);
+int nvr_session_ended(const nvr_session *s);
+
+/* Live fragments on or off. Turned on, `*data` becomes the open part so far as one fragment, to be
+ * freed, or NULL if there is nothing yet; `*key` says whether it begins with a key frame. 0 or -1. */
+int nvr_session_watch(nvr_session *s, int on, nvr_event *open);
+/* Turn audio gathered in this tick into fragments, if watched. */
+void nvr_session_flush_live(nvr_session *s);
+
+/* The relays that get each RTP packet; `count` at most NVR_SESSION_RELAYS. */
+void nvr_session_relays(nvr_session *s, struct nvr_relay *const *relays, int count);
+
+/* Events since the last call; valid until the next call of anything. */
+const nvr_event *nvr_session_events(nvr_session *s, size_t *count);
+void nvr_session_forget_events(nvr_session *s);
+
+const nvr_stats *nvr_session_stats(const nvr_session *s);
+/* Where track `i` ends on the line, its own clock; and the reorder depth seen. */
+int64_t nvr_session_floor(const nvr_session *s, int i);
+int nvr_session_reorder(const nvr_session *s);
+
+#endif

@@ -1,0 +1,107 @@
+/* What the files of the session share. */
+#ifndef NVR_SESSION_I_H
+#define NVR_SESSION_I_H
+
+#include "dts.h"
+#include "session.h"
+
+enum {
+  NVR_TEXT_MAX = 65536,
+  NVR_AU_MAX = 8 << 20,
+  NVR_AUDIO_MAX = 1 << 20, /* bytes of one audio track in one part */
+  NVR_SETS = 16,
+  NVR_SET_MAX = 4096,
+  NVR_TICKS = 90000
+};
+
+typedef struct {
+  uint8_t *nal;
+  uint16_t len;
+  uint8_t type;
+  uint32_t id;
+} nvr_set;
+
+typedef struct {
+  nvr_track_setup setup;
+  /* RTP */
+  int have_seq, have_ssrc, bad_seq;
+  uint16_t seq; /* expected next */
+  uint32_t ssrc;
+  /* time */
+  int anchored;
+  uint32_t ts;   /* last RTP timestamp */
+  int64_t line;  /* its place on the line, in the track's clock */
+  int64_t floor; /* end of the last sample */
+  /* sender report */
+  int have_sr, aligned;
+  uint64_t ntp;
+  uint32_t sr_ts;
+  /* audio: samples of the open part, and an access unit that comes in fragments */
+  uint8_t *bytes;
+  size_t len, cap, fill, need;
+  uint32_t fill_ts;
+  unsigned live_from;
+  size_t live_bytes;
+} nvr_track;
+
+struct nvr_session {
+  nvr_pool *pool;
+  int count, video; /* video: 0, or -1 without */
+  nvr_track tracks[NVR_TRACKS];
+  nvr_table tables[NVR_TRACKS];
+  uint8_t *pending;
+  size_t pending_len, pending_cap;
+  int ended, failed, watched;
+  int64_t now;
+  int64_t shift; /* line minus arrival when first anchored */
+  int64_t lead, lead_next, lead_at; /* largest line minus arrival of the last 10 to 20 s */
+  nvr_stats stats;
+  struct nvr_relay *relays[NVR_SESSION_RELAYS];
+  int relay_count, relay_keyed;
+  uint32_t relay_ts;
+  /* video */
+  nvr_buffer *buf; /* the mdat of the open part; 8 bytes for its head */
+  size_t hint;
+  int started, held; /* held: the last sample waits for its duration */
+  int au_open, au_vcl, au_key, au_skip, au_damaged, au_over;
+  int bad_marker, any_marker;
+  uint32_t au_ts;
+  int64_t au_dts, au_pts, frame; /* frame: duration of a picture as far as known */
+  size_t au_start, nal_at;       /* nal_at: offset of the length of the NAL unit being written, 0 none */
+  uint8_t nal_type;
+  nvr_dts dts;
+  nvr_set sets[NVR_SETS];
+  int set_count, sets_changed, sps_seen;
+  nvr_event *events;
+  size_t event_count, event_cap;
+};
+
+/* session.c */
+nvr_event *nvr_event_add(nvr_session *s, int kind);
+int64_t nvr_to_clock(int64_t ticks, uint32_t hz);
+int64_t nvr_to_ticks(int64_t t, uint32_t hz);
+void nvr_fail(nvr_session *s); /* out of memory: the session ends */
+
+/* timeline.c */
+/* Place RTP time `ts` on the line; 1 if the track had to be anchored anew. */
+int nvr_place(nvr_session *s, int i, uint32_t ts);
+void nvr_report(nvr_session *s, int i, const uint8_t *p, size_t len);
+int64_t nvr_camera_us(const nvr_session *s, int i, int64_t at);
+
+/* sets.c */
+void nvr_set_seen(nvr_session *s, const uint8_t *nal, size_t len);
+int nvr_sets_ready(const nvr_session *s);
+void nvr_sets_event(nvr_session *s);
+
+/* depack.c */
+void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
+void nvr_audio_packet(nvr_session *s, int i, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
+int nvr_starts_key(const nvr_session *s, const uint8_t *p, size_t len);
+void nvr_finish_au(nvr_session *s);
+
+/* cut.c */
+void nvr_emit_part(nvr_session *s, unsigned video_samples, size_t video_end, int ends_gop, int force);
+void nvr_emit_live(nvr_session *s);
+void nvr_emit_live_audio(nvr_session *s, int i);
+
+#endif

@@ -1,0 +1,447 @@
+"""Streams and their runs, as the ingest thread serves them.
+
+Each method says by its section which thread it belongs to: the event loop's methods only queue
+commands, the ingest thread's do the work. A run owns one native session and its socket; a stream
+outlives its runs and keeps what goes on over them: time line, relays, viewers.
+"""
+
+import asyncio
+import collections
+import logging
+import math
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from nvr._native import Engine, Relay, Session
+from nvr.base.clock import TICKS_PER_S
+from nvr.base.errors import Damaged, NvrError, Rejected, Unavailable
+from nvr.base.log import event
+from nvr.media.live import Deliver, Mailbox, Watcher
+from nvr.media.part import Fragment, Part
+from nvr.media.ports import RunStats
+from nvr.media.track import RtpTrack, StreamConfig, TrackConfig
+from nvr.wire import aac, h264, h265
+
+_log = logging.getLogger(__name__)
+
+_CODES = {"h264": 0, "h265": 1, "aac": 2, "pcma": 3, "pcmu": 3}
+_TRACKS = 4
+_RELAYS = 4
+_FED_BYTES = 8 << 20
+"""Most that may wait between `Run.feed` and the tick: two seconds of the fastest camera."""
+_MESSAGES = 64
+_GOP_BYTES = 8 << 20
+"""Most of a group of pictures kept for new viewers; of a longer one they see the next."""
+
+
+class Thread(Protocol):
+    """What a stream needs of the ingest thread."""
+
+    engine: Engine
+    mailbox: Mailbox
+    now_s: float
+
+    @property
+    def prompt(self) -> bool:
+        """Bytes are taken at once, not at the next tick."""
+        ...
+
+    @property
+    def now_90k(self) -> int:
+        """Monotonic time of the current tick."""
+        ...
+
+    def command(self, call: Callable[[], None]) -> None:
+        """Run `call` in the ingest thread. From any thread."""
+        ...
+
+    def collect(self) -> None:
+        """Take what sessions have completed without reading any socket."""
+        ...
+
+    def opened(self, run: "IngestRun") -> None:
+        """Take `run` into the ticks."""
+        ...
+
+    def end_soon(self, run: "IngestRun") -> None:
+        """End `run` when what it has completed so far is taken."""
+        ...
+
+
+def _usable(tracks: Sequence[RtpTrack], stream: str) -> list[RtpTrack]:
+    """The tracks that can be taken: one of video first, then sound; what can't be is said."""
+    taken = [track for track in tracks if track.kind == "video"][:1]
+    for track in tracks:
+        if track.kind == "audio" and len(taken) < _TRACKS:
+            try:
+                if track.codec == "aac":
+                    aac.parse(track.aac_config)
+            except ValueError as err:
+                event(_log, logging.WARNING, "ingest.track_left_out", stream=stream, why=str(err))
+            else:
+                taken.append(track)
+    return taken
+
+
+def _setup(track: RtpTrack, floor: int, reorder: int) -> tuple[int, ...]:
+    samples = aac.parse(track.aac_config).frame_samples if track.codec == "aac" else 0
+    return (
+        _CODES[track.codec], track.clock_hz, track.payload_type, track.channel,
+        track.channels or 1, track.aac_size_bits, track.aac_index_bits, samples, floor, reorder,
+    )  # fmt: skip
+
+
+def _config(tracks: Sequence[RtpTrack], blob: bytes) -> StreamConfig:
+    """Tracks as a player needs them, with the parameter sets the session has found.
+
+    Raises:
+        ValueError: The parameter sets make no configuration.
+    """
+    sets: list[bytes] = []
+    at = 0
+    while at < len(blob):
+        size = int.from_bytes(blob[at : at + 2], "big")
+        sets.append(blob[at + 2 : at + 2 + size])
+        at += 2 + size
+    made: list[TrackConfig] = []
+    for track in tracks:
+        record, width_px, height_px = track.aac_config, 0, 0
+        if track.codec == "h264":
+            record = h264.avcc(sets)
+            sps = h264.parse_sps(next(nal for nal in sets if h264.nal_type(nal) == h264.SPS))
+            width_px, height_px = sps.width_px, sps.height_px
+        elif track.codec == "h265":
+            record = h265.hvcc(sets)
+            tall = h265.parse_sps(next(nal for nal in sets if h265.nal_type(nal) == h265.SPS))
+            width_px, height_px = tall.width_px, tall.height_px
+        channels = (track.channels or 1) if track.kind == "audio" else 0
+        made.append(
+            TrackConfig(
+                track.kind, track.codec, track.clock_hz, record, width_px, height_px, channels
+            )
+        )
+    return tuple(made)
+
+
+class IngestRun:
+    """One connection of a camera. See `Run`."""
+
+    def __init__(
+        self,
+        ingest: Thread,
+        stream: "IngestStream",
+        number: int,
+        tracks: list[RtpTrack],
+        sock: socket.socket | None,
+    ) -> None:
+        self._ingest = ingest
+        self.stream = stream
+        self.number = number
+        self.tracks = tracks
+        self.sock = sock
+        self.session: Session | None = None
+        self.config: StreamConfig | None = None
+        self._messages: collections.deque[bytes] = collections.deque()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._error: NvrError | None = None
+        self.ended = False
+        self._fed: collections.deque[bytes] = collections.deque()
+        self._fed_bytes = 0
+        self._fed_lock = threading.Lock()
+
+    # Any thread, mostly the event loop.
+
+    async def message(self) -> bytes:  # noqa: D102 - see Run
+        while not self._messages:
+            if self._error:
+                raise self._error
+            await self._wait()
+        return self._messages.popleft()
+
+    def send(self, data: bytes) -> None:  # noqa: D102 - see Run
+        self._ingest.command(lambda: self._send(data))
+
+    def feed(self, data: bytes) -> None:  # noqa: D102 - see Run
+        with self._fed_lock:
+            if self._fed_bytes + len(data) <= _FED_BYTES:
+                self._fed.append(data)
+                self._fed_bytes += len(data)
+                data = b""
+        if data:
+            late = Unavailable("ingest.behind", "bytes came faster than they were taken")
+            self._ingest.command(lambda: self.fail(late))
+        elif self._ingest.prompt:
+            self._ingest.command(self._take_at_once)
+
+    def stats(self) -> RunStats:  # noqa: D102 - see Run
+        if self.session is None:
+            return RunStats(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0)
+        took, packets, lost, damaged, frames, keys, _, packet, key, gop = self.session.stats()
+        return RunStats(
+            took, packets, lost, damaged, frames, keys, packet / TICKS_PER_S, key / TICKS_PER_S, gop
+        )
+
+    async def close(self) -> None:  # noqa: D102 - see Run
+        self._ingest.command(self.end)
+        while not self.ended:
+            await self._wait()
+
+    def drain(self) -> None:
+        """Wake who waits for a message or for the end. See `Receiver`."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        # What came between the caller's check and the line above has its drain still to run in
+        # this thread, so it can't be missed.
+        await waiter
+
+    # The ingest thread.
+
+    def start(self, engine: Engine, first: bytes) -> None:
+        """Make the session and let the engine drain it."""
+        floors, reorder = self.stream.floors, self.stream.reorder
+        tracks = tuple(
+            _setup(
+                track, math.ceil(floors * track.clock_hz), reorder if track.kind == "video" else 0
+            )
+            for track in self.tracks
+        )
+        sets = self.tracks[0].parameter_sets if self.tracks else ()
+        fd = self.sock.fileno() if self.sock else -1
+        try:
+            self.session = Session(engine, self, tracks, sets, fd)  # type: ignore[arg-type]
+        except ValueError as err:
+            self.fail(Damaged("camera.unsupported", str(err), stream=self.stream.name))
+            return
+        engine.add(self.session)
+        if first:
+            self.session.feed(first, self._ingest.now_90k)
+
+    def take_fed(self) -> None:
+        """Give the session what `feed` has queued."""
+        with self._fed_lock:
+            if not self._fed_bytes:
+                return
+            data = b"".join(self._fed)
+            self._fed.clear()
+            self._fed_bytes = 0
+        if self.session and not self.ended:
+            self.session.feed(data, self._ingest.now_90k)
+
+    def _take_at_once(self) -> None:
+        self.take_fed()
+        self._ingest.collect()
+
+    def _send(self, data: bytes) -> None:
+        if self.ended or self.session is None:
+            return
+        if not self.session.send(data):
+            self.fail(Unavailable("camera.lost", "it takes no requests", stream=self.stream.name))
+        self._ingest.collect()
+
+    def take_message(self, data: bytes) -> None:
+        """Queue a message of the peer; a peer that floods is let go."""
+        if len(self._messages) >= _MESSAGES:
+            self.fail(Damaged("camera.garbage", "messages nobody asked for"))
+            return
+        self._messages.append(data)
+        self._ingest.mailbox.mark(self)
+
+    def fail(self, error: NvrError) -> None:
+        """End the run with what `message` is to raise."""
+        self._error = self._error or error
+        self._ingest.end_soon(self)
+
+    def end(self) -> None:
+        """Deliver the rest and let go of the socket."""
+        if self.ended:
+            return
+        if self.session is not None:
+            self.take_fed()
+            self.session.end()
+            self._ingest.collect()
+        if not self.ended:
+            self.finish()
+
+    def finish(self) -> None:
+        """Forget the session; its last part is out."""
+        self.ended = True
+        if self.session is not None:
+            places, self.stream.reorder = self.session.floors()
+            ends_s = [
+                place / track.clock_hz for place, track in zip(places, self.tracks, strict=True)
+            ]
+            self.stream.floors = max(self.stream.floors, *ends_s)
+            self._ingest.engine.remove(self.session)
+        if self.sock is not None:
+            self.sock.close()
+        if self._error is None:
+            self._error = Unavailable("camera.lost", "the run is closed", stream=self.stream.name)
+        self.stream.run_ended(self)
+        self._ingest.mailbox.mark(self)
+
+
+class IngestStream:
+    """A named stream. See `Stream`."""
+
+    def __init__(self, ingest: Thread, name: str) -> None:
+        self._ingest = ingest
+        self.name = name
+        self._numbers = 0
+        self._relays: tuple[Relay, ...] = ()
+        self._run: IngestRun | None = None
+        self._config: StreamConfig | None = None
+        self._gop: list[Part] = []
+        self._gop_bytes = 0
+        self._live: list[Fragment] = []
+        self.watchers: list[Watcher] = []
+        self.relays: tuple[Relay, ...] = ()
+        self.floors = 0.0
+        """Seconds on the time line up to which samples lie; later runs go on from there."""
+        self.reorder = 0
+
+    # The event loop.
+
+    @property
+    def config(self) -> StreamConfig | None:  # noqa: D102 - see Stream
+        return self._config
+
+    def open_run(
+        self, tracks: Sequence[RtpTrack], sock: socket.socket | None = None, first: bytes = b""
+    ) -> IngestRun:
+        """Begin a run, ending the one before. See `Stream`.
+
+        Raises:
+            Damaged: ``camera.unsupported``: no track can be taken.
+        """
+        usable = _usable(tracks, self.name)
+        if not usable:
+            raise Damaged("camera.unsupported", "no track can be taken", stream=self.name)
+        self._numbers += 1
+        run = IngestRun(self._ingest, self, self._numbers, usable, sock)
+        self._ingest.command(lambda: self._open(run, first))
+        return run
+
+    def watch(self, deliver: Deliver) -> Callable[[], None]:  # noqa: D102 - see Stream
+        watcher = Watcher(self._ingest.mailbox, deliver)
+        self._ingest.command(lambda: self._watch(watcher))
+
+        def stop() -> None:
+            watcher.close()
+            self._ingest.command(lambda: self._unwatch(watcher))
+
+        return stop
+
+    def add_relay(self, relay: Relay) -> None:
+        """Give `relay` each RTP packet. See `Stream`.
+
+        Raises:
+            Rejected: ``relay.too_many``.
+        """
+        if len(self._relays) >= _RELAYS:
+            raise Rejected("relay.too_many", "four variants are in use", stream=self.name)
+        self._relays = (*self._relays, relay)
+        relays = self._relays
+        self._ingest.command(lambda: self._set_relays(relays))
+
+    def remove_relay(self, relay: Relay) -> None:  # noqa: D102 - see Stream
+        self._relays = tuple(kept for kept in self._relays if kept is not relay)
+        relays = self._relays
+        self._ingest.command(lambda: self._set_relays(relays))
+
+    # The ingest thread.
+
+    def _open(self, run: IngestRun, first: bytes) -> None:
+        if self._run is not None:
+            self._run.end()
+        self._run = run
+        run.start(self._ingest.engine, first)
+        if run.session is not None and self._run is run:
+            run.session.set_relays(self.relays, True)
+            if self.watchers:
+                run.session.watch(True)
+            self._ingest.opened(run)
+
+    def _set_relays(self, relays: tuple[Relay, ...]) -> None:
+        self.relays = relays
+        if self._run and self._run.session:
+            self._run.session.set_relays(relays, False)
+
+    def _watch(self, watcher: Watcher) -> None:
+        self.watchers.append(watcher)
+        run = self._run
+        if run is None or run.session is None:
+            return
+        so_far = run.session.watch(True)
+        if run.config is None:
+            return
+        now_s = self._ingest.now_s
+        fragments = [
+            Fragment(part.moof + part.mdat, part.key, part.start_90k, now_s, -1)
+            for part in self._gop
+        ]
+        if so_far is not None:
+            data, key, start_90k = so_far
+            if key:
+                fragments.clear()
+            fragments.append(Fragment(data, key, start_90k, now_s, -1))
+        watcher.push(run.config, fragments)
+
+    def _unwatch(self, watcher: Watcher) -> None:
+        if watcher in self.watchers:
+            self.watchers.remove(watcher)
+        if not self.watchers and self._run and self._run.session:
+            self._run.session.watch(False)
+
+    def take_config(self, run: IngestRun, blob: bytes) -> None:
+        """Samples from here on need the configuration in `blob`."""
+        self.deliver(run)
+        try:
+            run.config = _config(run.tracks, blob)
+        except ValueError as err:
+            run.fail(Damaged("camera.unsupported", str(err), stream=self.name))
+            return
+        self._config = run.config
+        self._forget_gop()
+        for watcher in self.watchers:
+            watcher.restart()
+
+    def take_part(self, part: Part, ends_gop: bool) -> None:
+        """Keep `part` for new viewers as long as its group of pictures is the current one."""
+        if part.key:
+            self._forget_gop()
+        if ends_gop:
+            self._forget_gop()
+        elif part.key or self._gop:
+            self._gop.append(part)
+            self._gop_bytes += len(part.mdat)
+            if self._gop_bytes > _GOP_BYTES:
+                self._forget_gop()
+
+    def take_live(self, fragment: Fragment) -> None:
+        """Gather for `deliver`."""
+        self._live.append(fragment)
+
+    def deliver(self, run: IngestRun) -> None:
+        """Hand what was gathered in this tick to the watchers."""
+        if self._live and run.config is not None:
+            for watcher in self.watchers:
+                watcher.push(run.config, self._live)
+        self._live = []
+
+    def run_ended(self, run: IngestRun) -> None:
+        """Let `run` go."""
+        if self._run is run:
+            self._run = None
+            self._forget_gop()
+
+    def _forget_gop(self) -> None:
+        self._gop = []
+        self._gop_bytes = 0

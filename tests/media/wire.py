@@ -1,0 +1,72 @@
+"""A camera's end of the wire: packets of H.264, H.265, AAC and G.711, interleaved."""
+
+import struct
+from collections.abc import Iterable
+
+from tests.media.clip import Clip
+
+ROOM = 1400
+
+
+def rtp(pt: int, seq: int, ts: int, marker: bool, payload: bytes, ssrc: int = 7) -> bytes:
+    head = (0x80, pt | marker << 7, seq & 0xFFFF, ts & 0xFFFFFFFF, ssrc)
+    return struct.pack(">BBHII", *head) + payload
+
+
+def report(ntp: int, ts: int, ssrc: int = 7) -> bytes:
+    return struct.pack(">BBHIQIII", 0x80, 200, 6, ssrc, ntp, ts, 0, 0)
+
+
+def frame(channel: int, packet: bytes) -> bytes:
+    return struct.pack(">cBH", b"$", channel, len(packet)) + packet
+
+
+def split_nal(codec: str, nal: bytes, room: int = ROOM) -> list[bytes]:
+    """A NAL unit as single packet or FU."""
+    if len(nal) <= room:
+        return [nal]
+    if codec == "h264":
+        indicator = bytes((nal[0] & 0xE0 | 28,))
+        kind, body = nal[0] & 31, nal[1:]
+    else:
+        indicator = bytes((nal[0] & 0x81 | 49 << 1, nal[1]))
+        kind, body = nal[0] >> 1 & 63, nal[2:]
+    pieces = [body[at : at + room] for at in range(0, len(body), room)]
+    flags = [0x80] + [0] * (len(pieces) - 2) + [0x40]
+    return [
+        indicator + bytes((flag | kind,)) + piece for flag, piece in zip(flags, pieces, strict=True)
+    ]
+
+
+def aggregate(codec: str, nals: Iterable[bytes]) -> bytes:
+    head = bytes((0x78,)) if codec == "h264" else bytes((48 << 1, 1))
+    return head + b"".join(len(n).to_bytes(2, "big") + n for n in nals)
+
+
+def payloads(clip: Clip, nals: tuple[bytes, ...], together: bool) -> list[bytes]:
+    codec = clip.track.codec
+    if codec == "aac":
+        (unit,) = nals
+        pieces = [unit[at : at + ROOM] for at in range(0, len(unit), ROOM)]
+        return [struct.pack(">HH", 16, len(unit) << 3) + piece for piece in pieces]
+    if codec in {"pcma", "pcmu"}:
+        return list(nals)
+    small = [nal for nal in nals if len(nal) < 400]
+    if together and len(small) > 1 and small == list(nals[: len(small)]):
+        rest = [p for nal in nals[len(small) :] for p in split_nal(codec, nal)]
+        return [aggregate(codec, small), *rest]
+    return [p for nal in nals for p in split_nal(codec, nal)]
+
+
+def packets(
+    clip: Clip, ts: int = 0, seq: int = 65_500, together: bool = False, marker: bool = True
+) -> list[tuple[int, bytes]]:
+    """(pts, packet) of the whole clip, in decode order."""
+    out = []
+    for unit in clip.units:
+        parts = payloads(clip, unit.nals, together)
+        for number, payload in enumerate(parts, 1):
+            last = marker and number == len(parts)
+            out.append((unit.pts, rtp(clip.track.payload_type, seq, ts + unit.pts, last, payload)))
+            seq += 1
+    return out
