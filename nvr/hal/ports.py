@@ -137,6 +137,16 @@ class Disk(Protocol):
         """Write all of `pieces` one after another at `offset`."""
         ...
 
+    def zero(self, path: str, size: int, offset: int) -> None:
+        """Write zeroes, not durable before `flush`, and leave none of them in the page cache.
+
+        Args:
+            path: The file.
+            size: How many, a multiple of 4096.
+            offset: Where, a multiple of 4096.
+        """
+        ...
+
     def flush(self, ranges: Sequence[tuple[str, int, int]], *, written_before: bool) -> None:
         """Make ``(path, offset, size)`` ranges durable, all with as few flushes as are safe.
 

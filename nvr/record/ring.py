@@ -22,7 +22,7 @@ from nvr.record.log import Record, VolumeLog
 from nvr.record.volume import Identity
 
 _log = logging.getLogger(__name__)
-_ZEROES = bytes(1 << 20)
+_ZERO_PAGE = bytes(PAGE_BYTES)
 _MOST_SPARE = 16
 
 
@@ -236,9 +236,7 @@ class Ring:
 
     def _zero(self, number: int) -> None:
         path, size = block.name(number), self._identity.block_bytes
-        for at in range(0, size, len(_ZEROES)):
-            piece = memoryview(_ZEROES)[: min(len(_ZEROES), size - at)]
-            self._disk.pwrite(path, [piece], at)
+        self._disk.zero(path, size, 0)
         self._disk.flush([(path, 0, size)], written_before=False)
         with self._guard:
             self._mark_written(number)
@@ -278,7 +276,7 @@ class Ring:
     def _retire(self, used: Sequence[int], grants: Sequence[Grant]) -> None:
         ranges = []
         for number in used:
-            self._disk.pwrite(block.name(number), [memoryview(_ZEROES)[:PAGE_BYTES]], 0)
+            self._disk.pwrite(block.name(number), [_ZERO_PAGE], 0)
             ranges.append((block.name(number), 0, PAGE_BYTES))
         if ranges:
             self._disk.flush(ranges, written_before=all(n in self._written for n in used))
