@@ -6,12 +6,11 @@ next part. Everything it changes is undone when the group it was for does not re
 """
 
 import copy
-import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from nvr._native import crc32c
 from nvr.base.clock import TICKS_PER_S
 from nvr.media.part import PART_HEADER_BYTES, Part
 from nvr.media.track import StreamConfig
@@ -79,6 +78,34 @@ class Write:
     row: Row | None
 
 
+class Draft(NamedTuple):
+    """A part laid out but for its header, which needs the sums of the payload first.
+
+    Attributes:
+        part: The part.
+        write: What it belongs to.
+        front: Room for the header, then ``moof`` and the head of ``mdat``.
+        payload: What the sums cover.
+        number: Its place in the block.
+        base_90k: Of the block's time line.
+        mdat_bytes: Size of its ``mdat`` box.
+        cause: Why nothing was recorded before it.
+        run: Its run.
+        run_90k: Tick at which that began.
+    """
+
+    part: Part
+    write: Write
+    front: bytearray
+    payload: tuple[memoryview, memoryview]
+    number: int
+    base_90k: int
+    mdat_bytes: int
+    cause: Cause
+    run: int
+    run_90k: int
+
+
 @dataclass(slots=True)
 class _Standing:
     """What a group changes in a lane, and gives back when it fails."""
@@ -119,6 +146,7 @@ class Lane:
         self.cause = cause if last else Cause.NONE
         self._identity = identity
         self._name = stream.encode()
+        self._drafts: list[Draft] = []
         self._now = _Standing(
             place=None,
             sequence=last.sequence if last else 0,
@@ -146,6 +174,7 @@ class Lane:
     def restore(self, saved: Saved) -> None:
         """Go back to what `saved` returned, but keep the reason of a gap noted since."""
         self._now, cause = saved
+        self._drafts = []
         self.cause = self.cause or cause
 
     def is_new_run(self, part: Part) -> bool:
@@ -225,11 +254,10 @@ class Lane:
             row=None,
         )
 
-    def add(self, part: Part, write: Write, group: int) -> None:
-        """Append `part` to `write`."""
+    def add(self, part: Part, write: Write) -> None:
+        """Append `part` to `write`; its header comes with `seal`."""
         now, place = self._now, write.place
         moof_bytes = len(part.moof)
-        mdat = memoryview(part.mdat)
         whole = room(part)
         front = bytearray(PART_HEADER_BYTES + moof_bytes + 8)
         front[PART_HEADER_BYTES:-8] = part.moof
@@ -240,40 +268,7 @@ class Lane:
                 _U64.pack_into(front, PART_HEADER_BYTES + at, max(0, ticks))
         mdat_bytes = whole - PART_HEADER_BYTES - moof_bytes
         front[-8:] = _U32.pack(mdat_bytes) + b"mdat"
-        samples = mdat[8:]
-        payload = memoryview(front)[PART_HEADER_BYTES:]
-        digest = hashlib.sha256(payload)
-        digest.update(samples)
-        cause = self.cause
-        link = header.encode_into(
-            front,
-            key=part.key,
-            ring_id=place.head.ring_id,
-            generation=self._identity.generation,
-            group=group,
-            number=place.number,
-            serial=place.head.serial,
-            sequence=now.sequence,
-            run=now.run,
-            start_90k=part.start_90k,
-            base_90k=place.base_90k,
-            run_90k=now.run_90k,
-            duration_90k=part.duration_90k,
-            uncertainty_ms=part.uncertainty_ms,
-            wall_us=part.wall_us,
-            samples=part.samples,
-            damaged=part.damaged,
-            moof_bytes=moof_bytes,
-            mdat_bytes=mdat_bytes,
-            stored_bytes=len(payload) + len(samples),
-            sequence_offset=part.sequence_offset,
-            tfdt_offsets=part.tfdt_offsets,
-            cause=cause,
-            payload_crc=crc32c(samples, crc32c(payload)),
-            stream=self._name,
-            sha256=digest.digest(),
-            previous=now.link,
-        )
+        samples = memoryview(part.mdat)[8:]
         write.entries.append(
             Entry(
                 place.tail,
@@ -283,17 +278,66 @@ class Lane:
                 part.wall_us,
                 part.duration_90k,
                 part.key,
-                cause,
+                self.cause,
             )
         )
         write.pieces.append((place.tail, [front, samples]))
+        payload = (memoryview(front)[PART_HEADER_BYTES:], samples)
+        self._drafts.append(
+            Draft(
+                part, write, front, payload, place.number, place.base_90k, mdat_bytes, self.cause,
+                now.run, now.run_90k,
+            )
+        )  # fmt: skip
         place.tail += whole
         place.number += 1
         place.end_90k = part.start_90k + part.duration_90k - place.base_90k
-        now.sequence += 1
-        now.link = link
         self.cause = Cause.NONE
-        write.tail, write.sequence, write.link = place.tail, now.sequence, link
+        write.tail = place.tail
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """Parts added but not sealed."""
+        return self._drafts
+
+    def seal(self, sums: Sequence[tuple[int, bytes]], group: int) -> None:
+        """Write the headers of all drafts, in order; `sums` are theirs, by `record.sums`."""
+        now = self._now
+        for draft, (crc, sha256) in zip(self._drafts, sums, strict=True):
+            part, write = draft.part, draft.write
+            head = write.place.head
+            now.link = header.encode_into(
+                draft.front,
+                key=part.key,
+                ring_id=head.ring_id,
+                generation=self._identity.generation,
+                group=group,
+                number=draft.number,
+                serial=head.serial,
+                sequence=now.sequence,
+                run=draft.run,
+                start_90k=part.start_90k,
+                base_90k=draft.base_90k,
+                run_90k=draft.run_90k,
+                duration_90k=part.duration_90k,
+                uncertainty_ms=part.uncertainty_ms,
+                wall_us=part.wall_us,
+                samples=part.samples,
+                damaged=part.damaged,
+                moof_bytes=len(part.moof),
+                mdat_bytes=draft.mdat_bytes,
+                stored_bytes=len(part.moof) + 8 + len(draft.payload[1]),
+                sequence_offset=part.sequence_offset,
+                tfdt_offsets=part.tfdt_offsets,
+                cause=draft.cause,
+                payload_crc=crc,
+                stream=self._name,
+                sha256=sha256,
+                previous=now.link,
+            )
+            now.sequence += 1
+            write.sequence, write.link = now.sequence, now.link
+        self._drafts = []
 
     @staticmethod
     def finish(write: Write) -> None:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from nvr.base.errors import Damaged, Misconfigured
 from nvr.base.log import event
@@ -22,6 +23,7 @@ from nvr.record.lane import Lane, Saved, Write, room
 from nvr.record.queue import DropNewestGopQueue, Waiting
 from nvr.record.ring import Grant
 from nvr.record.store import Store
+from nvr.record.sums import sums
 
 _log = logging.getLogger(__name__)
 
@@ -200,11 +202,18 @@ class Committer:
                 write = open_writes[part.stream] = lane.continue_block(lane.place)
                 group.writes.append(write)
             if write is not None:
-                lane.add(part, write, self._group_number)
+                lane.add(part, write)
                 group.parts.append(part)
+        self._seal([self._lanes[stream] for stream in open_writes])
         for write in open_writes.values():
             Lane.finish(write)
         group.writes.sort(key=lambda write: write.block)
+
+    def _seal(self, lanes: Sequence[Lane]) -> None:
+        """Sum all that was added to `lanes` in one go, then write the headers."""
+        found = iter(sums([draft.payload for lane in lanes for draft in lane.drafts]))
+        for lane in lanes:
+            lane.seal(list(islice(found, len(lane.drafts))), self._group_number)
 
     def _next_block(
         self, lane: Lane, part: Part, group: _Group, write: Write | None
@@ -217,6 +226,7 @@ class Committer:
             return None
         if lane.place is not None:
             if write is not None:
+                self._seal([lane])  # the next block's head names the last part's link
                 Lane.finish(write)
             group.closed.append(lane.place.head.block)
             lane.leave_block()
