@@ -1,0 +1,69 @@
+"""The data directory: one recorder at a time, and a configuration from the first start."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+from nvr.base.errors import Rejected, Unavailable
+from nvr.config import load
+from nvr.config.model import Config, Secrets
+from nvr.hal.board import Board
+
+
+class DataDirectory:
+    """Everything one box keeps, held by one process.
+
+    Args:
+        path: The directory, made if it is not there.
+
+    Raises:
+        Rejected: ``data.busy``: another recorder runs on it.
+        Unavailable: ``data.unwritable``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_path = path / "nvr.toml"
+        self.secrets_path = path / "secrets.toml"
+        self.state_path = path / "state.db"
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o750)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as err:
+            raise Unavailable("data.unwritable", err.strerror or str(err), path=str(path)) from err
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            pid = os.pread(self._lock, 16, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._lock)
+            raise Rejected(
+                "data.busy", "another recorder runs on this directory", path=str(path), pid=pid
+            ) from err
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
+
+    def config(self, board: Board) -> Config:
+        """Read the configuration; a box without one gets the board's.
+
+        Raises:
+            Misconfigured: ``config.invalid`` with every fault.
+            Unavailable: ``config.unwritable``.
+        """
+        if not self.config_path.exists():
+            load.write(self.config_path, board.start)
+        return load.read(self.config_path, buses=frozenset(board.serial))
+
+    def secrets(self) -> Secrets:
+        """Read the cameras' passwords.
+
+        Raises:
+            Misconfigured: ``config.secrets_open``, ``config.invalid``.
+        """
+        return load.read_secrets(self.secrets_path)
