@@ -55,6 +55,7 @@ class LinuxSerial:
                     f"the driver of this port cannot do direction = {direction}",
                     path=self._path,
                 ) from err
+            self._port.rs485_mode = None  # else pyserial tries it again at every change
 
     def fileno(self) -> int:  # noqa: D102 - see SerialPort
         return int(self._port.fileno())
@@ -67,10 +68,8 @@ class LinuxSerial:
 
     def read(self, timeout_s: float) -> bytes:  # noqa: D102 - see SerialPort
         try:
-            self._port.timeout = timeout_s
-            first = bytes(self._port.read(1))
-            return first + bytes(self._port.read(self._port.in_waiting)) if first else b""
-        except OSError as err:  # SerialException is one
+            return raw.read_some(self.fileno(), timeout_s)
+        except OSError as err:
             raise Unavailable("serial.gone", str(err), path=self._path) from err
 
     def close(self) -> None:  # noqa: D102 - see SerialPort

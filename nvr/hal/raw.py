@@ -1,4 +1,4 @@
-"""The two device operations that the guard shares with the recorder; standard library only.
+"""The device operations that the guard shares with the recorder; standard library only.
 
 Source: Linux ``include/uapi/linux/gpio.h`` (v2 ABI), ``tty_ioctl(4)``.
 """
@@ -50,3 +50,20 @@ def write_frame(fd: int, data: bytes, *, rts: bool = False, byte_s: float = 0.0)
         termios.tcdrain(fd)
         time.sleep(byte_s * len(data))
         fcntl.ioctl(fd, termios.TIOCMBIC, _RTS)
+
+
+def read_some(fd: int, timeout_s: float) -> bytes:
+    """Return what arrived on a non-blocking serial descriptor within `timeout_s`, perhaps nothing.
+
+    Raises:
+        OSError: The port is gone.
+    """
+    try:
+        if not select.select([fd], [], [], timeout_s)[0]:
+            return b""
+        data = os.read(fd, 4096)
+    except BlockingIOError:
+        return b""
+    if not data:
+        raise ConnectionResetError("the other end hung up")
+    return data

@@ -1,7 +1,6 @@
 """A serial line that ends in another process: the slave side of its pseudo-terminal."""
 
 import os
-import select
 import termios
 import tty
 
@@ -43,16 +42,9 @@ class VirtualSerial:
 
     def read(self, timeout_s: float) -> bytes:  # noqa: D102 - see SerialPort
         try:
-            if not select.select([self._fd], [], [], timeout_s)[0]:
-                return b""
-            data = os.read(self._fd, 4096)
-        except BlockingIOError:
-            return b""
+            return raw.read_some(self._fd, timeout_s)
         except OSError as err:
             raise Unavailable("serial.gone", str(err), path=self._path) from err
-        if not data:
-            raise Unavailable("serial.gone", "the other end hung up", path=self._path)
-        return data
 
     def close(self) -> None:  # noqa: D102 - see SerialPort
         os.close(self._fd)

@@ -140,6 +140,7 @@ class Arbiter:
         """Note that the head was stopped; whoever moved it must let go. Returns that one."""
         mover = self.holder if self._lease_s else None
         if mover is not None:
+            by_neutral = by_neutral or now_s >= self.lease_until_s()  # it had lapsed before
             known = self._disarmed.get(mover, _Disarmed(set(), by_neutral, now_s))
             self._disarmed[mover] = _Disarmed(
                 known.axes | self._lease_s.keys(), by_neutral or known.by_neutral, now_s

@@ -161,3 +161,31 @@ class RelayBox:
             thread.join()
         self._sock.close()
         os.unlink(self.path)
+
+
+class PaperGuard:
+    """Writes down what it is told; says what it is made to say."""
+
+    def __init__(self) -> None:
+        self.here = True
+        self.took = False
+        self.log: list[tuple[object, ...]] = []
+
+    def serial(self, bus: str, _fd: int, gap_s: float, *, rts: bool) -> None:
+        self.log.append(("serial", bus, gap_s, rts))
+
+    def forget(self, bus: str) -> None:
+        self.log.append(("forget", bus))
+
+    def output(self, name: str, _way: object, *, safe: bool) -> None:
+        self.log.append(("output", name, safe))
+
+    def beat(self, who: str, stops: object = (), *, on: bool = False) -> None:
+        self.log.append(("beat", who, tuple(stops), on))
+
+    def took_over(self, _who: str) -> bool:
+        took, self.took = self.took, False
+        return took
+
+    def ready(self) -> bool:
+        return self.here

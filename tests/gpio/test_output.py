@@ -1,0 +1,203 @@
+"""Outputs on relays in another thread's keeping; the limits on a clock that is moved by hand."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from nvr.base.clock import FakeClock, SystemClock
+from nvr.base.errors import Misconfigured, Rejected, Unavailable
+from nvr.gpio.output import Outputs, Wiring
+from nvr.hal.ports import Line, Relay
+from nvr.hal.virtual_output import VirtualOutput
+from tests.ptz.line import PaperGuard, RelayBox
+
+
+class Coil:
+    """An output that can be broken."""
+
+    def __init__(self, level: bool) -> None:
+        self.levels = [level]
+        self.broken = False
+        self.closed = False
+
+    def set(self, on: bool) -> None:
+        if self.broken:
+            raise Unavailable("gpio.gone", "no such line")
+        self.levels.append(on)
+
+    def get(self) -> bool:
+        return self.levels[-1]
+
+    def way(self) -> Line | Relay:
+        return Relay("/nowhere", "coil")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Rig:
+    def __init__(self, **wiring: object) -> None:
+        self.clock = FakeClock()
+        self.guard = PaperGuard()
+        self.coils: list[Coil] = []
+
+        def opened(level: bool) -> Coil:
+            self.coils.append(Coil(level))
+            return self.coils[-1]
+
+        self.outputs = Outputs(
+            [Wiring("wiper", opened, **wiring)], clock=self.clock, guard=self.guard
+        )
+        self.coil = self.coils[0]
+        self.turn()
+
+    def turn(self, after_s: float = 0.0) -> float:
+        """Let the thread look, every 100 ms while `after_s` passes."""
+        end_s = self.clock.now_s + after_s
+        while self.clock.now_s < end_s:
+            self.outputs.turn(self.clock.now_s)
+            self.clock.now_s = min(end_s, self.clock.now_s + 0.1)
+        return self.outputs.turn(self.clock.now_s)
+
+
+@pytest.mark.parametrize("safe", [False, True])
+def test_safe_is_what_the_line_is_opened_with(safe: bool) -> None:
+    rig = Rig(safe=safe)
+    assert set(rig.coil.levels) == {safe}
+    assert rig.guard.log[0] == ("output", "wiper", safe)
+
+
+def test_the_driver_cuts_what_was_on_too_long_whatever_the_caller_does() -> None:
+    rig = Rig(max_on_s=20)
+    for _ in range(30):
+        rig.outputs.set("wiper", True)
+        rig.turn(0.5)
+    rig.turn(4.9)
+    assert rig.outputs.get("wiper")
+    rig.turn(0.2)
+    assert not rig.outputs.get("wiper")
+    assert rig.coil.levels[-1] is False
+
+
+def test_each_time_on_has_the_whole_limit() -> None:
+    rig = Rig(max_on_s=2)
+    rig.outputs.set("wiper", True)
+    rig.turn(1.5)
+    rig.outputs.set("wiper", False)
+    rig.turn(1)
+    rig.outputs.set("wiper", True)
+    rig.turn(1.9)
+    assert rig.outputs.get("wiper")
+    rig.turn(0.2)
+    assert not rig.outputs.get("wiper")
+
+
+def test_a_pulse_ends_by_itself() -> None:
+    rig = Rig(pulse_ms=300, max_on_s=20)
+    rig.outputs.set("wiper", True)
+    assert rig.turn() <= rig.clock.now_s + 0.3
+    rig.turn(0.29)
+    assert rig.outputs.get("wiper")
+    rig.turn(0.02)
+    assert not rig.outputs.get("wiper")
+
+
+def test_the_guard_knows_before_the_line_does_and_is_told_when_it_is_over() -> None:
+    rig = Rig()
+    rig.outputs.set("wiper", True)
+    seen: list[object] = []
+    drive = rig.coil.set
+    rig.coil.set = lambda on: (seen.append(rig.guard.log[-1]), drive(on))
+    rig.turn(0.35)
+    assert seen[0] == ("beat", "outputs", (), True)
+    assert rig.guard.log.count(("beat", "outputs", (), True)) >= 3
+    rig.outputs.set("wiper", False)
+    rig.turn(0.1)
+    assert rig.guard.log[-1] == ("beat", "outputs", (), False)
+    count = len(rig.guard.log)
+    assert rig.turn(5) == float("inf")
+    assert len(rig.guard.log) == count
+
+
+def test_without_the_guard_nothing_goes_on_and_what_is_on_goes_off() -> None:
+    rig = Rig()
+    rig.outputs.set("wiper", True)
+    rig.turn()
+    rig.guard.here = False
+    rig.turn(0.1)
+    assert rig.coil.levels[-1] is False
+    with pytest.raises(Unavailable, check=lambda err: err.code == "gpio.guard_gone"):
+        rig.outputs.set("wiper", True)
+    rig.outputs.set("wiper", False)
+
+
+@pytest.mark.parametrize("how", ["the guard acted", "we were away"])
+def test_what_was_made_safe_stays_safe(how: str) -> None:
+    rig = Rig()
+    rig.outputs.set("wiper", True)
+    rig.turn(0.2)
+    if how == "the guard acted":
+        rig.guard.took = True
+    else:
+        rig.clock.advance(0.4)
+    rig.turn()
+    assert rig.coil.levels[-1] is False
+    rig.turn(1)
+    assert rig.coil.levels[-1] is False
+    rig.outputs.set("wiper", True)
+    rig.turn()
+    assert rig.outputs.get("wiper")
+
+
+def test_a_late_on_is_nobodys_wish_but_a_late_off_is() -> None:
+    rig = Rig()
+    rig.outputs.set("wiper", True)
+    rig.turn()
+    rig.coil.broken = True
+    rig.outputs.set("wiper", False)
+    rig.turn(2)
+    with pytest.raises(Unavailable, check=lambda err: err.code == "gpio.gone"):
+        rig.outputs.set("wiper", True)
+    rig.coil.broken = False
+    rig.turn(0.6)
+    assert rig.coil.levels[-1] is False
+    assert rig.outputs.get("wiper") is False
+
+
+def test_bad_names_and_bad_wiring() -> None:
+    rig = Rig()
+    for call in (lambda: rig.outputs.set("horn", True), lambda: rig.outputs.get("horn")):
+        with pytest.raises(Rejected, check=lambda err: err.code == "gpio.unknown_output"):
+            call()
+    with pytest.raises(Misconfigured, check=lambda err: err.code == "gpio.bad_wiring"):
+        Wiring("siren", Coil, safe=True, max_on_s=3)
+    assert rig.outputs.names() == ("wiper",)
+
+
+def test_the_thread_switches_a_relay_of_another_process_and_leaves_it_safe(tmp_path: Path) -> None:
+    box = RelayBox(tmp_path / "relay0")
+    guard = PaperGuard()
+
+    def opened(level: bool) -> VirtualOutput:
+        output = VirtualOutput(box.path, "lamp")
+        output.set(level)
+        return output
+
+    outputs = Outputs(
+        [Wiring("lamp", opened, max_on_s=0.3)], clock=SystemClock(), guard=guard
+    )  # fmt: skip
+    outputs.start()
+    limit_s = time.monotonic() + 5
+    while outputs.get("lamp") is not False and time.monotonic() < limit_s:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    outputs.set("lamp", True)
+    on_s = box.wait("lamp", True)
+    assert box.wait("lamp", False) - on_s > 0.2
+    outputs.set("lamp", True)
+    box.wait("lamp", True)
+    outputs.close()
+    assert box.state["lamp"] is False
+    assert guard.log[-1] == ("beat", "outputs", (), False)
+    box.close()

@@ -1,0 +1,311 @@
+"""The port others use, on a bus with a real far end; time stands still unless told to move."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nvr.base.clock import FakeClock, SystemClock
+from nvr.base.errors import Damaged, Rejected, Unavailable
+from nvr.hal.virtual_serial import VirtualSerial
+from nvr.media.ports import Operator, Preset, Ptz, PtzStatus
+from nvr.ptz.bus import Bus, BusEvent
+from nvr.ptz.controller import Controller, Mount
+from nvr.ptz.pelco import Pelco
+from nvr.ptz.preset import PresetBook
+from nvr.wire.pelco_d import Op
+from tests.ptz.line import FarEnd, PaperGuard
+
+ADA = Operator("ada", "operator", "page/1")
+BO = Operator("bo", "operator", "page/2")
+CHIEF = Operator("chief", "administrator", "page/3")
+
+
+class Switchboard:
+    def __init__(self) -> None:
+        self.on = {"relay-1": False}
+
+    def set(self, name: str, on: bool) -> None:
+        self.on[name] = on
+
+    def get(self, name: str) -> bool:
+        return self.on[name]
+
+
+class Box:
+    def __init__(self, far: FarEnd, place: Path) -> None:
+        self.clock = FakeClock()
+        self.guard = PaperGuard()
+        self.switches = Switchboard()
+        self.audit: list[tuple[str, str, str, str]] = []
+        self.events: list[BusEvent] = []
+        self.told: list[PtzStatus] = []
+        self.book = place / "presets.json"
+        # The thread waits in real time; leases are judged by the clock that stands still.
+        self.bus = Bus(
+            "ptz",
+            lambda: VirtualSerial(far.path),
+            clock=SystemClock(),
+            guard=self.guard,
+            tell=self.events.append,
+            gap_s=0.01,
+        )
+        self.ptz = Controller(
+            [
+                Mount("gate", self.bus, Pelco(address=1), {"wiper": "relay-1"}),
+                Mount("yard", self.bus, Pelco(address=2)),
+            ],
+            switches=self.switches,
+            presets=PresetBook(self.book),
+            clock=self.clock,
+            audit=lambda action, who, camera, detail: self.audit.append(
+                (action, who.name, camera, detail)
+            ),
+            save=lambda job: job(),
+        )
+        self.ptz.subscribe(self.told.append)
+        self.bus.start()
+        far.wait_count(4)
+        far.clear()
+        # So that a lease judged by the bus thread does not lapse while the test runs.
+        self.clock.now_s = time.monotonic() + 60
+        self.ptz.tick()
+        self.told.clear()
+
+    def actions(self) -> list[str]:
+        return [entry[0] for entry in self.audit]
+
+
+@pytest.fixture
+def box(far: FarEnd, tmp_path: Path) -> Iterator[Box]:
+    made = Box(far, tmp_path)
+    yield made
+    made.bus.close()
+
+
+def refused(code: str):
+    return pytest.raises(Rejected, check=lambda err: err.code == code)
+
+
+def commands(far: FarEnd, count: int) -> list[tuple[int, int, int, int]]:
+    return [
+        (h.frame.address, h.frame.command, h.frame.data1, h.frame.data2)
+        for h in far.wait_count(count)
+    ]
+
+
+def test_it_is_the_port_others_were_promised(box: Box) -> None:
+    port: Ptz = box.ptz
+    assert port.cameras() == ("gate", "yard")
+
+
+def test_axes_are_merged_and_neutral_stops(box: Box, far: FarEnd) -> None:
+    box.ptz.move("gate", ADA, -1, 0.5, 0)
+    assert commands(far, 1) == [(1, 0x000C, 63, 32)]
+    box.ptz.lens("gate", ADA, 1, 0)
+    assert commands(far, 2)[1] == (1, 0x008C, 63, 32)
+    box.ptz.move("gate", ADA, 0, 0, 0)
+    assert commands(far, 3)[2] == (1, 0x0080, 0, 0)
+    assert box.ptz.status("gate").moving
+    box.ptz.lens("gate", ADA, 0, 0)
+    assert [c[1] for c in commands(far, 5)[3:]] == [0, 0]
+    assert not box.ptz.status("gate").moving
+    assert box.actions() == ["ptz.move", "ptz.stop"]
+
+
+def test_a_renewal_is_no_news(box: Box, far: FarEnd) -> None:
+    for _ in range(5):
+        box.ptz.move("gate", ADA, -1, 0, 0)
+        box.clock.advance(0.15)
+    time.sleep(0.25)
+    assert len(far.heard) == 1
+    assert box.actions() == ["ptz.move"]
+    assert len(box.told) == 1
+
+
+def test_anybody_may_stop_and_the_stick_must_be_let_go(box: Box, far: FarEnd) -> None:
+    box.ptz.move("gate", ADA, -1, 0, 0)
+    commands(far, 1)
+    box.ptz.stop("gate", BO)
+    assert [c[1] for c in commands(far, 3)[1:]] == [0, 0]
+    with refused("ptz.rearm"):
+        box.ptz.move("gate", ADA, -1, 0, 0)
+    assert box.told[-1].rearm
+    box.ptz.move("gate", ADA, 0, 0, 0)
+    assert not box.told[-1].rearm
+    box.ptz.move("gate", ADA, 1, 0, 0)
+    assert box.actions() == ["ptz.move", "ptz.stop", "ptz.refused", "ptz.move"]
+
+
+def test_stop_all(box: Box, far: FarEnd) -> None:
+    box.ptz.move("gate", ADA, -1, 0, 0)
+    box.ptz.move("yard", BO, -1, 0, 0)
+    commands(far, 2)
+    box.ptz.stop_all(CHIEF)
+    assert [c[:2] for c in commands(far, 6)[2:]] == [(1, 0), (2, 0), (1, 0), (2, 0)]
+
+
+def test_a_lapse_seen_here_is_audited_and_disarms(box: Box, far: FarEnd) -> None:
+    box.ptz.move("gate", ADA, -1, 0, 0)
+    commands(far, 1)
+    box.clock.advance(0.5)
+    box.ptz.tick()
+    assert [c[1] for c in commands(far, 3)[1:]] == [0, 0]
+    assert box.audit[-1] == ("ptz.dead_man", "ada", "gate", "lapsed")
+    assert (box.told[-1].moving, box.told[-1].rearm) == (False, True)
+    with refused("ptz.rearm"):
+        box.ptz.move("gate", ADA, -1, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["lapsed", "cut"])
+def test_a_stop_by_the_bus_is_heard_here(box: Box, far: FarEnd, kind: str) -> None:
+    box.ptz.move("gate", ADA, -1, 0, 0)
+    commands(far, 1)
+    at_s = box.clock.monotonic_s()
+    box.ptz.bus_event(BusEvent(kind, "gate", at_s, at_s))
+    assert box.audit[-1] == ("ptz.dead_man", "ada", "gate", kind)
+    with refused("ptz.rearm"):
+        box.ptz.move("gate", ADA, -1, 0, 0)
+
+
+def test_an_old_stop_of_the_bus_does_not_end_a_newer_motion(box: Box) -> None:
+    before_s = box.clock.monotonic_s() - 0.01
+    box.ptz.move("gate", ADA, -1, 0, 0)
+    box.ptz.bus_event(BusEvent("lapsed", "gate", before_s, before_s))
+    assert box.ptz.status("gate").moving
+
+
+def test_how_long_a_stop_took_is_told(box: Box) -> None:
+    box.ptz.move("gate", ADA, -1, 0, 0)
+    box.ptz.stop("gate", ADA)
+    assert box.told[-1].stop_sent_ms is None
+    asked_s = box.clock.monotonic_s()
+    box.ptz.bus_event(BusEvent("stopped", "gate", asked_s, asked_s + 0.0123))
+    assert box.told[-1].stop_sent_ms == 12.3
+
+
+def test_a_closed_page_stops_and_releases(box: Box, far: FarEnd) -> None:
+    box.ptz.move("gate", ADA, -1, 0, 0)
+    commands(far, 1)
+    box.ptz.gone(ADA)
+    assert [c[1] for c in commands(far, 3)[1:]] == [0, 0]
+    assert box.told[-1].holder is None
+    box.ptz.move("gate", BO, -1, 0, 0)
+
+
+def test_a_refusal_says_who_and_until_when_and_is_audited_once(box: Box) -> None:
+    box.ptz.take("gate", ADA)
+    for _ in range(5):
+        with refused("ptz.locked") as caught:
+            box.ptz.move("gate", BO, -1, 0, 0)
+        box.clock.advance(0.15)
+    assert caught.value.context["holder"] == "ada"
+    assert caught.value.context["until_us"] > box.clock.wall_us()
+    assert box.actions() == ["ptz.take", "ptz.refused"]
+    holder = box.ptz.status("gate").holder
+    assert holder is not None
+    assert (holder.operator, holder.taken) == (ADA, True)
+    box.ptz.release("gate", BO)
+    box.ptz.release("gate", ADA)
+    assert box.told[-1].holder is None
+
+
+def test_a_chief_takes_a_moving_head_and_stops_it(box: Box, far: FarEnd) -> None:
+    box.ptz.move("gate", ADA, -1, 0, 0)
+    commands(far, 1)
+    box.ptz.take("gate", CHIEF)
+    assert [c[1] for c in commands(far, 3)[1:]] == [0, 0]
+    box.ptz.move("gate", CHIEF, 0, 1, 0)
+    assert commands(far, 4)[3] == (1, 0x0008, 0, 63), "ada's pan is not carried on"
+
+
+def test_presets_have_names_that_survive(box: Box, far: FarEnd) -> None:
+    with refused("ptz.unknown_preset"):
+        box.ptz.preset("gate", ADA, "call", 3)
+    box.ptz.preset("gate", ADA, "set", 3, "东门")
+    box.ptz.preset("gate", ADA, "call", 3)
+    assert commands(far, 2) == [(1, Op.SET_PRESET, 0, 3), (1, Op.CALL_PRESET, 0, 3)]
+    assert box.told[-1].presets == (Preset(3, "东门"),)
+    assert PresetBook(box.book).of("gate") == (Preset(3, "东门"),)
+    assert PresetBook(box.book).of("yard") == ()
+    box.ptz.preset("gate", ADA, "clear", 3)
+    assert commands(far, 3)[2] == (1, Op.CLEAR_PRESET, 0, 3)
+    assert PresetBook(box.book).of("gate") == ()
+
+
+def test_a_preset_call_ends_the_motion_first(box: Box, far: FarEnd) -> None:
+    box.ptz.preset("gate", ADA, "set", 1)
+    box.ptz.move("gate", ADA, 1, 0, 0)
+    commands(far, 2)
+    box.ptz.preset("gate", ADA, "call", 1)
+    assert [c[1] for c in commands(far, 5)[2:]] == [0, 0, Op.CALL_PRESET]
+
+
+@pytest.mark.parametrize("number", [33, 34, 94, 95, 99])
+def test_numbers_with_another_meaning_are_refused(box: Box, number: int) -> None:
+    for do in ("set", "call", "clear"):
+        with refused("ptz.reserved"):
+            box.ptz.preset("gate", ADA, do, number)
+
+
+@pytest.mark.parametrize("number", [0, -1, 256])
+def test_numbers_that_do_not_exist_are_refused(box: Box, number: int) -> None:
+    with refused("ptz.range"):
+        box.ptz.preset("gate", ADA, "set", number)
+
+
+@pytest.mark.parametrize("speed", [1.01, -2, float("nan"), float("inf")])
+def test_speeds_that_do_not_exist_are_refused(box: Box, speed: float) -> None:
+    with refused("ptz.range"):
+        box.ptz.move("gate", ADA, speed, 0, 0)
+    with refused("ptz.range"):
+        box.ptz.lens("gate", ADA, 2, 0)
+    with refused("ptz.range"):
+        box.ptz.move("gate", ADA, 1, 0, 0, lease_s=11)
+    assert not box.ptz.status("gate").moving
+
+
+def test_outputs(box: Box) -> None:
+    box.ptz.output("gate", ADA, "wiper", True)
+    assert box.switches.on == {"relay-1": True}
+    assert box.told[-1].outputs == (("wiper", True),)
+    with refused("ptz.unknown_output"):
+        box.ptz.output("gate", ADA, "horn", True)
+    box.ptz.take("gate", CHIEF)
+    with refused("ptz.locked"):
+        box.ptz.output("gate", ADA, "wiper", True)
+    box.ptz.output("gate", ADA, "wiper", False)  # turning off is always allowed
+    assert box.switches.on == {"relay-1": False}
+
+
+def test_a_camera_without_a_head(box: Box) -> None:
+    with refused("ptz.unknown_camera"):
+        box.ptz.move("hall", ADA, 1, 0, 0)
+
+
+def test_without_the_port_nothing_is_promised(box: Box, far: FarEnd) -> None:
+    box.guard.here = False
+    with pytest.raises(Unavailable):
+        box.ptz.move("gate", ADA, 1, 0, 0)
+    assert not box.ptz.status("gate").moving
+
+
+def test_an_owner_who_rests_is_dropped_and_everybody_told(box: Box) -> None:
+    box.ptz.move("gate", ADA, 1, 0, 0)
+    box.ptz.move("gate", ADA, 0, 0, 0)
+    assert box.told[-1].holder is not None
+    box.clock.advance(5.1)
+    box.ptz.tick()
+    assert box.told[-1].holder is None
+    count = len(box.told)
+    box.ptz.tick()
+    assert len(box.told) == count
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"gate": 3}', '{"gate": {"x": "y"}}', "{"])
+def test_a_damaged_book_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "presets.json"
+    path.write_text(text)
+    with pytest.raises(Damaged, match=r"ptz\.presets_damaged"):
+        PresetBook(path)
