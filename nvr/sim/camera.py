@@ -4,13 +4,16 @@ The event loop feeds it commands, one thread paints; a lock holds the two togeth
 microseconds it takes to read where the head points.
 """
 
+import logging
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 import av
+import msgspec
 
 from nvr.base.errors import Rejected
+from nvr.base.log import event
 from nvr.overlay.burn import Burner, Planes
 from nvr.overlay.font import Font
 from nvr.overlay.layout import Caption
@@ -18,6 +21,8 @@ from nvr.sim.decoder import Outputs, Receiver
 from nvr.sim.head import ZOOM_MAX, Head
 from nvr.sim.scene import Optics, Scene
 from nvr.sim.view import View
+
+_log = logging.getLogger(__name__)
 
 HOME = View(180.0, -9.0, 1.0)
 
@@ -60,6 +65,19 @@ class State:
     tilt_deg: float
     zoom: float
     moving: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What survives the loss of power.
+
+    Attributes:
+        presets: Stored positions by number.
+        caption: The caption.
+    """
+
+    presets: dict[int, View]
+    caption: Caption
 
 
 def planes_of(frame: av.VideoFrame) -> Planes:
@@ -112,6 +130,28 @@ class Camera:
         """Burn another caption from the next picture on; returns missing characters."""
         with self._lock:
             return self._burner.set(caption)
+
+    @property
+    def presets(self) -> dict[int, View]:
+        """Stored positions by number."""
+        with self._lock:
+            return self._head.presets
+
+    def memory(self) -> bytes:
+        """What a dome keeps without power: presets and caption, as JSON."""
+        with self._lock:
+            return msgspec.json.encode(Memory(self._head.presets, self._burner.caption))
+
+    def recall(self, memory: bytes) -> None:
+        """Take back what `memory` gave; what cannot be read is left as it is."""
+        try:
+            kept = msgspec.json.decode(memory, type=Memory)
+        except (msgspec.DecodeError, Rejected) as err:
+            event(_log, logging.WARNING, "dome.memory_lost", error=str(err))
+            return
+        with self._lock:
+            self._head.restore(kept.presets)
+            self._burner.set(kept.caption)
 
     def state(self, now_s: float) -> State:
         """Where it points and what is on."""

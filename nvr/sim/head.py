@@ -148,6 +148,10 @@ class Head:
         tilt_deg = min(max(view.tilt_deg, TILT_MIN_DEG), TILT_MAX_DEG)
         self._target = View(view.pan_deg % 360.0, tilt_deg, min(max(view.zoom, 1.0), ZOOM_MAX))
 
+    def restore(self, presets: dict[int, View]) -> None:
+        """Put back stored positions, after a restart."""
+        self._presets = dict(presets)
+
     def set_preset(self, now_s: float, number: int) -> None:
         """Store where the head points now."""
         self.advance(now_s)
