@@ -232,7 +232,8 @@ export class Box extends EventTarget {
         break;
       }
       case "state":
-        if (message.box) this.#info(message.box);
+        // Who is logged in is known from HTTP, where it was decided.
+        if (message.box) this.#info({ ...message.box, user: this.info.user, claimed: this.info.claimed });
         if (message.cameras) this.#cameras(message.cameras);
         break;
       case "ptz":

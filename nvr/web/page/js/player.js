@@ -178,7 +178,7 @@ export class Player extends EventTarget {
     const data = message.subarray(PREFIX_BYTES);
     const wall_us = Number(view.getBigUint64(4, true));
     const units = samples(data, this.#track).map((unit) => ({ ...unit, pts_s: unit.time / this.#track.timescale }));
-    const fragment = { data, wall_us, key: (view.getUint8(0) & 1) === 1, units };
+    const fragment = { data, wall_us, key: (view.getUint8(0) & 1) === 1 && units.length > 0, units };
     if (fragment.key || this.#kept.length > MOST_KEPT) this.#kept.length = 0;
     this.#kept.push(fragment);
     this.#window.bytes += data.length;

@@ -91,6 +91,7 @@ export class Ptz extends Part {
     this.listen(node, "keydown", (event) => (event.key === "Enter" || event.key === " ") && (event.preventDefault(), begin()));
     this.listen(node, "keyup", end);
     this.listen(window, "blur", end);
+    this.listen(this.app.motion, "stop", end);
     this.listen(node, "contextmenu", (event) => event.preventDefault());
     this.life.addEventListener("abort", end);
     return node;
@@ -129,6 +130,7 @@ export class Ptz extends Part {
 
   #refused(problem) {
     if (problem.code === "ptz.rearm") this.app.motion.rearm();
+    problem.context.holder ??= this.app.box.domes.get(this.camera)?.holder?.name ?? t("somebody");
     this.#trouble = { problem, until_ms: performance.now() + 5000 };
     this.draw();
   }
