@@ -130,7 +130,8 @@ export class Archive {
     const first_s = times.length ? Math.min(...times) : 0;
     const gop = { data, from_us, to_us, run, next_us, first_s, times_us: times.map((time) => from_us + (time - first_s) * 1e6).sort((a, b) => a - b) };
     this.#keep(gop);
-    return gop;
+    // Where nothing is recorded the box sends what comes next.
+    return from_us > t_us + 1000 ? { gap: true, next_us: from_us } : gop;
   }
 
   #keep(gop) {

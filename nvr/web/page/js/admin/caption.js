@@ -73,7 +73,7 @@ export async function captionPage(app, host, part) {
         ...cameras.map((camera) => el("option", { value: camera.name, selected: camera.name === name }, camera.title || camera.name)))),
     el("div.caption-grid", {}, tile,
       el("section.panel", {}, el("div.pb", {},
-        el("div.field", {}, el("label", { for: "cap-lines" }, t("caption.lines")), lines, el("p.hint", {}, t("caption.lines.hint", { lines: LINES, long: LONG }))),
+        el("div.field", {}, el("label", { for: "cap-lines" }, t("caption.lines")), lines, el("p.hint", {}, t("caption.lines.hint", { lines: LINES, long: LONG, stamp: "{time}" }))),
         missing,
         el("div.two", {}, row(t("caption.x"), x), row(t("caption.y"), y)), row(t("caption.size"), size),
         el("div.field", {}, el("span.s.sub", {}, t("caption.mode")), modes), state))));

@@ -325,7 +325,7 @@ export default {
   "caption.none": "No captions to change",
   "caption.none.why": "Captions exist where this box encodes. A network camera has its own.",
   "caption.lines": "Lines",
-  "caption.lines.hint": "Up to {lines} lines of {long} characters",
+  "caption.lines.hint": "Up to {lines} lines of {long} characters; {stamp} is the running clock",
   "caption.x": "Left to right",
   "caption.y": "Top to bottom",
   "caption.size": "Size",

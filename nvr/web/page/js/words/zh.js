@@ -324,7 +324,7 @@ export default {
   "caption.none": "没有可改的字幕",
   "caption.none.why": "字幕由本机编码的画面才有。网络摄像机的字幕在它自己里面设。",
   "caption.lines": "文字",
-  "caption.lines.hint": "最多 {lines} 行，每行 {long} 字",
+  "caption.lines.hint": "最多 {lines} 行，每行 {long} 字；{stamp} 是走动的时间",
   "caption.x": "左右",
   "caption.y": "上下",
   "caption.size": "字号",
