@@ -1,0 +1,25 @@
+"""What a camera's connection is doing, as the page and the log say it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["connecting", "live", "frozen", "lost", "refused", "unsupported"]
+
+
+@dataclass(frozen=True, slots=True)
+class CameraState:
+    """One state of one camera.
+
+    Attributes:
+        state: ``connecting`` until the first answer; ``live`` while pictures come; ``frozen`` when
+            they stop on an open connection; ``lost`` from then until they come again; ``refused``
+            when the account is; ``unsupported`` when the picture's codec cannot be carried.
+        since_us: UTC microseconds when `state` began; a new code does not change it.
+        code: Stable error code, empty if all is well.
+        detail: A sentence for a person, empty if all is well.
+    """
+
+    state: State
+    since_us: int
+    code: str = ""
+    detail: str = ""
