@@ -11,7 +11,7 @@ from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, supervise
 from nvr.capture.rtsp import Caller, Line, failure, rtp_track
-from nvr.media.camera import CameraState, State
+from nvr.capture.state import Connection, State
 from nvr.media.ports import Run, RunStats, Stream
 from nvr.wire.rtsp_session import Client, Failed, Playing
 
@@ -61,7 +61,7 @@ class Source:
         stream: Stream,
         *,
         clock: Clock,
-        changed: Callable[[CameraState], None] | None = None,
+        changed: Callable[[Connection], None] | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.name = name
@@ -71,7 +71,7 @@ class Source:
         self._changed = changed
         self._patience = patience or Patience()
         self._run: Run | None = None
-        self.state = CameraState("connecting", clock.wall_us())
+        self.state = Connection("connecting", clock.wall_us())
 
     def stats(self) -> RunStats | None:
         """Counters of the run now open, None if there is none."""
@@ -211,7 +211,7 @@ class Source:
         if same and code == self.state.code:
             return
         since_us = self.state.since_us if same else self._clock.wall_us()
-        self.state = CameraState(state, since_us, code, detail)
+        self.state = Connection(state, since_us, code, detail)
         if self._changed:
             self._changed(self.state)
 

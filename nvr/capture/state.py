@@ -7,7 +7,7 @@ State = Literal["connecting", "live", "frozen", "lost", "refused", "unsupported"
 
 
 @dataclass(frozen=True, slots=True)
-class CameraState:
+class Connection:
     """One state of one camera.
 
     Attributes:
