@@ -123,7 +123,7 @@ class _Track:
         if row not in self._entries:
             try:
                 self._entries[row] = self._store.entries(self.rows[row])
-            except (Damaged, OSError):
+            except OSError:
                 self._entries[row] = ()  # its index cannot be read: fsck tells, playback goes on
         return self._entries[row]
 

@@ -84,7 +84,7 @@ class DropNewestGopQueue:
         with self._guard:
             return min(
                 (
-                    waiting.put_s + max(0.0, part_s * 0.8 - waiting.part.duration_90k / 90_000)
+                    waiting.put_s + max(0.0, part_s - waiting.part.duration_90k / 90_000)
                     for waiting in self._parts
                 ),
                 default=None,

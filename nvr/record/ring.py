@@ -2,7 +2,7 @@
 
 A block is *free* (never used, or given up), *granted* (has a serial in ``volume.log``, waits to be
 begun), or *live* (in the catalogue). Granting is what retires: the victim leaves the catalogue, its
-head is zeroed and flushed, and its new serial is flushed to the log. Only then may it be written.
+new serial is flushed to the log, and its head is zeroed and flushed. Only then may it be written.
 """
 
 import logging
@@ -147,7 +147,7 @@ class Ring:
         """
         with self._guard:
             if not self._granted:
-                self._grant(1)
+                self._grant(self._spare)  # one record for all: its flushes delay this group
             grant = self._granted.popleft()
             self._in_use.add(grant.block)
             self._order.append(grant.block)
@@ -253,14 +253,14 @@ class Ring:
         for number in used:
             self._catalog.remove(number)
         grants = [Grant(number, self._next_serial + n) for n, number in enumerate(chosen)]
+        self._next_serial += len(grants)
+        for grant in grants:
+            self._serials[grant.block] = grant.serial
         try:
             self._retire(used, grants)
         except OSError:
             self._free.extendleft(reversed(chosen))
             raise
-        self._next_serial += len(grants)
-        for grant in grants:
-            self._serials[grant.block] = grant.serial
         self._granted.extend(grants)
 
     def _victim(self) -> int | None:
@@ -274,12 +274,11 @@ class Ring:
         return None
 
     def _retire(self, used: Sequence[int], grants: Sequence[Grant]) -> None:
-        ranges = []
-        for number in used:
-            self._disk.pwrite(block.name(number), [_ZERO_PAGE], 0)
-            ranges.append((block.name(number), 0, PAGE_BYTES))
-        if ranges:
-            self._disk.flush(ranges, written_before=all(n in self._written for n in used))
+        """Give up blocks durably: in the log first, which alone decides, then in their heads.
+
+        The other way round a cut in between leaves a block that a remembered row still shows
+        and a rebuilt index does not. The heads are for the day when the log is lost.
+        """
         self._append(
             {
                 "kind": "grant",
@@ -288,3 +287,9 @@ class Ring:
             }
         )
         self._unlogged = []
+        ranges = []
+        for number in used:
+            self._disk.pwrite(block.name(number), [_ZERO_PAGE], 0)
+            ranges.append((block.name(number), 0, PAGE_BYTES))
+        if ranges:
+            self._disk.flush(ranges, written_before=all(n in self._written for n in used))

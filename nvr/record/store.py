@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nvr.base.clock import Clock
+from nvr.base.errors import Damaged
 from nvr.hal.ports import Disk
 from nvr.record import block
 from nvr.record.block import Entry, Read
@@ -37,7 +38,6 @@ class Store:
         """Return the acknowledged parts of a block, from memory or from its index.
 
         Raises:
-            Damaged: ``index.damaged``: neither the index nor the parts can be read.
             OSError: The disk refuses.
         """
         head = row.head
@@ -50,7 +50,11 @@ class Store:
             return row.entries
         cached = self.catalog.cached(head.block, head.serial)
         if cached is None:
-            cached = block.decode_index(self.reader(head.block), head)
+            read = self.reader(head.block)
+            try:
+                cached = block.decode_index(read, head)
+            except Damaged:  # the index is a shortcut: the parts themselves say the same
+                cached = tuple(block.scan(read, head, trusted=row.tail).entries[: row.count])
             self.catalog.cache(head.block, head.serial, cached)
         return cached
 

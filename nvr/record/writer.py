@@ -31,7 +31,7 @@ PART_S = 0.5
 """Length the ingest thread gives a part; a group begins when one of that age is waiting."""
 BEHIND_S = 1.0
 RETRY_S = 1.0
-_LEAST_APART_S = 0.3
+_LEAST_APART_S = 0.25
 _FAILURES_TO_CONDEMN = 3
 _IDLE_S = 5.0
 

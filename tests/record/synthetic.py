@@ -194,10 +194,11 @@ def noise_part(
     wall_us: int,
     size: int,
     key: bool,
+    duration_90k: int = 45_000,
     config: StreamConfig = NOISE_CONFIG,
 ) -> Part:
     """Half a second of nothing a player could show, cheap enough for thousands of power cuts."""
-    samples = [Sample(rng.randbytes(size), 45_000, key)]
+    samples = [Sample(rng.randbytes(size), duration_90k, key)]
     return part_of(
         stream, run, config, [(start_90k, samples)], start_90k=start_90k, wall_us=wall_us
     )
