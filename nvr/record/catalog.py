@@ -163,6 +163,8 @@ class Catalog:
             if isinstance(found, _Open):
                 entries = None if indexed else tuple(found.entries)
                 self._blocks[block] = replace(found.row, closed=True, entries=entries)
+            elif indexed:
+                self._blocks[block] = replace(found, entries=None)
 
     def row(self, block: int) -> Row | None:
         """Return a block's row, with its parts if it is open."""

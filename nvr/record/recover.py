@@ -56,7 +56,7 @@ def open_store(
     ring_id: uuid.UUID | None = None,
     generation: int = 0,
     block_bytes: int = 0,
-    known: Mapping[int, Row] | None = None,
+    known: Callable[[Identity], Mapping[int, Row]] | None = None,
     ring_type: Callable[..., Ring] = Ring,
 ) -> Store:
     """Open the volume in `disk`, making it in an empty directory, and recover what it holds.
@@ -69,7 +69,7 @@ def open_store(
         ring_id: The volume expected; None takes the one that is there, or makes one.
         generation: Generation it had when last seen; an older one is a copy.
         block_bytes: Size of a new volume's blocks; 0 for the usual one.
-        known: Rows remembered from before, by block; those that still hold save reading.
+        known: Gives rows remembered from before, by block; those that still hold save reading.
         ring_type: Makes the ring; another one plants a bug for the power-cut harness.
 
     Raises:
@@ -86,7 +86,7 @@ def open_store(
         raise Unavailable("volume.unwritable", f"the volume cannot be opened: {err}") from err
     volume_log = VolumeLog(disk, log.size_for(identity.blocks))
     state = read_log(volume_log, identity)
-    rows = read_rows(disk, identity, state, known or {}, durable=True)
+    rows = read_rows(disk, identity, state, known(identity) if known else {}, durable=True)
     catalog = Catalog()
     for row in rows:
         catalog.add(row)

@@ -94,7 +94,11 @@ class Committer:
         self.queue = DropNewestGopQueue(limit_bytes, priority or (lambda _: 0))
         self._acknowledged = acknowledged
         self._lanes: dict[str, Lane] = {}
-        self._to_index: list[int] = []
+        self._to_index = [
+            row.head.block
+            for row in store.catalog.all_rows()
+            if row.closed and row.entries is not None  # the last process did not get to it
+        ]
         self._suspects: list[Grant] = []
         self._group_number = 0
         self._groups = 0
