@@ -99,6 +99,8 @@ class Committer:
             for row in store.catalog.all_rows()
             if row.closed and row.entries is not None  # the last process did not get to it
         ]
+        for number in self._to_index:
+            store.ring.use(number)
         self._suspects: list[Grant] = []
         self._group_number = 0
         self._groups = 0
