@@ -46,6 +46,18 @@ static void let_go(nvr_pool *pool) {
   free(pool);
 }
 
+void nvr_pool_keep(nvr_pool *pool, size_t keep_bytes) {
+  pthread_mutex_lock(&pool->lock);
+  pool->keep_bytes = keep_bytes;
+  while (pool->free_bytes > keep_bytes) {
+    nvr_buffer *b = pool->free;
+    pool->free = b->next;
+    pool->free_bytes -= b->cap;
+    unmap(b);
+  }
+  pthread_mutex_unlock(&pool->lock);
+}
+
 void nvr_pool_drop(nvr_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   pool->keep_bytes = 0;

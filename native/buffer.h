@@ -22,6 +22,7 @@ typedef struct nvr_buffer {
 
 /* Keeps at most `keep_bytes` of free buffers. Lives until it and all its buffers are dropped. */
 nvr_pool *nvr_pool_new(size_t keep_bytes);
+void nvr_pool_keep(nvr_pool *pool, size_t keep_bytes);
 void nvr_pool_drop(nvr_pool *pool);
 
 /* A buffer of length 0 and at least `want` bytes of room. NULL without memory. */

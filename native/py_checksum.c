@@ -34,7 +34,6 @@ typedef struct {
   Py_buffer *buffers;
   nvr_chunk *chunks;
   nvr_message *messages;
-  uint32_t *crc;
   Py_ssize_t held, count;
 } job;
 
@@ -43,7 +42,6 @@ static void job_drop(job *j) {
   PyMem_Free(j->buffers);
   PyMem_Free(j->chunks);
   PyMem_Free(j->messages);
-  PyMem_Free(j->crc);
 }
 
 /* `lists` holds only lists, which nobody else can change. */
@@ -53,8 +51,7 @@ static int job_take(job *j, PyObject *lists) {
   j->buffers = PyMem_Calloc((size_t)all + 1, sizeof *j->buffers);
   j->chunks = PyMem_Calloc((size_t)all + 1, sizeof *j->chunks);
   j->messages = PyMem_Calloc((size_t)count + 1, sizeof *j->messages);
-  j->crc = PyMem_Calloc((size_t)count + 1, sizeof *j->crc);
-  if (!j->buffers || !j->chunks || !j->messages || !j->crc) {
+  if (!j->buffers || !j->chunks || !j->messages) {
     PyErr_NoMemory();
     return -1;
   }
@@ -72,17 +69,10 @@ static int job_take(job *j, PyObject *lists) {
   return 0;
 }
 
-static void job_run(job *j) {
-  for (Py_ssize_t i = 0; i < j->count; i++)
-    for (size_t k = 0; k < j->messages[i].count; k++)
-      j->crc[i] = nvr_crc32c(j->crc[i], j->messages[i].chunks[k].data, j->messages[i].chunks[k].len);
-  nvr_sha256(j->messages, (size_t)j->count);
-}
-
 static PyObject *job_result(const job *j) {
   PyObject *out = PyList_New(0);
   for (Py_ssize_t i = 0; out && i < j->count; i++) {
-    PyObject *pair = Py_BuildValue("(Iy#)", j->crc[i], (const char *)j->messages[i].digest,
+    PyObject *pair = Py_BuildValue("(Iy#)", j->messages[i].crc, (const char *)j->messages[i].digest,
                                    (Py_ssize_t)NVR_SHA256_BYTES);
     if (!pair || PyList_Append(out, pair) < 0) Py_CLEAR(out);
     Py_XDECREF(pair);
@@ -100,7 +90,7 @@ static PyObject *sums(PyObject *module, PyObject *arg) {
   }
   if (job_take(&j, lists) < 0) goto done;
   Py_BEGIN_ALLOW_THREADS
-  job_run(&j);
+  nvr_sums(j.messages, (size_t)j.count);
   Py_END_ALLOW_THREADS
   out = job_result(&j);
 done:

@@ -10,7 +10,9 @@
 #include "link.h"
 #include "relay.h"
 
-enum { POOL_KEEPS = 4 << 20, MAX_READY = 64 };
+/* When a group of pictures ends a stream drops four parts at once, and all streams take a new buffer
+ * at the next cut: 4 MiB for all was too little for 16 cameras. */
+enum { POOL_KEEPS = 4 << 20, POOL_KEEPS_EACH = 768 << 10, MAX_READY = 64 };
 
 typedef struct {
   PyObject_HEAD
@@ -296,6 +298,10 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
   return (PyObject *)self;
 }
 
+static void size_pool(EngineObject *self) {
+  nvr_pool_keep(self->pool, POOL_KEEPS + (size_t)self->count * POOL_KEEPS_EACH);
+}
+
 static void engine_dealloc(PyObject *o) {
   EngineObject *self = (EngineObject *)o;
   PyTypeObject *type = Py_TYPE(o);
@@ -331,6 +337,7 @@ static PyObject *engine_add(PyObject *o, PyObject *args) {
   }
   self->sessions[self->count++] = Py_NewRef(given);
   session->added = 1;
+  size_pool(self);
   Py_RETURN_NONE;
 }
 
@@ -345,6 +352,7 @@ static PyObject *engine_remove(PyObject *o, PyObject *args) {
     set_prompt(self, session, 0);
     self->sessions[i] = self->sessions[--self->count];
     session->added = 0;
+    size_pool(self);
     Py_CLEAR(session->tag);
     Py_DECREF(given);
     break;

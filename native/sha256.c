@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-enum { BLOCK = 64 };
+#include "crc32c.h"
+
+/* STEP: what is hashed is checksummed while the first-level cache still has it. */
+enum { BLOCK = 64, STEP = 8192 / BLOCK };
 
 static const uint32_t K[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -238,6 +241,7 @@ static int ready(stream *s) {
     size_t n = m->chunks[s->chunk].len - s->from;
     if (n > BLOCK - have) n = BLOCK - have;
     if (n) memcpy(s->edge + have, m->chunks[s->chunk].data + s->from, n);
+    m->crc = nvr_crc32c(m->crc, s->edge + have, n);
     have += n;
     s->from += n;
     if (s->from == m->chunks[s->chunk].len) {
@@ -258,11 +262,13 @@ static int ready(stream *s) {
 }
 
 static void advance(stream *s, size_t blocks) {
+  if (s->at != s->edge && s->at != s->edge + BLOCK)
+    s->message->crc = nvr_crc32c(s->message->crc, s->at, blocks * BLOCK);
   s->at += blocks * BLOCK;
   s->blocks -= blocks;
 }
 
-void nvr_sha256(nvr_message *messages, size_t count) {
+void nvr_sums(nvr_message *messages, size_t count) {
   int fast = nvr_sha256_fast();
   stream streams[2], *a = &streams[0], *b = &streams[1];
   size_t next = 0, busy = 0;
@@ -286,6 +292,7 @@ void nvr_sha256(nvr_message *messages, size_t count) {
     }
     size_t blocks = a->blocks;
     if (busy == 2 && b->blocks < blocks) blocks = b->blocks;
+    if (blocks > STEP) blocks = STEP;
     if (busy == 2 && fast)
       fast_two(a->h, a->at, b->h, b->at, blocks);
     else
