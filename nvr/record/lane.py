@@ -5,10 +5,9 @@ times that fit the block, and the shared ``mdat`` whose size field takes in the 
 next part. Everything it changes is undone when the group it was for does not reach the disk.
 """
 
-import copy
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from nvr.base.clock import TICKS_PER_S
@@ -169,7 +168,15 @@ class Lane:
 
     def saved(self) -> Saved:
         """Return what `restore` goes back to."""
-        return replace(self._now, place=copy.copy(self._now.place)), self.cause
+        now, place = self._now, self._now.place
+        if place is not None:
+            place = Place(
+                place.head, place.tail, place.number, place.base_90k, place.bases, place.end_90k
+            )
+        standing = _Standing(
+            place, now.sequence, now.link, now.config, now.run_key, now.run, now.run_90k
+        )
+        return standing, self.cause
 
     def restore(self, saved: Saved) -> None:
         """Go back to what `saved` returned, but keep the reason of a gap noted since."""
