@@ -22,7 +22,7 @@ _SPS, _PPS = 7, 8
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a live encoder is asked for.
+    """What a live encoder is asked for. Pictures are BT.709, limited range; the stream says so.
 
     Attributes:
         size: ``(width, height)`` in pixels, both even.
@@ -164,7 +164,8 @@ def _open(settings: Settings) -> av.VideoCodecContext:
             # stream never runs away from what the network was promised.
             "maxrate": str(settings.bitrate_bps),
             "bufsize": str(settings.bitrate_bps),
-            "x264-params": "scenecut=0:sliced-threads=0:force-cfr=1",
+            "x264-params": "scenecut=0:sliced-threads=0:force-cfr=1:colorprim=bt709"
+            ":transfer=bt709:colormatrix=bt709:fullrange=off",
         }
         context.open()
     except (av.FFmpegError, ValueError, OverflowError) as err:

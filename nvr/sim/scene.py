@@ -196,10 +196,9 @@ class Scene:
         if key != self._signs_for:
             self._signs_for = key
             made = [(500.0, self._hands(local)), (20.9, _barrier(now_s))]
-            for x, y, ruled, seen in street.LIGHTS:
-                if seen:
-                    model = _signal(self._writing, (x, y), *light(ruled, now_s))
-                    made.append((hypot(x, y) - 0.01, model))
+            for x, y, ruled in street.LIGHTS:
+                model = _signal(self._writing, (x, y), *light(ruled, now_s))
+                made.append((hypot(x, y) - 0.01, model))
             self._signs = [
                 _Item(distance_m, model.points, _tinted(model.contours, model.shines, optics))
                 for distance_m, model in made

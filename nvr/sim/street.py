@@ -20,12 +20,11 @@ from nvr.sim.terrain import G, draw_ground, draw_river, draw_sky
 CLOCK_AT = (18.5, -60.0, 4.6)
 BARRIER_AT = (-17.0, -9.6)
 LIGHTS = (
-    (-8.6, -48.5, "南北", True),
-    (10.4, -14.5, "南北", False),
-    (-13.6, -25.0, "东西", True),
-    (13.6, -43.0, "东西", True),
+    (-8.6, -48.5, "南北"),
+    (-13.6, -25.0, "东西"),
+    (13.6, -43.0, "东西"),
 )
-"""Traffic lights: place, the street they rule, and whether they show the dome their face."""
+"""Traffic lights that show the dome their face: place, and the street they rule."""
 
 LIGHT_Z = -3.9
 
@@ -74,13 +73,13 @@ def build(writing: Writing) -> Street:
     _tower(behind, writing)
     standing = [_thing(hypot(x, y), partial(_tree, x=x, y=y, size=s)) for x, y, s in _TREES]
     standing += [_thing(hypot(x, y), partial(_lamp, x=x, y=y, reach=r)) for x, y, r in _LAMPS]
-    standing += [_thing(hypot(x, y), partial(_light_pole, x=x, y=y)) for x, y, _, _ in LIGHTS]
+    standing += [_thing(hypot(x, y), partial(_light_pole, x=x, y=y)) for x, y, _ in LIGHTS]
     standing += [
         _thing(48.0, lambda m: _bus_stop(m, writing)),
         _thing(21.0, lambda m: _gate(m, writing)),
         _thing(19.0, lambda m: _shops(m, writing)),
         _thing(25.5, lambda m: _name_plate(m, writing, (-9.6, -23.0), "东门街", "DONGMEN JIE")),
-        _thing(27.0, lambda m: _name_plate(m, writing, (13.0, -23.5), "临江路", "LINJIANG LU")),
+        _thing(25.8, lambda m: _name_plate(m, writing, (11.2, -23.2), "临江路", "LINJIANG LU")),
         *_railings(writing),
         *_parked(),
     ]

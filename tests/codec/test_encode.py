@@ -72,6 +72,15 @@ def test_settings_that_do_not_work_leave_the_old_ones_running() -> None:
     assert len(coded(encoder, 3, 4)) == 3
 
 
+def test_the_stream_says_what_its_colours_mean() -> None:
+    decoder = av.CodecContext.create("h264", "r")
+    for unit in coded(Encoder(SETTINGS), 3):
+        decoder.decode(av.Packet(unit.annex_b()))
+    bt709 = 1
+    assert (decoder.colorspace, decoder.color_primaries, decoder.color_trc) == (bt709,) * 3
+    assert decoder.color_range == 1, "limited"
+
+
 def test_decoded_pictures_are_the_ones_that_went_in() -> None:
     encoder, decoder = Encoder(replace(SETTINGS, bitrate_bps=3_000_000)), None
     decoder = av.CodecContext.create("h264", "r")

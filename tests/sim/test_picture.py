@@ -148,12 +148,15 @@ def test_a_preset_brings_the_same_picture_back(bench: Bench) -> None:
 
 
 def test_the_lamp_brightens_the_picture(bench: Bench) -> None:
-    dark = bench.luma().mean()
+    dark = bench.luma().astype(int)
     bench.camera.switch("lamp", on=True)
-    lit = bench.luma().mean()
+    lit = bench.luma().astype(int)
     bench.camera.switch("lamp", on=False)
-    assert lit > dark + 15
-    assert bench.luma().mean() == pytest.approx(dark, abs=2)
+    assert lit.mean() > dark.mean() + 15
+    gain = lit - dark
+    middle, corner = gain[210:240, 300:340], gain[330:, :60]
+    assert middle.mean() > corner.mean() + 12, "a beam, not a floodlight"
+    assert bench.luma().mean() == pytest.approx(dark.mean(), abs=2)
 
 
 def test_the_wiper_sweeps_and_takes_the_rain(bench: Bench) -> None:
