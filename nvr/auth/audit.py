@@ -31,6 +31,7 @@ from nvr.auth.state import open_state
 from nvr.base.clock import Clock
 from nvr.base.errors import Misconfigured, Unavailable
 from nvr.base.log import event
+from nvr.media.ports import Operator
 
 _log = logging.getLogger(__name__)
 
@@ -166,6 +167,19 @@ class Audit:
             self._queue.append((self._clock.wall_us(), entry))
             self._recorded += 1
             self._lock.notify_all()
+
+    def control(self, action: str, who: Operator, camera: str, detail: str) -> None:
+        """Record what a head was told; never raises, whoever moves asked `check_room` before."""
+        entry = Entry(
+            "event",
+            action,
+            reason=detail,
+            who=who.name,
+            source=who.source,
+            camera=camera,
+            hardware_no=f"ptz:{camera}",
+        )
+        self.record(entry, stop=True)
 
     def check_room(self) -> None:
         """Refuse an action before it is done if it could not be recorded.

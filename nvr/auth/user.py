@@ -118,6 +118,11 @@ def rights_of(value: Mapping[str, Iterable[str]]) -> Rights:
     return MappingProxyType(frozen)
 
 
+def plain(rights: frozenset[Right]) -> list[str]:
+    """Rights in the order of `RIGHTS`, for JSON."""
+    return [right for right in RIGHTS if right in rights]
+
+
 def rights_text(rights: Rights) -> str:
     """Rights as they are stored."""
     return json.dumps({camera: sorted(names) for camera, names in sorted(rights.items())})

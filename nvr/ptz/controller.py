@@ -22,7 +22,7 @@ from nvr.ptz.schedule import NEUTRAL, Motion
 Audit = Callable[[str, Operator, str, str], None]
 """``audit(action, who, camera, detail)``."""
 
-PRIORITIES = {"administrator": 30, "operator": 20, "tour": 0}
+PRIORITIES = {"admin": 30, "administrator": 30, "operator": 20, "tour": 0}
 _TICK_S = 0.2
 _REFUSED_EVERY_S = 10.0
 

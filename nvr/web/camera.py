@@ -1,0 +1,220 @@
+"""Cameras and their captions over HTTP, and how a camera looks as JSON."""
+
+import re
+
+from aiohttp import web
+from msgspec import Struct
+
+from nvr.auth.policy import unknown_camera
+from nvr.auth.user import Subject, plain
+from nvr.base.errors import Rejected
+from nvr.media.camera import CameraState, CaptionText
+from nvr.web.gate import REASON
+from nvr.web.parts import Caller, Parts, Route
+from nvr.web.reply import answer, read_json
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_URL = re.compile(r"rtsps?://[^@/\s]+(/\S*)?")
+
+
+class NewCamera(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``POST /api/camera``."""
+
+    name: str
+    url: str
+    title: str = ""
+    user: str = ""
+    password: str = ""
+
+
+class CameraChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``PATCH /api/camera/{name}``."""
+
+    title: str
+
+
+class CaptionBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A caption as JSON."""
+
+    lines: list[str]
+    position_permille: tuple[int, int]
+    size_permille: int
+    mode: str
+
+
+class CaptionAnswer(Struct, frozen=True):
+    """A caption as JSON, with what the font lacks."""
+
+    lines: tuple[str, ...]
+    position_permille: tuple[int, int]
+    size_permille: int
+    mode: str
+    missing: tuple[str, ...] = ()
+
+
+class PresetView(Struct, frozen=True):
+    """A preset as JSON."""
+
+    number: int
+    name: str
+
+
+class HeadView(Struct, frozen=True):
+    """What a camera's head can do, as JSON."""
+
+    presets: list[PresetView]
+    wiper: bool
+    lamp: bool
+
+
+class CameraView(Struct, frozen=True):
+    """A camera as JSON."""
+
+    name: str
+    title: str
+    state: str
+    since_us: int
+    code: str
+    detail: str
+    codec: str
+    width_px: int
+    height_px: int
+    fps: float
+    bitrate_bps: int
+    recorded_until_us: int
+    record_behind: bool
+    ptz: HeadView | None
+    caption: CaptionAnswer | None
+    rights: list[str]
+
+
+def camera_views(parts: Parts, subject: Subject) -> list[CameraView]:
+    """Every camera that `subject` may know."""
+    heads = parts.ptz.cameras()
+    return [
+        _view(parts, state, rights, state.name in heads)
+        for state in parts.cameras.all()
+        if (rights := plain(subject.may(state.name)))
+    ]
+
+
+def _view(parts: Parts, state: CameraState, rights: list[str], head: bool) -> CameraView:
+    return CameraView(
+        name=state.name,
+        title=state.title,
+        state=state.state,
+        since_us=state.since_us,
+        code=state.code,
+        detail=state.detail,
+        codec=state.codec,
+        width_px=state.width_px,
+        height_px=state.height_px,
+        fps=round(state.fps, 1),
+        bitrate_bps=state.bitrate_bps,
+        recorded_until_us=state.recorded_until_us,
+        record_behind=state.record_behind,
+        ptz=_head(parts, state.name) if head else None,
+        caption=_caption(state.caption) if state.caption else None,
+        rights=rights,
+    )
+
+
+def _head(parts: Parts, camera: str) -> HeadView:
+    status = parts.ptz.status(camera)
+    outputs = {name for name, _ in status.outputs}
+    presets = [PresetView(one.number, one.name) for one in status.presets]
+    return HeadView(presets, "wiper" in outputs, "lamp" in outputs)
+
+
+def _caption(caption: CaptionText, missing: tuple[str, ...] = ()) -> CaptionAnswer:
+    return CaptionAnswer(
+        caption.lines, caption.position_permille, caption.size_permille, caption.mode, missing
+    )
+
+
+class CameraPages:
+    """Handlers of this module."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def routes(self) -> list[Route]:
+        """Every route of this module."""
+        one = "/api/camera/{name}"
+        return [
+            Route("http GET /api/camera", self.all),
+            Route("http POST /api/camera", self.add, log="admin-setting"),
+            Route(f"http GET {one}", self.one, "name"),
+            Route(f"http PATCH {one}", self.change, "name", "admin-setting"),
+            Route(f"http DELETE {one}", self.remove, "name", "admin-setting"),
+            Route(f"http GET {one}/caption", self.caption, "name"),
+            Route(f"http PUT {one}/caption", self.write_caption, "name", "function-setting"),
+        ]
+
+    async def all(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - nothing to read
+        """``GET /api/camera``."""
+        return answer(camera_views(self._parts, caller.subject))
+
+    async def one(self, request: web.Request, caller: Caller) -> web.Response:
+        """``GET /api/camera/{name}``."""
+        return self._answer(self._find(request), caller)
+
+    async def add(self, request: web.Request, caller: Caller) -> web.Response:
+        """``POST /api/camera``."""
+        body = await read_json(request, NewCamera)
+        _check(_NAME.fullmatch(body.name) is not None, "name", "a-z, 0-9 and -, at most 32")
+        _check(_URL.fullmatch(body.url) is not None, "url", "rtsp://host/path, no password in it")
+        _check(len(body.title) <= 64, "title", "at most 64 characters")
+        _check(len(body.user) <= 64 and len(body.password) <= 128, "user", "too long")
+        request[REASON] = f"added {body.name}"
+        state = await self._parts.cameras.add(
+            body.name, body.title or body.name, body.url, body.user, body.password
+        )
+        return self._answer(state, caller, 201)
+
+    async def change(self, request: web.Request, caller: Caller) -> web.Response:
+        """``PATCH /api/camera/{name}``."""
+        name = self._find(request).name
+        body = await read_json(request, CameraChange)
+        _check(1 <= len(body.title) <= 64, "title", "1 to 64 characters")
+        request[REASON] = f"title {body.title}"
+        return self._answer(await self._parts.cameras.rename(name, body.title), caller)
+
+    async def remove(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``DELETE /api/camera/{name}``."""
+        await self._parts.cameras.remove(self._find(request).name)
+        return answer({})
+
+    async def caption(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``GET /api/camera/{name}/caption``."""
+        caption = self._find(request).caption
+        if caption is None:
+            raise Rejected("caption.unsupported", "this camera cannot have a caption")
+        return answer(_caption(caption))
+
+    async def write_caption(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``PUT /api/camera/{name}/caption``."""
+        name = self._find(request).name
+        body = await read_json(request, CaptionBody)
+        caption = CaptionText(
+            tuple(body.lines), body.position_permille, body.size_permille, body.mode
+        )
+        missing = await self._parts.cameras.write_caption(name, caption)
+        request[REASON] = " / ".join(caption.lines)[:300]
+        return answer(_caption(caption, missing))
+
+    def _find(self, request: web.Request) -> CameraState:
+        state = self._parts.cameras.find(request.match_info["name"])
+        if state is None:
+            raise unknown_camera()
+        return state
+
+    def _answer(self, state: CameraState, caller: Caller, status: int = 200) -> web.Response:
+        head = state.name in self._parts.ptz.cameras()
+        rights = plain(caller.subject.may(state.name))
+        return answer(_view(self._parts, state, rights, head), status)
+
+
+def _check(good: bool, field: str, rule: str) -> None:
+    if not good:
+        raise Rejected("body.invalid", f"{field}: {rule}", field=field)

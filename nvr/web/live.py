@@ -1,0 +1,320 @@
+"""Live pictures over WebSocket: one subscription and one frame a camera, however many look on.
+
+A message is a 12-byte prefix (u8 key flag, three zero bytes, u64 little-endian UTC microseconds
+of arrival) and one access unit as ``moof mdat``. Text announces the codec (``config``, then the
+init segment as a binary message without prefix) and the camera's condition (``state``).
+
+A slow viewer is one whose connection has not been empty for a second: it gets nothing more until
+the next key frame that finds it empty. One that takes nothing for four seconds is cut. Both are
+judged when a picture comes and twice a second, so no task and no timer exists for a viewer.
+"""
+
+import asyncio
+import itertools
+import logging
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+
+from nvr.auth.audit import Entry
+from nvr.auth.policy import unknown_camera
+from nvr.auth.session import Session, Sessions
+from nvr.base.clock import Clock
+from nvr.base.log import event
+from nvr.media.camera import CameraState
+from nvr.media.part import Fragment
+from nvr.media.ports import Stream
+from nvr.media.track import StreamConfig
+from nvr.web.fragment import playable, renumbered, without
+from nvr.web.frame import SIGNED_OUT, TEXT, closing, frame
+from nvr.web.parts import Caller, Parts, Route
+from nvr.wire import fmp4
+
+_log = logging.getLogger(__name__)
+
+BEHIND_S = 1.0
+STALLED_S = 4.0
+CHECK_S = 0.5
+MOST_GROUP_BYTES = 16 * 1024 * 1024
+HEARTBEAT_S = 20.0
+MOST_MESSAGE_BYTES = 1024
+_PREFIX = struct.Struct("<B3xQ")
+
+
+class ConfigMessage(msgspec.Struct, frozen=True, tag_field="type", tag="config"):
+    """What the following init segment and fragments are."""
+
+    mime: str
+    width_px: int
+    height_px: int
+    codec: str
+
+
+class StateMessage(msgspec.Struct, frozen=True, tag_field="type", tag="state"):
+    """The camera's condition."""
+
+    state: str
+    since_us: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A fragment as a WebSocket frame, shared by all who get it."""
+
+    data: bytes
+    key: bool
+
+
+class Viewer:
+    """One connection that shows one camera.
+
+    Args:
+        transport: Written to directly; frames of aiohttp's own never come in between because both
+            sides write whole frames in one call.
+        clock: Time source.
+    """
+
+    def __init__(self, transport: asyncio.Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._behind_since_s: float | None = None
+        self._waiting_bytes = 0
+        self._moved_s = 0.0
+        self.skipping = False
+        self.skipped = 0
+
+    def push(self, messages: Sequence[Message], joined: bytes) -> None:
+        """Send messages, or leave them out because this viewer is slow.
+
+        Args:
+            messages: What came.
+            joined: All of it as one buffer.
+        """
+        if self._transport.is_closing() or not self.judge():
+            return
+        if not self.skipping:
+            self._transport.write(joined)
+            return
+        if self._waiting_bytes == 0:
+            for at, message in enumerate(messages):
+                if message.key:
+                    self.skipping = False
+                    self.skipped += at
+                    self._transport.write(b"".join(one.data for one in messages[at:]))
+                    return
+        self.skipped += len(messages)
+
+    def tell(self, data: bytes) -> None:
+        """Send what must not be left out."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def judge(self) -> bool:
+        """See how the connection does; False if it was cut."""
+        waiting_bytes = self._transport.get_write_buffer_size()
+        if waiting_bytes == 0:
+            self._waiting_bytes = 0
+            self._behind_since_s = None
+            return True
+        now_s = self._clock.monotonic_s()
+        if self._behind_since_s is None:
+            self._behind_since_s = self._moved_s = now_s
+        elif waiting_bytes < self._waiting_bytes:
+            self._moved_s = now_s
+        self._waiting_bytes = waiting_bytes
+        if now_s - self._behind_since_s > BEHIND_S:
+            self.skipping = True
+        if self.skipping and now_s - self._moved_s > STALLED_S:
+            event(_log, logging.INFO, "page.viewer_stalled", waiting_bytes=waiting_bytes)
+            self._transport.abort()
+            return False
+        return True
+
+
+class Feed:
+    """One stream's fragments, made into frames once, for all its viewers.
+
+    Watches the stream while anybody looks on, and keeps the group of pictures so far, so that a
+    viewer who comes later starts at once.
+    """
+
+    def __init__(self, stream: Stream, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._viewers: set[Viewer] = set()
+        self._config: StreamConfig | None = None
+        self._ids: dict[int, int] | None = None
+        self._head = b""
+        self._group: list[Message] = []
+        self._group_bytes = 0
+        self._end: Callable[[], None] | None = None
+
+    @property
+    def viewers(self) -> frozenset[Viewer]:
+        """Who looks on."""
+        return frozenset(self._viewers)
+
+    def join(self, viewer: Viewer) -> None:
+        """Show `viewer` the group so far, and all that comes."""
+        if self._head:
+            viewer.tell(self._head)
+        if self._group:
+            viewer.push(self._group, b"".join(one.data for one in self._group))
+        else:
+            viewer.skipping = True  # until a key frame comes
+        self._viewers.add(viewer)
+        if self._end is None:
+            self._end = self._stream.watch(self._deliver)
+
+    def leave(self, viewer: Viewer) -> None:
+        """Show it nothing more; the last one to leave ends the watching."""
+        self._viewers.discard(viewer)
+        if not self._viewers and self._end is not None:
+            self._end()
+            self._end = None
+            self._config, self._head, self._group, self._group_bytes = None, b"", [], 0
+
+    def _deliver(self, config: StreamConfig, fragments: list[Fragment]) -> None:
+        if config != self._config:
+            self._begin(config)
+        offset_us = self._clock.wall_us() - round(self._clock.monotonic_s() * 1e6)
+        messages: list[Message] = []
+        for fragment in fragments:
+            data = fragment.data if self._ids is None else without(fragment.data, self._ids)
+            if not data:
+                continue
+            wall_us = offset_us + round(fragment.arrived_s * 1e6)
+            prefix = _PREFIX.pack(fragment.key, max(0, wall_us))
+            message = Message(frame(data, prefix=prefix), fragment.key)
+            messages.append(message)
+            self._keep(message)
+        if messages:
+            joined = b"".join(one.data for one in messages) if messages[1:] else messages[0].data
+            for viewer in self._viewers:
+                viewer.push(messages, joined)
+
+    def _begin(self, config: StreamConfig) -> None:
+        self._config = config
+        self._group, self._group_bytes = [], 0
+        shown = playable(config)
+        ids = renumbered(config)
+        self._ids = None if ids is None else dict(ids)
+        video = next((track for track in shown if track.kind == "video"), None)
+        message = ConfigMessage(
+            fmp4.mime(shown),
+            video.width_px if video else 0,
+            video.height_px if video else 0,
+            video.codec if video else "",
+        )
+        self._head = frame(msgspec.json.encode(message), TEXT) + frame(fmp4.init_segment(shown))
+        for viewer in self._viewers:
+            viewer.tell(self._head)
+            viewer.skipping = True
+
+    def _keep(self, message: Message) -> None:
+        if message.key:
+            self._group, self._group_bytes = [], 0
+        elif not self._group:
+            return
+        self._group_bytes += len(message.data)
+        if self._group_bytes > MOST_GROUP_BYTES:
+            self._group = []  # a camera without key frames: who comes now waits for one
+        else:
+            self._group.append(message)
+
+
+class Live:
+    """``WS /ws/live/{camera}`` for all cameras."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._feeds: dict[str, Feed] = {}
+        self._open: dict[int, _Open] = {}
+        self._numbers = itertools.count()
+
+    def routes(self) -> list[Route]:
+        """Every route of this module."""
+        return [Route("ws /ws/live/{camera}", self.live, "camera")]
+
+    async def check(self) -> None:
+        """Twice a second: cut who stalls, sign out whose session is over. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            for one in list(self._open.values()):
+                one.check(self._parts.sessions)
+
+    async def live(self, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """Serve one viewer until it goes."""
+        camera = request.match_info["camera"]
+        state = self._parts.cameras.find(camera)
+        if state is None:
+            raise unknown_camera()
+        self._parts.audit.record(
+            Entry(
+                "event",
+                "ws /ws/live/{camera}",
+                who=caller.subject.name,
+                source=caller.address,
+                camera=camera,
+                hardware_no=f"camera:{camera}",
+            )
+        )
+        socket = web.WebSocketResponse(
+            compress=False, heartbeat=HEARTBEAT_S, max_msg_size=MOST_MESSAGE_BYTES
+        )
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None or caller.session is None:
+            return socket
+        viewer = Viewer(transport, self._parts.clock)
+        feed = self._feeds.get(state.stream)
+        if feed is None:
+            feed = Feed(self._parts.hub.stream(state.stream), self._parts.clock)
+            self._feeds[state.stream] = feed
+        shown = _Open(viewer, transport, caller.session, camera)
+        number = next(self._numbers)
+        self._open[number] = shown
+        end = self._parts.cameras.subscribe(shown.changed)
+        try:
+            shown.changed(state)
+            feed.join(viewer)
+            async for _ in socket:  # nothing is expected; reading is what notices that it went
+                pass
+        finally:
+            end()
+            del self._open[number]
+            feed.leave(viewer)
+            if not feed.viewers and self._feeds.get(state.stream) is feed:
+                del self._feeds[state.stream]
+        return socket
+
+
+class _Open:
+    """A viewer with its session."""
+
+    def __init__(
+        self, viewer: Viewer, transport: asyncio.Transport, session: Session, camera: str
+    ) -> None:
+        self._viewer = viewer
+        self._transport = transport
+        self._session = session
+        self._camera = camera
+
+    def changed(self, state: CameraState) -> None:
+        """Pass the camera's condition on."""
+        if state.name == self._camera:
+            message = StateMessage(state.state, state.since_us, state.code)
+            self._viewer.tell(frame(msgspec.json.encode(message), TEXT))
+
+    def check(self, sessions: Sessions) -> None:
+        """Cut what has stalled or whose session is over; watching is using."""
+        sessions.use(self._session)
+        if not sessions.alive(self._session):
+            self._viewer.tell(closing(SIGNED_OUT))
+            self._transport.close()
+        else:
+            self._viewer.judge()

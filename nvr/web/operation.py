@@ -1,0 +1,107 @@
+"""What a page may ask over the control channel, as msgpack maps told apart by ``op``."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Camera = Annotated[str, Meta(max_length=32)]
+Speed = Annotated[float, Meta(ge=-1.0, le=1.0)]
+Vector = tuple[Speed, Speed, Speed]
+Drive = Literal[-1, 0, 1]
+Id = Any
+"""Whatever the page put there comes back with the answer; messages are at most 4 KiB."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, tag_field="op"):
+    """What all operations share."""
+
+    id: Id = None
+
+    def action(self) -> str:
+        """Key in the policy table."""
+        return f"control {self.__struct_config__.tag}"
+
+
+class Move(Operation, frozen=True, kw_only=True, tag="move"):
+    """Pan, tilt and zoom speeds; sent on change and every 150 ms while not neutral."""
+
+    cam: Camera
+    n: int
+    v: Vector
+
+
+class Lens(Operation, frozen=True, kw_only=True, tag="lens"):
+    """Focus and iris; renewed like a move."""
+
+    cam: Camera
+    n: int = 0
+    focus: Drive = 0
+    iris: Drive = 0
+
+
+class Stop(Operation, frozen=True, kw_only=True, tag="stop"):
+    """Stop one head."""
+
+    cam: Camera
+
+
+class StopAll(Operation, frozen=True, kw_only=True, tag="stop_all"):
+    """Stop every head."""
+
+
+class Take(Operation, frozen=True, kw_only=True, tag="take"):
+    """Become owner."""
+
+    cam: Camera
+
+
+class Release(Operation, frozen=True, kw_only=True, tag="release"):
+    """Give the camera up."""
+
+    cam: Camera
+
+
+class PresetOp(Operation, frozen=True, kw_only=True, tag="preset"):
+    """Go to, store or clear a preset."""
+
+    cam: Camera
+    do: Literal["call", "set", "clear"]
+    number: Annotated[int, Meta(ge=0, le=255)]
+    name: Annotated[str, Meta(max_length=64)] = ""
+
+    def action(self) -> str:
+        """Key in the policy table."""
+        return f"control preset {self.do}"
+
+
+class Output(Operation, frozen=True, kw_only=True, tag="output"):
+    """Switch the wiper or the lamp."""
+
+    cam: Camera
+    name: Annotated[str, Meta(max_length=32)]
+    on: bool
+
+
+class Ping(Operation, frozen=True, kw_only=True, tag="ping"):
+    """Measure the way there and back."""
+
+    t: Any = None
+
+
+OPERATIONS = Move | Lens | Stop | StopAll | Take | Release | PresetOp | Output | Ping
+
+ACTIONS = (
+    "control move",
+    "control lens",
+    "control stop",
+    "control stop_all",
+    "control take",
+    "control release",
+    "control preset call",
+    "control preset set",
+    "control preset clear",
+    "control output",
+    "control ping",
+)
+"""Every key these can ask for; checked against the policy when the page starts."""

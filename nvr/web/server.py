@@ -1,0 +1,148 @@
+"""The page: HTTPS, its API and its two WebSockets, behind one gate."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from nvr.auth.policy import require
+from nvr.base.log import event
+from nvr.web.account import Accounts
+from nvr.web.assets import Assets, load_assets
+from nvr.web.camera import CameraPages
+from nvr.web.control import Control
+from nvr.web.door import Door, listen
+from nvr.web.entry import Entrance
+from nvr.web.gate import Gate
+from nvr.web.live import Live
+from nvr.web.operation import ACTIONS
+from nvr.web.parts import Parts, Route
+from nvr.web.playback import Playback
+from nvr.web.reply import MOST_BODY_BYTES
+from nvr.web.tls import Tls
+
+_log = logging.getLogger(__name__)
+
+IDLE_S = 60.0
+MOST_LINE_BYTES = 8 * 1024
+MOST_FIELD_BYTES = 8 * 1024
+MOST_HEADERS = 64
+
+
+class Page:
+    """Serves the page.
+
+    Args:
+        parts: What it talks to; outlives it.
+        tls: Certificate; None serves plain HTTP, for tests behind a proxy of their own.
+        names: Further host names the box goes by.
+        assets: The page's files; None takes those of the package.
+
+    Raises:
+        Misconfigured: ``policy.missing``, ``page.missing``.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        tls: Tls | None,
+        names: Iterable[str] = (),
+        assets: Assets | None = None,
+    ) -> None:
+        fingerprint = tls.fingerprint if tls else ""
+        self._context: ssl.SSLContext | None = tls.context if tls else None
+        self._entrance = Entrance(parts, assets or load_assets(), fingerprint)
+        self._cameras = CameraPages(parts)
+        self._playback = Playback(parts)
+        self._accounts = Accounts(parts)
+        self._live = Live(parts)
+        self._control = Control(parts, fingerprint)
+        self._gate = Gate(parts, names)
+        self._app = web.Application(
+            middlewares=[self._gate.middleware], client_max_size=MOST_BODY_BYTES
+        )
+        self._app.on_response_prepare.append(self._gate.headers)
+        require(ACTIONS)
+        self._gate.add(self._app, self.routes())
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = 0
+        # Whoever is changed or removed is signed out everywhere, at once.
+        parts.users.subscribe(parts.sessions.close_user)
+
+    def routes(self) -> list[Route]:
+        """Every handler there is."""
+        modules = (
+            self._entrance,
+            self._cameras,
+            self._playback,
+            self._accounts,
+            self._live,
+            self._control,
+        )
+        return [route for module in modules for route in module.routes()]
+
+    async def serve(self, host: str, port: int, ready: asyncio.Event | None = None) -> None:
+        """Serve until cancelled.
+
+        Args:
+            host: Address to listen on.
+            port: TCP port, 0 for any; `port` holds the one in use once `ready` is set.
+            ready: Set when connections are taken.
+
+        Raises:
+            Unavailable: ``page.port``.
+        """
+        sockets = listen(host, port)
+        self.port = sockets[0].getsockname()[1]
+        self._runner = web.AppRunner(
+            self._app,
+            access_log=None,
+            keepalive_timeout=IDLE_S,
+            max_line_size=MOST_LINE_BYTES,
+            max_field_size=MOST_FIELD_BYTES,
+            max_headers=MOST_HEADERS,
+            auto_decompress=False,
+            shutdown_timeout=1.0,
+        )
+        await self._runner.setup()
+        server = self._runner.server
+        if server is None:  # pragma: no cover - setup() makes it
+            raise RuntimeError("the HTTP server was not made")
+        door = Door(server, self._context)
+        self._gate.door = door
+        event(_log, logging.INFO, "page.listening", host=host, port=self.port)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._live.check())
+                tasks.create_task(self._control.push())
+                tasks.create_task(door.serve(sockets))
+                if ready is not None:
+                    ready.set()
+        finally:
+            await self._runner.cleanup()
+            self._playback.close()
+
+    async def start(self, host: str, port: int) -> None:
+        """Serve in a task of its own; returns when connections are taken. End it with `stop`.
+
+        Raises:
+            Unavailable: ``page.port``.
+        """
+        ready = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(self.serve(host, port, ready))
+        waiting = asyncio.get_running_loop().create_task(ready.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if task.done():
+            await task
+        self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Close every connection and stop listening."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()

@@ -1,0 +1,492 @@
+# ruff: noqa: ARG002 - ports have arguments that memory does not need
+"""A whole box in memory: every port the page talks to, and the real page in front of it."""
+
+import asyncio
+import contextlib
+import dataclasses
+import socket
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from nvr.auth.audit import Audit
+from nvr.auth.claim import Claim
+from nvr.auth.machine import Machines
+from nvr.auth.password import Hasher
+from nvr.auth.session import Sessions
+from nvr.auth.state import open_state
+from nvr.auth.throttle import Throttle
+from nvr.auth.user import Users, rights_of
+from nvr.base.clock import Clock, SystemClock
+from nvr.base.errors import Rejected
+from nvr.media.camera import CameraState, CaptionText, ClockState
+from nvr.media.ingest import Ingest
+from nvr.media.part import Fragment, Part
+from nvr.media.ports import Holder, Operator, Preset, PtzStatus
+from nvr.media.track import StreamConfig
+from nvr.playback.query import Gap, Gop, Ranges, Recorded, VolumeState
+from nvr.web.parts import Parts
+from nvr.web.server import Page
+from nvr.web.tls import load_tls
+from nvr.wire.fmp4 import init_segment
+from tests.media import clip, wire
+
+PASSWORD = "correct horse"
+
+
+class MemoryArchive:
+    """What came out of ingest, kept as long as it fits. See `Archive`."""
+
+    def __init__(self, most_bytes: int = 64 << 20) -> None:
+        self._parts: list[Part] = []
+        self._bytes = 0
+        self._most_bytes = most_bytes
+
+    def take(self, parts: list[Part]) -> None:
+        for part in parts:
+            self._parts.append(part)
+            self._bytes += len(part.moof) + len(part.mdat)
+        while self._bytes > self._most_bytes:
+            gone = self._parts.pop(0)
+            self._bytes -= len(gone.moof) + len(gone.mdat)
+
+    def _of(self, stream: str) -> list[Part]:
+        return [part for part in list(self._parts) if part.stream == stream]
+
+    def until_us(self, stream: str) -> int:
+        return max((_end_us(part) for part in self._of(stream)), default=0)
+
+    def ranges(self, stream: str, from_us: int, to_us: int) -> Ranges:
+        runs: list[Recorded] = []
+        gaps: list[Gap] = []
+        for part in self._of(stream):
+            if runs and runs[-1].run == part.run:
+                runs[-1] = dataclasses.replace(runs[-1], to_us=_end_us(part))
+                continue
+            if runs:
+                gaps.append(Gap(runs[-1].to_us, part.wall_us, "camera"))
+            runs.append(Recorded(part.run, part.wall_us, _end_us(part)))
+        inside = [one for one in runs if one.to_us > from_us and one.from_us < to_us]
+        return Ranges(tuple(inside), tuple(gaps), self.until_us(stream))
+
+    def config(self, stream: str, run: int) -> StreamConfig:
+        for part in self._of(stream):
+            if part.run == run:
+                return part.config
+        raise Rejected("archive.no_run", "there is no such run", run=run)
+
+    def gop(self, stream: str, t_us: int) -> Gop | None:
+        parts = self._of(stream)
+        keys = [n for n, part in enumerate(parts) if part.key]
+        at = max((n for n in keys if parts[n].wall_us <= t_us), default=keys[0] if keys else -1)
+        if at < 0 or t_us >= _end_us(parts[-1]):
+            return None
+        end = next((n for n in keys if n > at), len(parts))
+        group = parts[at:end]
+        return Gop(
+            b"".join(part.moof + bytes(part.mdat) for part in group),
+            group[0].start_90k,
+            group[0].wall_us,
+            _end_us(group[-1]),
+            group[0].run,
+            parts[end].wall_us if end < len(parts) else None,
+        )
+
+    def export(self, stream: str, from_us: int, to_us: int) -> Iterator[bytes]:
+        inside = [p for p in self._of(stream) if _end_us(p) > from_us and p.wall_us < to_us]
+        if not inside:
+            raise Rejected("export.nothing", "nothing is recorded there", stream=stream)
+        yield init_segment(inside[0].config)
+        for part in inside:
+            yield part.moof + bytes(part.mdat)
+
+    def volume(self) -> VolumeState:
+        oldest = min((part.wall_us for part in list(self._parts)), default=0)
+        return VolumeState(uuid.UUID(int=7), self._most_bytes, self._bytes, oldest, 0)
+
+
+def _end_us(part: Part) -> int:
+    return part.wall_us + part.duration_90k * 100 // 9
+
+
+class MemoryStream:
+    """Fragments pushed by a test. See `Stream`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.config: StreamConfig | None = None
+        self.watchers: list[Callable[[StreamConfig, list[Fragment]], None]] = []
+        self._group: list[Fragment] = []
+
+    def watch(self, deliver: Callable[[StreamConfig, list[Fragment]], None]) -> Callable[[], None]:
+        self.watchers.append(deliver)
+        if self._group and self.config:
+            deliver(self.config, list(self._group))
+        return lambda: self.watchers.remove(deliver)
+
+    def push(self, config: StreamConfig, fragments: list[Fragment]) -> None:
+        self.config = config
+        for fragment in fragments:
+            self._group = [fragment] if fragment.key else [*self._group, fragment]
+        for deliver in list(self.watchers):
+            deliver(config, fragments)
+
+
+class MemoryHub:
+    """See `Hub`."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, MemoryStream] = {}
+
+    def stream(self, name: str) -> MemoryStream:
+        return self.streams.setdefault(name, MemoryStream(name))
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.streams)
+
+
+class MemoryCameras:
+    """See `Cameras`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.states: dict[str, CameraState] = {}
+        self._listeners: list[Callable[[CameraState], None]] = []
+
+    def put(self, name: str, title: str, **values: object) -> CameraState:
+        state = CameraState(
+            name=name,
+            title=title,
+            stream=f"{name}/main",
+            state="live",
+            since_us=self._clock.wall_us(),
+            code="",
+            detail="",
+            codec="h264",
+            width_px=640,
+            height_px=360,
+            fps=25.0,
+            bitrate_bps=600_000,
+            recorded_until_us=0,
+            record_behind=False,
+            caption=CaptionText((title,), (20, 30), 45, "outline"),
+        )
+        return self.set(dataclasses.replace(state, **values))
+
+    def set(self, state: CameraState) -> CameraState:
+        self.states[state.name] = state
+        for changed in list(self._listeners):
+            changed(state)
+        return state
+
+    def all(self) -> tuple[CameraState, ...]:
+        return tuple(self.states.values())
+
+    def find(self, name: str) -> CameraState | None:
+        return self.states.get(name)
+
+    def subscribe(self, changed: Callable[[CameraState], None]) -> Callable[[], None]:
+        self._listeners.append(changed)
+        return lambda: self._listeners.remove(changed)
+
+    async def add(self, name: str, title: str, url: str, user: str, password: str) -> CameraState:
+        if name in self.states:
+            raise Rejected("config.refused", f"{name} is used twice")
+        return self.put(name, title, state="connecting", codec="", caption=None)
+
+    async def rename(self, name: str, title: str) -> CameraState:
+        return self.set(dataclasses.replace(self.states[name], title=title))
+
+    async def remove(self, name: str) -> None:
+        del self.states[name]
+
+    async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:
+        state = self.states[name]
+        if state.caption is None:
+            raise Rejected("caption.unsupported", "this camera cannot have a caption")
+        self.set(dataclasses.replace(state, caption=caption))
+        return tuple(sorted({c for line in caption.lines for c in line if ord(c) > 0x1F000}))
+
+
+class LogPtz:
+    """Heads that write down what they are told. See `Ptz`."""
+
+    def __init__(self, cameras: tuple[str, ...], clock: Clock) -> None:
+        self._clock = clock
+        self.log: list[tuple[object, ...]] = []
+        self._status = {
+            name: PtzStatus(
+                camera=name,
+                online=True,
+                holder=None,
+                moving=False,
+                rearm=False,
+                position=None,
+                outputs=(("wiper", False), ("lamp", False)),
+                presets=(Preset(1, "大门"),),
+                stop_sent_ms=None,
+            )
+            for name in cameras
+        }
+        self._listeners: list[Callable[[PtzStatus], None]] = []
+        self.refuse: Rejected | None = None
+
+    def cameras(self) -> tuple[str, ...]:
+        return tuple(self._status)
+
+    def move(
+        self,
+        camera: str,
+        who: Operator,
+        pan: float,
+        tilt: float,
+        zoom: float,
+        lease_s: float = 0.5,
+    ) -> None:
+        if self.refuse:
+            raise self.refuse
+        self.log.append(("move", camera, who.name, pan, tilt, zoom))
+        now_us = self._clock.wall_us()
+        holder = Holder(who, now_us, now_us + 500_000, False)
+        self._change(camera, holder=holder, moving=any((pan, tilt, zoom)))
+
+    def lens(self, camera: str, who: Operator, focus: int, iris: int, lease_s: float = 0.5) -> None:
+        self.log.append(("lens", camera, who.name, focus, iris))
+
+    def stop(self, camera: str, who: Operator) -> None:
+        self.log.append(("stop", camera, who.name))
+        self._change(camera, moving=False, stop_sent_ms=None)
+        self._change(camera, stop_sent_ms=2.5)
+
+    def stop_all(self, who: Operator) -> None:
+        self.log.append(("stop_all", who.name))
+        for camera in self._status:
+            self._change(camera, moving=False)
+
+    def take(self, camera: str, who: Operator) -> None:
+        self.log.append(("take", camera, who.name))
+        now_us = self._clock.wall_us()
+        self._change(camera, holder=Holder(who, now_us, now_us + 60_000_000, True))
+
+    def release(self, camera: str, who: Operator) -> None:
+        self.log.append(("release", camera, who.name))
+        self._change(camera, holder=None, moving=False)
+
+    def gone(self, who: Operator) -> None:
+        self.log.append(("gone", who.name))
+        for camera, status in self._status.items():
+            if status.holder and status.holder.operator == who:
+                self._change(camera, holder=None, moving=False)
+
+    def preset(self, camera: str, who: Operator, do: str, number: int, name: str = "") -> None:
+        self.log.append(("preset", camera, who.name, do, number, name))
+        presets = tuple(one for one in self._status[camera].presets if one.number != number)
+        if do == "set":
+            presets = (*presets, Preset(number, name))
+        elif do == "call":
+            presets = self._status[camera].presets
+        self._change(camera, presets=presets)
+
+    def output(self, camera: str, who: Operator, name: str, on: bool) -> None:
+        self.log.append(("output", camera, who.name, name, on))
+        outputs = dict(self._status[camera].outputs)
+        if name not in outputs:
+            raise Rejected("ptz.unknown_output", f"there is no {name}", camera=camera)
+        outputs[name] = on
+        self._change(camera, outputs=tuple(outputs.items()))
+
+    def status(self, camera: str) -> PtzStatus:
+        return self._status[camera]
+
+    def subscribe(self, callback: Callable[[PtzStatus], None]) -> Callable[[], None]:
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def _change(self, camera: str, **values: object) -> None:
+        self._status[camera] = dataclasses.replace(self._status[camera], **values)
+        for callback in list(self._listeners):
+            callback(self._status[camera])
+
+
+class BoxFace:
+    """See `BoxState`."""
+
+    name = "测试盒"
+
+    def clock_state(self) -> ClockState:
+        return ClockState("ntp", 12)
+
+    def behind_s(self) -> float:
+        return 0.2
+
+
+@dataclasses.dataclass
+class Box:
+    """A running page and everything behind it."""
+
+    parts: Parts
+    page: Page
+    tls: bool
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.page.port}"
+
+    async def user(self, name: str, role: str, rights: dict[str, list[str]]) -> None:
+        await self.parts.users.add(name, role, PASSWORD, rights_of(rights))  # type: ignore[arg-type]
+
+    def client(self) -> "Client":
+        return Client(self.url)
+
+
+def insecure() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Client:
+    """A browser's manners: cookie, origin and `X-NVR`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=insecure(), limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        self.cookie = ""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.session.close()
+
+    def _headers(self, headers: dict[str, str | None] | None) -> dict[str, str]:
+        usual = {"Origin": self.url, "X-NVR": "1", **(headers or {})}
+        if self.cookie:
+            usual.setdefault("Cookie", f"__Host-nvr={self.cookie}")
+        return {key: value for key, value in usual.items() if value is not None}
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str | None] | None = None,
+    ) -> tuple[int, object, aiohttp.ClientResponse]:
+        async with self.session.request(
+            method,
+            URL(self.url + path, encoded=True),
+            json=body,
+            headers=self._headers(headers),
+            allow_redirects=False,
+        ) as response:
+            raw = await response.read()
+            kind = response.content_type
+            return response.status, await response.json() if "json" in kind else raw, response
+
+    async def log_in(self, name: str, password: str = PASSWORD) -> int:
+        status, _, response = await self.ask(
+            "POST", "/api/login", {"name": name, "password": password}
+        )
+        if status == 200:
+            self.cookie = response.cookies["__Host-nvr"].value
+        return status
+
+    def socket(self, path: str, headers: dict[str, str | None] | None = None, **options: object):
+        url = self.url.replace("http", "ws", 1) + path
+        return self.session.ws_connect(url, headers=self._headers(headers), **options)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    directory: Path,
+    *,
+    tls: bool = True,
+    clock: Clock | None = None,
+    hub: object = None,
+    archive: object = None,
+    hasher: Hasher | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    heads: tuple[str, ...] = ("gate",),
+) -> AsyncIterator[Box]:
+    """Start a page over ports in memory; close everything afterwards."""
+    clock = clock or SystemClock()
+    db = open_state(directory / "state.db")
+    hasher = hasher or Hasher(memory_kib=64, passes=1)
+    users = Users(db, hasher, clock)
+    audit = Audit(directory / "state.db", clock, "box-1")
+    parts = Parts(
+        clock,
+        hub or MemoryHub(),  # type: ignore[arg-type]
+        archive or MemoryArchive(),
+        LogPtz(heads, clock),
+        MemoryCameras(clock),
+        BoxFace(),
+        users,
+        Machines(db, clock),
+        Sessions(clock),
+        Claim(db, users, clock),
+        Throttle(clock),
+        audit,
+    )
+    page = Page(parts, load_tls(directory) if tls else None, ["nvr.example"])
+    await page.start(host, port)
+    try:
+        yield Box(parts, page, tls)
+    finally:
+        await page.stop()
+        audit.close()
+        hasher.close()
+        db.close()
+
+
+async def fragments_of(*clips: clip.Clip) -> tuple[StreamConfig, list[Fragment], list[Part]]:
+    """Real fragments and parts: the clips as packets through the real ingest."""
+    parts: list[Part] = []
+    taken: list[Fragment] = []
+    configs: list[StreamConfig] = []
+    ingest = Ingest(parts.extend, SystemClock())
+    task = asyncio.create_task(ingest.run())
+
+    def deliver(config: StreamConfig, fragments: list[Fragment]) -> None:
+        configs.append(config)
+        taken.extend(fragments)
+
+    stream = ingest.stream("x/main")
+    end = stream.watch(deliver)
+    run = stream.open_run([one.track for one in clips])
+    packets = sorted(
+        (pts / one.track.clock_hz, one.track.channel, packet)
+        for one in clips
+        for pts, packet in wire.packets(one)
+    )
+    # As a camera sends it: one picture at a time, or it is one burst that ingest may cut anywhere.
+    for _, channel, packet in packets:
+        run.feed(wire.frame(channel, packet))
+    wanted = sum(len(one.units) for one in clips if one.track.kind == "video")
+    for _ in range(200):
+        await asyncio.sleep(0.02)
+        if len(taken) >= wanted - 1:
+            break
+    await asyncio.sleep(0.1)
+    await run.close()
+    end()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return configs[0], taken, parts
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
