@@ -93,10 +93,9 @@ int nvr_relay_packet(nvr_relay *r, int index, const uint8_t *rtp, size_t len, in
   if (atomic_load_explicit(&r->readers, memory_order_relaxed) > 0) {
     uint8_t *p = tick_room(r, FRAME + len);
     if (!p) return 0; /* counted as loss by the readers' own sequence check */
-    /* Parameter sets and slices of one key access unit share a timestamp: only the first packet
-     * counts, or a reader would start behind its parameter sets or in mid-picture. */
-    int begins = video && starts_key && !(r->has_video_ts && our_ts == r->video_ts);
-    if ((r->video < 0 || begins) && r->tick->key < 0) r->tick->key = p - r->tick->data;
+    /* A delimiter may come before the parameter sets, so the flag counts wherever it stands in the
+     * access unit; who feeds us sets it once a unit. */
+    if ((r->video < 0 || (video && starts_key)) && r->tick->key < 0) r->tick->key = p - r->tick->data;
     p[0] = '$';
     p[1] = (uint8_t)t->is.channel;
     put16(p + 2, (uint16_t)len);

@@ -65,8 +65,8 @@ typedef struct {
 nvr_relay *nvr_relay_new(const nvr_relay_track *tracks, int count, const nvr_relay_limits *limits);
 void nvr_relay_free(nvr_relay *r); /* readers must be removed first */
 
-/* Take one RTP packet of `track` (index as in nvr_relay_new). `starts_key`: it begins a key access
- * unit, or the parameter sets before one. 0, or -1 if it is no RTP packet of this relay. */
+/* Take one RTP packet of `track` (index as in nvr_relay_new). `starts_key`: the first packet
+ * of a key access unit that a decoder needs (parameter sets or slice), once a unit. 0, or -1 if it is no RTP packet of this relay. */
 int nvr_relay_packet(nvr_relay *r, int track, const uint8_t *rtp, size_t len, int starts_key);
 
 /* The camera says that RTP time `timestamp` of `track` was at `ntp` (64-bit NTP, RFC 3550 6.4.1):

@@ -89,9 +89,6 @@ class Watched:
     [
         ("h264-aac", ["h264", "aac"]),
         ("h265", ["h265"]),
-        ("h264-b", ["h264"]),
-        ("h264-pcma", ["h264", "pcma"]),
-        ("h264-pcmu", ["h264", "pcmu"]),
     ],
 )
 async def test_what_gstreamer_s_server_offers_is_played(kind, codecs):

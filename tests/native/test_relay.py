@@ -152,8 +152,9 @@ def test_a_reader_begins_with_a_key_frame_and_a_report_of_every_track(sockets):
     relay.flush()
     assert read_all(theirs) == b""
     relay.packet(0, rtp(2, 3600, b"end of delta"), False)
-    relay.packet(0, rtp(3, 7200, b"sets"), True)
-    relay.packet(0, rtp(4, 7200, b"key"), True)
+    relay.packet(0, rtp(3, 7200, b"delimiter"), False)
+    relay.packet(0, rtp(4, 7200, b"sets"), True)
+    relay.packet(0, rtp(5, 7200, b"key"), False)
     relay.packet(1, rtp(2, 160, b"sound 2"), False)
     relay.flush()
     frames = split(read_all(theirs))
