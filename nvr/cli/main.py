@@ -5,9 +5,9 @@ import sys
 
 from nvr import __version__
 from nvr.base.errors import NvrError
-from nvr.cli import board, check
+from nvr.cli import board, check, run, user
 
-COMMANDS = (check, board)
+COMMANDS = (run, check, board, user)
 
 
 def parser() -> argparse.ArgumentParser:

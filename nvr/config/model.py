@@ -17,9 +17,10 @@ CaptionMode = Literal["plain", "outline", "box", "blink", "inverse", "scroll"]
 class Caption(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Text burned into, or drawn over, a camera's picture. See REQUIREMENTS T11."""
 
-    lines: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(max_length=8)] = []
-    position_permille: tuple[Permille, Permille] = (20, 860)
-    size_permille: Annotated[int, Meta(ge=10, le=200)] = 45
+    # 32 characters and a ``{time}``, which stands for the wall time.
+    lines: Annotated[list[Annotated[str, Meta(max_length=38)]], Meta(max_length=8)] = []
+    position_permille: tuple[Permille, Permille] = (20, 30)
+    size_permille: Annotated[int, Meta(ge=15, le=250)] = 42
     mode: CaptionMode = "outline"
 
 

@@ -1,0 +1,280 @@
+"""The cameras of the box: their settings in the file, their sources in tasks, their state."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tomlkit
+
+from nvr.app.data import DataDirectory
+from nvr.base.clock import Clock
+from nvr.base.errors import Rejected
+from nvr.capture.rtsp import Account, Caller
+from nvr.capture.source import Source
+from nvr.config import load, model
+from nvr.hal.board import Board
+from nvr.media.camera import CameraState, CaptionText
+from nvr.media.ports import Acknowledged, Hub, RunStats, Stream
+
+_MEASURE_S = 2.0
+
+Burner = Callable[[CaptionText], tuple[str, ...]]
+"""Writes a caption into a picture that we encode; returns what the font lacks. Blocks."""
+
+
+@dataclass(slots=True)
+class _Camera:
+    config: model.Camera
+    source: Source
+    task: asyncio.Task[None]
+    measured: RunStats | None = None
+    fps: float = 0.0
+    bitrate_bps: int = 0
+    recorded_until_us: int = 0
+
+
+def stream_of(name: str) -> str:
+    """Return the name of the stream that is recorded and watched."""
+    return f"{name}/main"
+
+
+class CameraTable:
+    """All cameras of the box. See `nvr.media.camera.Cameras`.
+
+    Args:
+        config: As loaded.
+        data: Where changes are kept.
+        board: What changes are checked against.
+        burners: By camera name: who burns its caption.
+        clock: Time source.
+    """
+
+    def __init__(
+        self,
+        config: model.Config,
+        data: DataDirectory,
+        board: Board,
+        burners: Mapping[str, Burner],
+        clock: Clock,
+    ) -> None:
+        self.config = config
+        self._data = data
+        self._buses = frozenset(board.serial)
+        self._hub: Hub | None = None
+        self._burners = burners
+        self._clock = clock
+        self._behind: Callable[[], bool] = lambda: False
+        self._cameras: dict[str, _Camera] = {}
+        self._listeners: dict[object, Callable[[CameraState], None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._tls = ssl.create_default_context()
+        # Cameras sign for themselves; what is known of them is their address on the local net.
+        self._tls.check_hostname = False
+        self._tls.verify_mode = ssl.CERT_NONE
+
+    def attach(self, hub: Hub, behind: Callable[[], bool]) -> None:
+        """Say where the streams are and who knows whether the disk is behind; once."""
+        self._hub = hub
+        self._behind = behind
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Connect every camera; tasks are `group`'s."""
+        self._group = group
+        secrets = self._data.secrets()
+        for camera in self.config.camera:
+            secret = secrets.camera.get(camera.name)
+            self._open(camera, secret.password if secret else "")
+        group.create_task(self._measure())
+
+    def priority(self, stream: str) -> int:
+        """Priority of a stream when the disk is behind, higher is kept longer."""
+        camera = self._cameras.get(stream.partition("/")[0])
+        return camera.config.priority if camera else 0
+
+    def acknowledged(self, done: list[Acknowledged]) -> None:
+        """Take what a power cut can no longer take; from any thread."""
+        for one in done:
+            camera = self._cameras.get(one.stream.partition("/")[0])
+            if camera:
+                camera.recorded_until_us = one.until_us
+
+    def all(self) -> tuple[CameraState, ...]:  # noqa: D102 - see Cameras
+        return tuple(self._state(camera) for camera in self._cameras.values())
+
+    def find(self, name: str) -> CameraState | None:  # noqa: D102 - see Cameras
+        camera = self._cameras.get(name)
+        return self._state(camera) if camera else None
+
+    def subscribe(  # noqa: D102 - see Cameras
+        self, changed: Callable[[CameraState], None]
+    ) -> Callable[[], None]:
+        key = object()
+        self._listeners[key] = changed
+
+        def end() -> None:
+            self._listeners.pop(key, None)
+
+        return end
+
+    async def add(  # noqa: D102 - see Cameras
+        self, name: str, title: str, url: str, user: str, password: str
+    ) -> CameraState:
+        if name in self._cameras:
+            raise Rejected("config.refused", f"$.camera.name: {name} is used already")
+
+        def change(document: tomlkit.TOMLDocument) -> None:
+            entry = tomlkit.table()
+            entry["name"] = name
+            if title:
+                entry["title"] = title
+            entry["url"] = url
+            if user:
+                entry["user"] = user
+            document.setdefault("camera", tomlkit.aot()).append(entry)
+
+        await self._edit(change)
+        if password:
+            await asyncio.to_thread(load.edit_secrets, self._data.secrets_path, name, password)
+        self._open(next(c for c in self.config.camera if c.name == name), password)
+        return self._state(self._cameras[name])
+
+    async def rename(self, name: str, title: str) -> CameraState:  # noqa: D102 - see Cameras
+        camera = self._must(name)
+        await self._edit(lambda document: _entry(document, name).update({"title": title}))
+        self._refresh(name)
+        self._tell(camera)
+        return self._state(camera)
+
+    async def remove(self, name: str) -> None:  # noqa: D102 - see Cameras
+        self._must(name)
+
+        def change(document: tomlkit.TOMLDocument) -> None:
+            document["camera"].remove(_entry(document, name))
+
+        await self._edit(change)
+        await asyncio.to_thread(load.edit_secrets, self._data.secrets_path, name, None)
+        camera = self._cameras.pop(name)
+        camera.task.cancel()
+
+    async def write_caption(  # noqa: D102 - see Cameras
+        self, name: str, caption: CaptionText
+    ) -> tuple[str, ...]:
+        camera = self._must(name)
+        burner = self._burners.get(name)
+        if burner is None:
+            raise Rejected(
+                "caption.unsupported",
+                "this camera encodes its own picture, which is recorded untouched",
+                camera=name,
+            )
+        missing = await asyncio.to_thread(burner, caption)
+
+        def change(document: tomlkit.TOMLDocument) -> None:
+            table = tomlkit.table()
+            table["lines"] = list(caption.lines)
+            table["position_permille"] = list(caption.position_permille)
+            table["size_permille"] = caption.size_permille
+            table["mode"] = caption.mode
+            _entry(document, name)["caption"] = table
+
+        await self._edit(change)
+        self._refresh(name)
+        self._tell(camera)
+        return missing
+
+    def _open(self, camera: model.Camera, password: str) -> None:
+        assert self._group is not None
+        source = Source(
+            camera.name,
+            Caller(
+                camera.url,
+                Account(camera.user, password) if camera.user else None,
+                self._clock,
+                tls=self._tls,
+            ),
+            self._stream(camera),
+            clock=self._clock,
+            changed=lambda _: self._tell(self._cameras.get(camera.name)),
+        )
+        task = self._group.create_task(source.run())
+        self._cameras[camera.name] = _Camera(camera, source, task)
+
+    def _stream(self, camera: model.Camera) -> Stream:
+        assert self._hub is not None
+        return self._hub.stream(stream_of(camera.name))
+
+    async def _edit(self, change: Callable[[tomlkit.TOMLDocument], None]) -> None:
+        self.config = await asyncio.to_thread(
+            load.edit, self._data.config_path, change, buses=self._buses
+        )
+
+    def _refresh(self, name: str) -> None:
+        fresh = next(c for c in self.config.camera if c.name == name)
+        self._cameras[name].config = fresh
+
+    def _must(self, name: str) -> _Camera:
+        camera = self._cameras.get(name)
+        if camera is None:
+            raise Rejected("camera.unknown", "there is no such camera", camera=name)
+        return camera
+
+    def _tell(self, camera: _Camera | None) -> None:
+        if camera is None:
+            return
+        state = self._state(camera)
+        for changed in list(self._listeners.values()):
+            changed(state)
+
+    def _state(self, camera: _Camera) -> CameraState:
+        config = camera.config
+        seen = camera.source.state
+        tracks = self._stream(config).config or ()
+        video = next((track for track in tracks if track.kind == "video"), None)
+        live = seen.state in {"live", "frozen"}
+        return CameraState(
+            name=config.name,
+            title=config.title or config.name,
+            stream=stream_of(config.name),
+            state=seen.state,
+            since_us=seen.since_us,
+            code=seen.code,
+            detail=seen.detail,
+            codec=video.codec if video else "",
+            width_px=video.width_px if video else 0,
+            height_px=video.height_px if video else 0,
+            fps=camera.fps if live else 0.0,
+            bitrate_bps=camera.bitrate_bps if live else 0,
+            recorded_until_us=camera.recorded_until_us,
+            record_behind=self._behind(),
+            caption=_caption(config) if config.name in self._burners else None,
+        )
+
+    async def _measure(self) -> None:
+        """Frames and bits a second, over the last two seconds."""
+        while True:
+            await self._clock.sleep(_MEASURE_S)
+            for camera in self._cameras.values():
+                now, before = camera.source.stats(), camera.measured
+                camera.measured = now
+                if now is None or before is None or now.bytes_in < before.bytes_in:
+                    continue
+                camera.bitrate_bps = round((now.bytes_in - before.bytes_in) * 8 / _MEASURE_S)
+                camera.fps = round((now.frames - before.frames) / _MEASURE_S, 1)
+
+
+def caption_of(config: model.Camera) -> CaptionText | None:
+    """Return the caption in the file, None if there is none."""
+    return _caption(config) if config.caption else None
+
+
+def _caption(config: model.Camera) -> CaptionText:
+    caption = config.caption or model.Caption()
+    return CaptionText(
+        tuple(caption.lines), caption.position_permille, caption.size_permille, caption.mode
+    )
+
+
+def _entry(document: tomlkit.TOMLDocument, name: str) -> Any:  # noqa: ANN401 - tomlkit's own
+    return next(entry for entry in document["camera"] if entry["name"] == name)
