@@ -62,6 +62,16 @@ export function bytes(count) {
   return unit(at && value < 100 ? value.toFixed(1) : Math.round(value), names[at]);
 }
 
+/**
+ * How far the box's clock may be off, as "±12 ms"; empty when nobody knows.
+ * @param {{state?: string, uncertainty_ms?: number}} [clock]
+ */
+export function doubt(clock) {
+  const off_ms = clock?.uncertainty_ms ?? 0;
+  if (!off_ms || off_ms >= 0xffffffff) return "";
+  return `±${off_ms < 1000 ? unit(Math.round(off_ms), "ms") : unit((off_ms / 1000).toFixed(1), "s")}`;
+}
+
 /** How long, in the two largest units. @param {number} seconds */
 export function span(seconds) {
   const s = Math.max(0, seconds);

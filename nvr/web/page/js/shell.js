@@ -1,7 +1,7 @@
 // The frame around every screen: rail, bar with clock and STOP ALL, banner when the link is down.
 
 import { attr, el, Part, put } from "./dom.js";
-import { clock, language, span, t, unit } from "./i18n.js";
+import { clock, doubt, language, span, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { help } from "./keys.js";
 import { LAYOUTS } from "./live.js";
@@ -72,9 +72,9 @@ export class Shell extends Part {
     put(this.title_, t(`nav.${route}`));
     put(this.clock, clock(box.now_us));
     const { state, uncertainty_ms: off_ms } = box.info.clock ?? {};
-    const doubt = state === "unsynced" || off_ms > 1000;
-    put(this.unsure, off_ms ? `±${off_ms < 1000 ? unit(Math.round(off_ms), "ms") : unit((off_ms / 1000).toFixed(1), "s")}` : doubt ? t("clock.unsynced") : "");
-    this.unsure.className = `xs ${doubt ? "oth" : "dim"}`;
+    const unsure = state === "unsynced" || off_ms > 1000;
+    put(this.unsure, doubt(box.info.clock) || (unsure ? t("clock.unsynced") : ""));
+    this.unsure.className = `xs ${unsure ? "oth" : "dim"}`;
     this.unsure.title = t(`clock.${state ?? "unsynced"}`);
     const live = box.cameras.filter((camera) => camera.state === "live").length;
     put(this.cams, String(live));

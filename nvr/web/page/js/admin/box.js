@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { el, put } from "../dom.js";
-import { bytes, span, stamp, t, unit } from "../i18n.js";
+import { bytes, doubt, span, stamp, t, unit } from "../i18n.js";
 import { icon } from "../icons.js";
 import { problemBox } from "../ui.js";
 
@@ -25,7 +25,7 @@ export async function boxPage(app, host, part) {
     const { clock, name, version } = box.info;
     put(rows.now, stamp(box.now_us));
     put(rows.source, t(`clock.${clock?.state ?? "unsynced"}`));
-    put(rows.doubt, clock?.uncertainty_ms ? `±${unit(clock.uncertainty_ms < 1000 ? Math.round(clock.uncertainty_ms) : (clock.uncertainty_ms / 1000).toFixed(1), clock.uncertainty_ms < 1000 ? "ms" : "s")}` : "–");
+    put(rows.doubt, doubt(clock) || "–");
     rows.doubt.className = clock?.state === "unsynced" ? "oth" : "";
     put(rows.name, name || "–");
     put(rows.version, version || "–");
