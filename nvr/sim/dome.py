@@ -269,8 +269,11 @@ class Dome:
         """Keep presets and caption over a restart, as a dome's own memory does."""
         memory = self._directory / "dome.json"
         fresh = memory.with_suffix(".new")
-        fresh.write_bytes(self._camera.memory())
-        fresh.replace(memory)
+        try:
+            fresh.write_bytes(self._camera.memory())
+            fresh.replace(memory)
+        except OSError as err:  # a full disk: what is in force stays in force until we end
+            event(_log, logging.WARNING, "dome.memory_unwritten", error=str(err))
 
 
 def main(arguments: list[str] | None = None) -> int:

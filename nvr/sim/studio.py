@@ -80,7 +80,7 @@ class Studio:
         return self._filmed
 
     def add_relay(self, relay: Relay) -> None:
-        """Feed `relay` from the next picture on, which is a key frame and comes at once."""
+        """Feed `relay` from the next picture on, a key frame; the first reader's comes at once."""
         with self._wake:
             self._relays = (*self._relays, relay)
             self._key_wanted = True
@@ -116,16 +116,19 @@ class Studio:
                 if self._stopped:
                     return
                 wait_s = next_s - self._clock.monotonic_s()
-                if wait_s > 0 and not self._key_wanted:
+                if wait_s > 0:
                     self._wake.wait(wait_s)
                     continue
                 relays, key = self._relays, self._key_wanted
                 self._key_wanted = False
-            now_s = self._clock.monotonic_s()
+            # Stamped and painted for the time it is due, not for when the thread woke up: players
+            # are told of an even rhythm, and things move evenly.
+            now_s = next_s
             timestamp = round((now_s - began_s) * TICKS_PER_S)
             if now_s - synced_s >= 1.0 or key:
                 synced_s = now_s
-                ntp = _ntp(self._clock.wall_us())
+                late_us = round((self._clock.monotonic_s() - now_s) * 1e6)
+                ntp = _ntp(self._clock.wall_us() - late_us)
                 for relay in relays:
                     relay.sync(0, timestamp & 0xFFFFFFFF, ntp)
             self._film(relays, now_s, timestamp, key=key)

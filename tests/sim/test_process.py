@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -230,3 +231,12 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         launch.ensure_running(tmp_path, sock.getsockname()[1], arguments=SMALL)
     assert caught.value.code == "dome.not_started"
     assert "rtsp.port" in caught.value.detail
+
+
+def test_pictures_are_stamped_on_an_even_grid(dome: Running) -> None:
+    options = {"rtsp_transport": "tcp", "probesize": "32768", "fpsprobesize": "0"}
+    with av.open(dome.url, options=options, timeout=10.0) as container:
+        stamps = [p.pts for p, _ in zip(container.demux(video=0), range(30), strict=False)]
+    steps = [b - a for a, b in pairwise(s for s in stamps if s is not None)]
+    assert len(steps) > 20
+    assert all(step > 0 and step % 3600 == 0 for step in steps)
