@@ -47,7 +47,7 @@ static void first_slice(nvr_session *s, int key) {
   s->au_pts = t->line;
   s->au_dts = nvr_dts_next(&s->dts, s->au_pts, s->frame);
   if (s->held) {
-    int64_t duration = anew ? s->frame : s->au_dts - table->last_dts;
+    int64_t duration = (anew ? t->floor : s->au_dts) - table->last_dts;
     table->samples[table->count - 1].duration = (uint32_t)duration;
     if (duration < t->setup.clock_hz) s->frame = duration;
     s->held = 0;

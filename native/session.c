@@ -114,8 +114,7 @@ void nvr_session_end(nvr_session *s, int error) {
   }
   if (s->held) {
     nvr_table *t = &s->tables[s->video];
-    t->samples[t->count - 1].duration = (uint32_t)s->frame;
-    s->tracks[s->video].floor = t->last_dts + s->frame;
+    t->samples[t->count - 1].duration = (uint32_t)(s->tracks[s->video].floor - t->last_dts);
     s->held = 0;
   }
   unsigned count = s->video >= 0 ? s->tables[s->video].count : 0;

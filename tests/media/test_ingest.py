@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from nvr._native import Relay
 from nvr.base.clock import SystemClock
-from nvr.base.errors import Damaged, Unavailable
+from nvr.base.errors import Damaged, Rejected, Unavailable
 from nvr.media.ingest import Ingest
 from nvr.wire import fmp4
 from tests.media import clip, wire
@@ -211,3 +212,33 @@ async def test_a_track_that_cannot_be_taken_is_left_out(made):
         assert [track.codec for track in stream.config] == ["h264"]
         with pytest.raises(Damaged, match=r"camera\.unsupported"):
             stream.open_run([sound])
+
+
+async def test_a_relay_gets_each_packet_over_two_runs(made):
+    relay = Relay([(90_000, 96, 0, 1, 0, 0, True)])
+    reader = relay.add(-1)
+    reader.play()
+    async with running([]) as ingest:
+        stream = ingest.stream("gate/main")
+        stream.add_relay(relay)
+        heard = b""
+        for run_number in (1, 2):
+            run = stream.open_run([made.track])
+            run.feed(b"".join(bytes(data) for data in by_frame(made)))
+            await until(lambda run=run: run.stats().frames == 50)
+            while data := reader.pull(1 << 16):
+                heard += data
+            assert heard.count(b"$\0") >= len(wire.packets(made)) * run_number
+        stream.remove_relay(relay)
+        for _ in range(4):
+            stream.add_relay(relay)
+        with pytest.raises(Rejected, match=r"relay\.too_many"):
+            stream.add_relay(relay)
+    sequences, at = [], 0
+    while at < len(heard):
+        size = int.from_bytes(heard[at + 2 : at + 4], "big")
+        if heard[at + 1] == 0:
+            sequences.append(int.from_bytes(heard[at + 6 : at + 8], "big"))
+        at += 4 + size
+    assert sequences == [n & 0xFFFF for n in range(sequences[0], sequences[0] + len(sequences))]
+    assert len(sequences) == 2 * len(wire.packets(made))

@@ -43,28 +43,33 @@ def aggregate(codec: str, nals: Iterable[bytes]) -> bytes:
     return head + b"".join(len(n).to_bytes(2, "big") + n for n in nals)
 
 
-def payloads(clip: Clip, nals: tuple[bytes, ...], together: bool) -> list[bytes]:
+def payloads(clip: Clip, nals: tuple[bytes, ...], together: bool, room: int) -> list[bytes]:
     codec = clip.track.codec
     if codec == "aac":
         (unit,) = nals
-        pieces = [unit[at : at + ROOM] for at in range(0, len(unit), ROOM)]
+        pieces = [unit[at : at + room] for at in range(0, len(unit), room)]
         return [struct.pack(">HH", 16, len(unit) << 3) + piece for piece in pieces]
     if codec in {"pcma", "pcmu"}:
         return list(nals)
     small = [nal for nal in nals if len(nal) < 400]
     if together and len(small) > 1 and small == list(nals[: len(small)]):
-        rest = [p for nal in nals[len(small) :] for p in split_nal(codec, nal)]
+        rest = [p for nal in nals[len(small) :] for p in split_nal(codec, nal, room)]
         return [aggregate(codec, small), *rest]
-    return [p for nal in nals for p in split_nal(codec, nal)]
+    return [p for nal in nals for p in split_nal(codec, nal, room)]
 
 
 def packets(
-    clip: Clip, ts: int = 0, seq: int = 65_500, together: bool = False, marker: bool = True
+    clip: Clip,
+    ts: int = 0,
+    seq: int = 65_500,
+    together: bool = False,
+    marker: bool = True,
+    room: int = ROOM,
 ) -> list[tuple[int, bytes]]:
     """(pts, packet) of the whole clip, in decode order."""
     out = []
     for unit in clip.units:
-        parts = payloads(clip, unit.nals, together)
+        parts = payloads(clip, unit.nals, together, room)
         for number, payload in enumerate(parts, 1):
             last = marker and number == len(parts)
             out.append((unit.pts, rtp(clip.track.payload_type, seq, ts + unit.pts, last, payload)))
