@@ -36,6 +36,7 @@ _TRACK = struct.Struct(">BBBxIHHH")
 _CRC = struct.Struct(">I")
 _INDEX = struct.Struct(">8sHHIQI")
 _ENTRY = struct.Struct(">IIQqqIBBxx")
+_LONGEST_DAMAGE_BYTES = 8 << 20
 _INDEX_MAGIC = b"nvrindex"
 _CODECS = ("", "h264", "h265", "aac", "pcma", "pcmu")
 
@@ -363,52 +364,101 @@ def read_part(read: Read, head: BlockHeader, offset: int) -> tuple[PartHeader, b
 
 @dataclass(slots=True)
 class Scan:
-    """What reading a block from some part onwards found.
+    """What reading a block found.
 
     Attributes:
         entries: Intact parts, in order.
         tail: Where the next part goes.
-        number: Place of the next part in the block.
         sequence: The stream's sequence number of the next part.
         link: Link of the last part.
         last: Header of the last part, if there is one.
+        refused: The disk refused to read something.
     """
 
     entries: list[Entry]
     tail: int
-    number: int
     sequence: int
     link: bytes
     last: PartHeader | None
+    refused: bool
 
 
 def scan(read: Read, head: BlockHeader, *, trusted: int = 0) -> Scan:
-    """Follow the chain of parts from the first to the last intact one.
+    """Find the intact parts of a block.
+
+    Parts are followed along their chain up to the first that is not intact. That is where a power
+    cut tore the last group, unless later groups follow: they were begun only after it had been
+    flushed, so what is not intact was damaged since, and the search goes on behind it.
 
     Args:
         read: Reads the block.
         head: Its head.
         trusted: Below this offset only headers are read: those parts are known to be durable.
     """
-    found = Scan([], head.first_offset, 0, head.sequence, head.previous, None)
+    found = Scan([], head.first_offset, head.sequence, head.previous, None, refused=False)
+    _follow(read, head, found, trusted)
+    while _go_on_behind(read, head, found):
+        pass
+    return found
+
+
+def _follow(read: Read, head: BlockHeader, found: Scan, trusted: int = 0) -> set[tuple[int, int]]:
+    """Add the parts that carry on the chain; return the groups they were written in."""
+    groups = set()
     while found.tail < head.block_bytes:
         try:
             if found.tail < trusted:
                 header = read_header(read, head, found.tail)
             else:
                 header, _ = read_part(read, head, found.tail)
+        except OSError:
+            found.refused = True
+            break
         except Damaged:
             break
+        number = found.last.number + 1 if found.last else 0
         if (
-            header.number != found.number
+            header.number != number
             or header.sequence != found.sequence
             or header.previous != found.link
         ):
             break
-        found.entries.append(entry_of(header, found.tail))
-        found.tail += header.part_bytes
-        found.number += 1
-        found.sequence += 1
-        found.link = header.link
-        found.last = header
-    return found
+        _add(found, header)
+        groups.add((header.generation, header.group))
+    return groups
+
+
+def _add(found: Scan, header: PartHeader) -> None:
+    found.entries.append(entry_of(header, found.tail))
+    found.tail += header.part_bytes
+    found.sequence = header.sequence + 1
+    found.link = header.link
+    found.last = header
+
+
+def _go_on_behind(read: Read, head: BlockHeader, found: Scan) -> bool:
+    """Look for parts behind one that is not intact; add them if they prove to be acknowledged."""
+    before = (found.last.generation, found.last.group) if found.last else (0, 0)
+    number = found.last.number if found.last else -1
+    end = min(head.block_bytes, found.tail + _LONGEST_DAMAGE_BYTES)
+    for offset in range(found.tail + PAGE_BYTES, end, PAGE_BYTES):
+        try:
+            header, _ = read_part(read, head, offset)
+        except OSError:
+            found.refused = True
+            continue
+        except Damaged:
+            continue
+        group = header.generation, header.group
+        if header.number <= number or group < before:
+            continue
+        behind = Scan([], offset, header.sequence, header.previous, None, refused=False)
+        _add(behind, header)
+        if len(_follow(read, head, behind) | {group}) < 2:
+            return False
+        found.entries += behind.entries
+        found.tail, found.sequence = behind.tail, behind.sequence
+        found.link, found.last = behind.link, behind.last
+        found.refused = True
+        return True
+    return False

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from nvr.record.block import BlockHeader, Entry
 from nvr.record.header import Cause
 
-TOLERANCE_90K = 45_000
-"""A hole of up to half a second between parts of one run is jitter, not a gap."""
+TOLERANCE_90K = 30_000
+"""A hole of up to a third of a second within a run is jitter, not a gap: a part is longer."""
 _INDEXES_KEPT = 64
 
 
@@ -59,6 +59,8 @@ class Row:
         link: Link of its last part.
         closed: Its index is written; nothing is added any more.
         entries: Its parts while it is open; None once its index must be read.
+        doubtful: The disk would not read all of it: nothing in it is ever written, not even its
+            index, until it can be read or its turn in the ring comes.
     """
 
     head: BlockHeader
@@ -69,6 +71,7 @@ class Row:
     link: bytes
     closed: bool
     entries: tuple[Entry, ...] | None
+    doubtful: bool = False
 
     @property
     def first_us(self) -> int:

@@ -154,7 +154,7 @@ class Lane:
         )
         if last and not last.closed and last_header:
             end_90k = last_header.start_90k + last_header.duration_90k - last_header.base_90k
-            self._now.place = Place(last.head, last.tail, last.count, 0, (), end_90k)
+            self._now.place = Place(last.head, last.tail, last_header.number + 1, 0, (), end_90k)
             self._now.config = last.head.config
 
     @property

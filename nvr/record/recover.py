@@ -86,7 +86,8 @@ def open_store(
         raise Unavailable("volume.unwritable", f"the volume cannot be opened: {err}") from err
     volume_log = VolumeLog(disk, log.size_for(identity.blocks))
     state = read_log(volume_log, identity)
-    rows = read_rows(disk, identity, state, known(identity) if known else {}, durable=True)
+    known_rows = known(identity) if known else {}
+    rows, refused = read_rows(disk, identity, state, known_rows, durable=True)
     catalog = Catalog()
     for row in rows:
         catalog.add(row)
@@ -103,6 +104,7 @@ def open_store(
         written=state.written,
         next_run=max([state.next_run, *(run + 1 for run in runs)]),
         clean=state.clean,
+        refused=refused,
     )
     try:
         ring.begin(clock.wall_us())
@@ -205,8 +207,8 @@ def read_rows(
     known: Mapping[int, Row],
     *,
     durable: bool,
-) -> list[Row]:
-    """Return every live block, by serial; the last of each stream is left open if it may go on.
+) -> tuple[list[Row], set[int]]:
+    """Find every live block, by serial; the last of each stream is left open if it may go on.
 
     Args:
         disk: The volume's files.
@@ -215,8 +217,13 @@ def read_rows(
         known: Rows remembered from before.
         durable: Flush open blocks and forget their cached pages first, so that nothing is taken
             for acknowledged that only a page cache holds. Needs a writable disk.
+
+    Returns:
+        The rows, and the blocks whose heads the disk refused to read: nobody knows what they
+        hold, so they must not be used.
     """
     rows: list[Row] = []
+    refused: set[int] = set()
     for number in range(identity.blocks):
         old = known.get(number)
         if old and old.closed and old.head.serial == state.serials[number]:
@@ -224,11 +231,16 @@ def read_rows(
             continue
         if state.intact and not state.serials[number]:
             continue  # never granted
-        row = _read_row(disk, identity, number, state, old, durable=durable)
+        try:
+            row = _read_row(disk, identity, number, state, old, durable=durable)
+        except OSError as err:
+            event(_log, logging.ERROR, "record.block_unreadable", block=number, error=str(err))
+            refused.add(number)
+            continue
         if row is not None:
             rows.append(row)
     rows.sort(key=lambda row: row.head.serial)
-    return _settle(rows)
+    return _settle(rows), refused
 
 
 def _read_row(
@@ -243,46 +255,45 @@ def _read_row(
     read = reader(disk, number)
     try:
         head, _ = block.decode_head(read)
-        if (
-            head.ring_id != identity.ring_id.bytes
-            or head.block != number
-            or head.serial < state.serials[number]
-            or head.block_bytes != identity.block_bytes
-        ):
-            return None
-        row = _read_closed(read, head)
-        if row is None:
-            if durable:
-                path = block.name(number)
-                disk.flush([(path, 0, head.block_bytes)], written_before=False)
-                disk.drop_cache(path)
-            trusted = old.tail if old and old.head.serial == head.serial else 0
-            row = read_open(read, head, trusted)
-    except (Damaged, OSError) as err:
-        if isinstance(err, OSError):
-            event(_log, logging.ERROR, "record.block_unreadable", block=number, error=str(err))
+    except Damaged:
         return None
+    if (
+        head.ring_id != identity.ring_id.bytes
+        or head.block != number
+        or head.serial < state.serials[number]
+        or head.block_bytes != identity.block_bytes
+    ):
+        return None
+    row = _read_closed(read, head)
+    if row is None:
+        if durable:
+            path = block.name(number)
+            disk.flush([(path, 0, head.block_bytes)], written_before=False)
+            disk.drop_cache(path)
+        row = read_open(read, head, old.tail if old and old.head.serial == head.serial else 0)
     return row
 
 
 def _read_closed(read: block.Read, head: BlockHeader) -> Row | None:
     try:
         entries = block.decode_index(read, head)
-    except Damaged:
+    except (Damaged, OSError):  # the parts themselves say the same, at more expense
         return None
-    tail, link = head.first_offset, head.previous
+    tail, link, sequence = head.first_offset, head.previous, head.sequence
     if entries:
         tail = entries[-1].offset + entries[-1].part_bytes
         try:
-            link = block.read_header(read, head, entries[-1].offset).link
-        except Damaged:
-            link = NO_LINK  # the chain begins anew, and a verifier will say where it broke
+            last = block.read_header(read, head, entries[-1].offset)
+            link, sequence = last.link, last.sequence + 1
+        except (Damaged, OSError):
+            # The chain begins anew, and a verifier will say where it broke.
+            link, sequence = NO_LINK, head.sequence + len(entries)
     return Row(
         head=head,
         spans=spans_of(entries),
         tail=tail,
         count=len(entries),
-        sequence=head.sequence + len(entries),
+        sequence=sequence,
         link=link,
         closed=True,
         entries=None,
@@ -296,11 +307,12 @@ def read_open(read: block.Read, head: BlockHeader, trusted: int = 0) -> Row:
         head=head,
         spans=spans_of(found.entries),
         tail=found.tail,
-        count=found.number,
+        count=len(found.entries),
         sequence=found.sequence,
         link=found.link,
-        closed=False,
+        closed=found.refused,
         entries=tuple(found.entries),
+        doubtful=found.refused,
     )
 
 
@@ -309,23 +321,23 @@ def _settle(rows: list[Row]) -> list[Row]:
 
     A part is in two blocks when the flush of the first one failed, and it was written again.
     """
-    following: dict[str, BlockHeader] = {}
+    following: dict[str, Row] = {}
     settled: list[Row] = []
     for row in reversed(rows):
         after = following.get(row.head.stream)
-        following[row.head.stream] = row.head
-        if after is not None and not row.closed:
-            keep = max(0, min(row.count, after.sequence - row.head.sequence))
-            entries = (row.entries or ())[:keep]
+        if row.spans:
+            following[row.head.stream] = row
+        if after is not None and row.entries is not None:
+            begin = after.spans[0].start_90k, after.spans[0].from_us
+            repeated = [n for n, e in enumerate(row.entries) if (e.start_90k, e.wall_us) == begin]
+            entries = row.entries[: repeated[0]] if repeated else row.entries
             settled.append(
                 replace(
                     row,
                     closed=True,
                     entries=entries,
                     spans=spans_of(entries),
-                    count=keep,
-                    sequence=row.head.sequence + keep,
-                    tail=entries[-1].offset + entries[-1].part_bytes if entries else row.tail,
+                    count=len(entries),
                 )
             )
         else:

@@ -9,7 +9,7 @@ import logging
 import threading
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from nvr.base.errors import Misconfigured
@@ -51,6 +51,7 @@ class Ring:
         written: Blocks whose every page was durably written once.
         next_run: First run number not yet used.
         clean: The volume was closed properly last time.
+        refused: Blocks that could not be read; they are not used.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Ring:
         written: set[int],
         next_run: int,
         clean: bool,
+        refused: Collection[int] = (),
     ) -> None:
         self.clean = clean
         self._disk = disk
@@ -76,13 +78,13 @@ class Ring:
         self._next_run = next_run
         self._guard = threading.RLock()
         rows = catalog.all_rows()
-        live = {row.head.block for row in rows}
+        live = {row.head.block for row in rows} | set(refused)
         free = [number for number in range(identity.blocks) if number not in live]
         self._free = deque(sorted(free, key=lambda number: (number not in written, number)))
         self._order = deque(row.head.block for row in rows)
         self._granted: deque[Grant] = deque()
         self._in_use: set[int] = set()
-        self._condemned: set[int] = set()
+        self._condemned: set[int] = set(refused)
         self._unlogged: list[int] = []
         self._spare = max(1, min(_MOST_SPARE, identity.blocks // 8))
 

@@ -53,7 +53,7 @@ class Store:
             read = self.reader(head.block)
             try:
                 cached = block.decode_index(read, head)
-            except Damaged:  # the index is a shortcut: the parts themselves say the same
+            except (Damaged, OSError):  # the index is a shortcut: the parts themselves say the same
                 cached = tuple(block.scan(read, head, trusted=row.tail).entries[: row.count])
             self.catalog.cache(head.block, head.serial, cached)
         return cached

@@ -34,6 +34,7 @@ RETRY_S = 1.0
 _LEAST_APART_S = 0.25
 _FAILURES_TO_CONDEMN = 3
 _IDLE_S = 5.0
+_TELL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Committer:
         self._to_index = [
             row.head.block
             for row in store.catalog.all_rows()
-            if row.closed and row.entries is not None  # the last process did not get to it
+            if row.closed and row.entries is not None and not row.doubtful
         ]
         for number in self._to_index:
             store.ring.use(number)
@@ -112,6 +113,7 @@ class Committer:
         self._took_s: deque[float] = deque(maxlen=120)
         self._behind = False
         self._told_dropped = 0
+        self._told_s = -_TELL_S
 
     def submit(self, parts: Sequence[Part]) -> None:
         """Queue parts. See `nvr.media.ports.PartSink`."""
@@ -147,8 +149,10 @@ class Committer:
         """
         parts = self.queue.take()
         if self.queue.dropped_parts != self._told_dropped:
-            self._told_dropped = self.queue.dropped_parts
-            event(_log, logging.WARNING, "record.dropped", parts=self._told_dropped)
+            now_s = self.store.clock.monotonic_s()
+            level = logging.WARNING if now_s - self._told_s >= _TELL_S else logging.DEBUG
+            self._told_dropped, self._told_s = self.queue.dropped_parts, now_s
+            event(_log, level, "record.dropped", parts=self._told_dropped)
         if not parts and not self._to_index:
             return True
         self._last_s = self.store.clock.monotonic_s()
@@ -213,7 +217,6 @@ class Committer:
         self._seal([self._lanes[stream] for stream in open_writes])
         for write in open_writes.values():
             Lane.finish(write)
-        group.writes.sort(key=lambda write: write.block)
 
     def _seal(self, lanes: Sequence[Lane]) -> None:
         """Sum all that was added to `lanes` in one go, then write the headers."""
@@ -249,7 +252,7 @@ class Committer:
 
     def _write(self, group: _Group) -> None:
         disk = self.store.disk
-        for write in group.writes:
+        for write in sorted(group.writes, key=lambda write: write.block):
             path = block.name(write.block)
             for offset, pieces in write.pieces:
                 disk.pwrite(path, pieces, offset)
