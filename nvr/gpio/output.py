@@ -58,8 +58,8 @@ class Wiring:
 @dataclass(slots=True)
 class _State:
     wiring: Wiring
-    output: Output
     wanted: bool
+    output: Output | None = None
     driven: bool | None = None
     off_at_s: float = float("inf")
     retry_s: float = 0.0
@@ -71,12 +71,12 @@ class Outputs:
 
     Args:
         wirings: The outputs; each is opened at its safe level here, before anything else runs.
+            One that is not there yet is tried again by the thread.
         clock: Time source; the thread waits in real time.
         guard: Makes them safe when this process cannot.
 
     Raises:
         Misconfigured: ``gpio.no_chip``.
-        Unavailable: ``gpio.gone``: a line is held by another process.
     """
 
     def __init__(self, wirings: Iterable[Wiring], *, clock: Clock, guard: Guard) -> None:
@@ -85,9 +85,8 @@ class Outputs:
         self._lock = threading.Lock()
         self._states: dict[str, _State] = {}
         for wiring in wirings:
-            output = wiring.open(wiring.safe)
-            self._states[wiring.name] = _State(wiring, output, wiring.safe)
-            guard.output(wiring.name, output.way(), safe=wiring.safe)
+            it = self._states[wiring.name] = _State(wiring, wiring.safe)
+            self._drive(it, clock.monotonic_s())
         self._armed = False
         self._beat_s = self._turn_s = 0.0
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -108,7 +107,8 @@ class Outputs:
         self._thread.join()
         os.close(self._wake)
         for it in self._states.values():
-            it.output.close()
+            if it.output is not None:
+                it.output.close()
 
     def names(self) -> tuple[str, ...]:
         """Names of the outputs."""
@@ -170,7 +170,12 @@ class Outputs:
             if it.driven == wanted or now_s < it.retry_s:
                 return
         try:
-            it.output.set(wanted)
+            if it.output is None:
+                it.output = it.wiring.open(it.wiring.safe)
+                self._guard.output(it.wiring.name, it.output.way(), safe=it.wiring.safe)
+                it.driven = it.wiring.safe
+            if it.driven != wanted:
+                it.output.set(wanted)
         except Unavailable as err:
             level = logging.DEBUG if it.reported else logging.WARNING
             event(_log, level, "gpio.not_driven", output=it.wiring.name, error=str(err))

@@ -20,9 +20,10 @@ from nvr.ptz.preset import NAME_MAX, PresetBook
 from nvr.ptz.schedule import NEUTRAL, Motion
 
 Audit = Callable[[str, Operator, str, str], None]
-"""``audit(action, who, camera, detail)``."""
+"""``audit(action, who, camera, detail)``; told before something begins, and may refuse it by
+raising: nothing moves without a record. A stop is told after it was sent, and is never refused."""
 
-PRIORITIES = {"admin": 30, "administrator": 30, "operator": 20, "tour": 0}
+PRIORITIES = {"admin": 30, "operator": 20, "tour": 0}
 _TICK_S = 0.2
 _REFUSED_EVERY_S = 10.0
 
@@ -188,6 +189,7 @@ class Controller:
             it.arbiter.act(who, self._clock.monotonic_s())
         if moving:
             self._halt(it)
+        self._audit(f"ptz.preset_{do}", who, camera, f"{number} {name}".strip())
         it.mount.bus.command(camera, it.mount.head.preset(do, number), moves=do == "call")
         if do == "set":
             self._presets.put(camera, number, name)
@@ -196,7 +198,6 @@ class Controller:
         if do != "call":
             names = self._presets.snapshot()
             self._save(lambda: self._presets.save(names))
-        self._audit(f"ptz.preset_{do}", who, camera, f"{number} {name}".strip())
         self._publish(it)
 
     def output(self, camera: str, who: Operator, name: str, on: bool) -> None:  # noqa: D102 - see Ptz
@@ -207,8 +208,10 @@ class Controller:
         if on:
             with self._refusals(it, who):
                 it.arbiter.allow_switch(who, self._clock.monotonic_s())
+            self._audit("ptz.output", who, camera, f"{name} on")
         self._switches.set(board_name, on)
-        self._audit("ptz.output", who, camera, f"{name} {'on' if on else 'off'}")
+        if not on:
+            self._audit("ptz.output", who, camera, f"{name} off")
         self._publish(it)
 
     def status(self, camera: str) -> PtzStatus:  # noqa: D102 - see Ptz
@@ -278,13 +281,13 @@ class Controller:
             it.motion = NEUTRAL  # its axes are not ours to keep moving
         it.motion = dataclasses.replace(it.motion, **speeds)
         try:
+            if not was_moving or before != who:
+                self._audit("ptz.move", who, camera, f"from {lost.name}" if lost else "")
             it.mount.bus.move(camera, it.motion, it.arbiter.lease_until_s())
         except BaseException:
             self._halt(it)
             it.arbiter.stopped(now_s)
             raise
-        if not was_moving or lost is not None:
-            self._audit("ptz.move", who, camera, f"from {lost.name}" if lost else "")
         self._publish(it)
 
     def _halt(self, it: _Camera) -> None:

@@ -201,3 +201,25 @@ def test_the_thread_switches_a_relay_of_another_process_and_leaves_it_safe(tmp_p
     assert box.state["lamp"] is False
     assert guard.log[-1] == ("beat", "outputs", (), False)
     box.close()
+
+
+def test_an_output_that_is_not_there_yet_is_opened_when_it_is() -> None:
+    there: list[Coil] = []
+    guard = PaperGuard()
+    clock = FakeClock()
+
+    def opened(level: bool) -> Coil:
+        if not there:
+            raise Unavailable("gpio.gone", "the simulator is still starting")
+        return there[0]
+
+    outputs = Outputs([Wiring("lamp", opened)], clock=clock, guard=guard)
+    with pytest.raises(Unavailable, check=lambda err: err.code == "gpio.gone"):
+        outputs.set("lamp", True)
+    there.append(Coil(False))
+    clock.advance(1)
+    outputs.turn(clock.now_s)
+    assert guard.log == [("output", "lamp", False)]
+    outputs.set("lamp", True)
+    outputs.turn(clock.now_s)
+    assert there[0].levels == [False, True]

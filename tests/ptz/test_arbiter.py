@@ -9,7 +9,7 @@ from nvr.ptz.controller import priority
 
 ADA = Operator("ada", "operator", "page/1")
 BO = Operator("bo", "operator", "page/2")
-CHIEF = Operator("chief", "administrator", "page/3")
+CHIEF = Operator("chief", "admin", "page/3")
 TOUR = Operator("tour 1", "tour", "tour/1")
 
 

@@ -19,7 +19,7 @@ from tests.ptz.line import FarEnd, PaperGuard
 
 ADA = Operator("ada", "operator", "page/1")
 BO = Operator("bo", "operator", "page/2")
-CHIEF = Operator("chief", "administrator", "page/3")
+CHIEF = Operator("chief", "admin", "page/3")
 
 
 class Switchboard:
@@ -39,6 +39,7 @@ class Box:
         self.guard = PaperGuard()
         self.switches = Switchboard()
         self.audit: list[tuple[str, str, str, str]] = []
+        self.full = False
         self.events: list[BusEvent] = []
         self.told: list[PtzStatus] = []
         self.book = place / "presets.json"
@@ -59,9 +60,7 @@ class Box:
             switches=self.switches,
             presets=PresetBook(self.book),
             clock=self.clock,
-            audit=lambda action, who, camera, detail: self.audit.append(
-                (action, who.name, camera, detail)
-            ),
+            audit=self.write,
             save=lambda job: job(),
         )
         self.ptz.subscribe(self.told.append)
@@ -72,6 +71,11 @@ class Box:
         self.clock.now_s = time.monotonic() + 60
         self.ptz.tick()
         self.told.clear()
+
+    def write(self, action: str, who: Operator, camera: str, detail: str) -> None:
+        if self.full and action != "ptz.stop":
+            raise Unavailable("audit.full", "the log does not take it")
+        self.audit.append((action, who.name, camera, detail))
 
     def actions(self) -> list[str]:
         return [entry[0] for entry in self.audit]
@@ -289,6 +293,28 @@ def test_without_the_port_nothing_is_promised(box: Box, far: FarEnd) -> None:
     with pytest.raises(Unavailable):
         box.ptz.move("gate", ADA, 1, 0, 0)
     assert not box.ptz.status("gate").moving
+
+
+def test_nothing_begins_without_a_record_and_a_stop_needs_none(box: Box, far: FarEnd) -> None:
+    box.ptz.preset("gate", ADA, "set", 1)
+    far.wait_count(1)
+    far.clear()
+    box.full = True
+    for begin in (
+        lambda: box.ptz.move("gate", ADA, 1, 0, 0),
+        lambda: box.ptz.preset("gate", BO, "call", 1),
+        lambda: box.ptz.output("gate", BO, "wiper", True),
+    ):
+        with pytest.raises(Unavailable):
+            begin()
+        box.clock.advance(10)
+    time.sleep(0.1)
+    assert all(h.still for h in far.heard)
+    assert not box.ptz.status("gate").moving
+    assert box.switches.on == {"relay-1": False}
+    far.clear()
+    box.ptz.stop("gate", BO)
+    far.wait_count(2)
 
 
 def test_an_owner_who_rests_is_dropped_and_everybody_told(box: Box) -> None:
