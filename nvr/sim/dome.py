@@ -19,10 +19,12 @@ import logging
 import os
 import signal
 import sys
+import time
 import tty
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import IO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -43,6 +45,7 @@ _log = logging.getLogger("nvr.sim.dome")  # not __name__: this runs as __main__
 
 _LONGEST_PATH = 100
 """A socket's path has 108 bytes in the kernel, the terminating zero included."""
+_LOCK_TRIES = 20
 
 
 class CaptionRequest(msgspec.Struct, frozen=True):
@@ -343,10 +346,7 @@ def _run(chosen: argparse.Namespace, ready: Callable[[], None]) -> None:
     except (ValueError, ZoneInfoNotFoundError) as err:
         raise Misconfigured("dome.invalid", str(err)) from err
     with (chosen.dir / launch.LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as err:
-            raise Unavailable("dome.running", "there is a dome here", dir=chosen.dir) from err
+        _hold(lock)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -357,6 +357,20 @@ def _run(chosen: argparse.Namespace, ready: Callable[[], None]) -> None:
             camera.recall(memory.read_bytes())
         dome = Dome(chosen.dir, chosen.name, address, camera, settings, clock, ready)
         asyncio.run(_until_signalled(dome))
+
+
+def _hold(lock: IO[str]) -> None:
+    """Lock the file that says a dome runs here."""
+    for attempt in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Whoever looks whether a dome runs holds the lock for some microseconds.
+            if attempt < _LOCK_TRIES - 1:
+                time.sleep(0.02)
+        else:
+            return
+    raise Unavailable("dome.running", "there is a dome here already", file=lock.name)
 
 
 async def _until_signalled(dome: Dome) -> None:
