@@ -49,7 +49,7 @@ async def box(camera_port):
 
 async def until(true, timeout_s=10.0):
     async with asyncio.timeout(timeout_s):
-        while not true():  # noqa: ASYNC110 - what is waited for has no event
+        while not true():
             await asyncio.sleep(0.05)
 
 

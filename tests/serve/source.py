@@ -80,7 +80,7 @@ class Camera:
                 number += 1
                 self.frames += 1
                 await asyncio.sleep(max(0.0, begun_s + number / FPS - loop.time()))
-            while not self.present:  # noqa: ASYNC110 - set by tests in plain code
+            while not self.present:
                 await asyncio.sleep(0.02)
 
 

@@ -81,7 +81,7 @@ def certificate(tmp_path):
 
 async def watched(camera):
     async with asyncio.timeout(10):
-        while not camera.relays:  # noqa: ASYNC110 - the test's camera has no event for it
+        while not camera.relays:
             await asyncio.sleep(0.01)
 
 
