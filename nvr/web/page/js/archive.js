@@ -115,7 +115,7 @@ export class Archive {
     try {
       response = await request(cameraPath(this.camera, `/gop?t_us=${Math.round(t_us)}`), { signal });
     } catch (error) {
-      if (error instanceof Problem && error.status === 404) return { gap: true, next_us: error.context.next_us ?? this.nextStart(t_us) };
+      if (error instanceof Problem && (error.status === 404 || error.code === "archive.nothing")) return { gap: true, next_us: error.context.next_us ?? this.nextStart(t_us) };
       throw error;
     }
     const data = new Uint8Array(await response.arrayBuffer());

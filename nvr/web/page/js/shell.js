@@ -1,11 +1,12 @@
 // The frame around every screen: rail, bar with clock and STOP ALL, banner when the link is down.
 
+import * as api from "./api.js";
 import { attr, el, Part, put } from "./dom.js";
 import { clock, doubt, language, span, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { help } from "./keys.js";
 import { LAYOUTS } from "./live.js";
-import { button, dialog, iconButton, stopButton } from "./ui.js";
+import { button, dialog, field, form, iconButton, stopButton } from "./ui.js";
 
 const SCREENS = [["live", "live"], ["playback", "back"], ["manage", "gear"]];
 
@@ -103,11 +104,32 @@ export class Shell extends Part {
           button("lamp", t("theme"), () => app.setTheme()),
           button("key", t("key.help"), () => { box.close(); help(); }),
           button("stick", t("pad.title"), () => { box.close(); app.learnPad(); }),
+          button("lock", t("password.change"), () => { box.close(); changePassword(app); }),
           button("out", t("logout"), () => { box.close(); app.leave(); })),
       ],
       actions: [],
     });
   }
+}
+
+/** @param {any} app */
+function changePassword(app) {
+  const old = field(t("password.old"), { type: "password", autocomplete: "current-password", required: true });
+  const one = field(t("password.new"), { type: "password", autocomplete: "new-password", required: true });
+  const two = field(t("claim.again"), { type: "password", autocomplete: "new-password", required: true });
+  const box = dialog({
+    title: t("password.change"),
+    body: [form({
+      rows: [old.row, one.row, two.row], act: t("save"),
+      onSubmit: async () => {
+        if (one.input.value !== two.input.value) throw new api.Problem(0, "page.differ", "");
+        await api.post("/api/password", { old: old.input.value, new: one.input.value });
+        box.close();
+        app.notes.say(t("password.changed"), "ok");
+      },
+    })],
+    actions: [],
+  });
 }
 
 customElements.define("nvr-shell", Shell);

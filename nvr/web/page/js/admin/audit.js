@@ -10,11 +10,11 @@ import { button } from "../ui.js";
 const action = (name) => (knows(`audit.${name}`) ? t(`audit.${name}`) : name);
 
 function line(row) {
-  const denied = row.outcome && !["ok", "done"].includes(row.outcome);
+  const denied = row.outcome !== "ok";
   return el("tr", {},
     el("td", {}, stamp(row.at_us)), el("td", {}, row.who || "–"), el("td", {}, action(row.action)),
     el("td", {}, row.target || ""), el("td.sub", {}, row.source || ""),
-    el(`td${denied ? ".warn" : ".sub"}`, {}, denied ? row.outcome : ""));
+    el(`td${denied ? ".warn" : ".sub"}`, {}, denied ? t(`outcome.${row.outcome}`) : "", denied && row.reason ? " " : "", el("span.reason", { title: row.reason || null }, row.reason || "")));
 }
 
 /** @param {any} app @param {HTMLElement} host */
@@ -30,11 +30,11 @@ export async function auditPage(app, host) {
       const page = await api.get(`/api/audit${before === "" ? "" : `?before=${before}`}`);
       body.append(...page.rows.map(line));
       const last = page.rows.at(-1);
-      more.hidden = !last || last.seq <= 1 || page.rows.length < 10;
+      more.hidden = !last || last.seq <= 1 || page.rows.length < 100;
       if (last) before = String(last.seq);
-      const whole = page.chain?.state === "whole" || page.chain?.ok === true;
+      const whole = page.chain.ok;
       chain.className = `chip ${whole ? "" : "alarm"}`;
-      chain.replaceChildren(icon(whole ? "shield" : "event"), el("span", {}, t(whole ? "audit.whole" : "audit.broken", { seq: page.chain?.broken_at ?? page.chain?.seq ?? "?" })));
+      chain.replaceChildren(icon(whole ? "shield" : "event"), el("span", {}, t(whole ? "audit.whole" : "audit.broken", { seq: page.chain.seq ?? "?" })));
     } catch (error) {
       app.notes.problem(error);
     } finally {

@@ -12,10 +12,10 @@ const CEILING = {
 const START = { viewer: ["live"], operator: ["live", "playback", "ptz", "relay"], auditor: ["playback"], machine: ["live"] };
 
 /**
- * @param {any} app @param {() => string} role
+ * @param {any} app @param {() => string} role @param {Record<string, string[]>} [now] Rights as they are.
  * @returns {{node: HTMLElement, draw: () => void, value: () => Record<string, string[]>}}
  */
-export function rightsEditor(app, role) {
+export function rightsEditor(app, role, now) {
   const node = el("div.rights", {});
   /** @type {Record<string, Set<string>>} */
   let chosen = {};
@@ -24,7 +24,8 @@ export function rightsEditor(app, role) {
     const most = CEILING[role()];
     node.hidden = !most;
     if (!most) return;
-    chosen = { "*": new Set(START[role()]) };
+    chosen = now ? Object.fromEntries(Object.entries(now).map(([name, list]) => [name, new Set(list)])) : {};
+    chosen["*"] ??= new Set(now ? [] : START[role()]);
     fill(most);
   }
 

@@ -18,7 +18,7 @@ export async function usersPage(app, host) {
       el(`span.av${user.name === app.box.info.user?.name ? "" : ".n"}`, { "aria-hidden": "true" }, [...user.name][0].toUpperCase()),
       el("div.grow", {}, el("b", {}, user.name), el("p.s.sub", {}, user.role === "admin" ? t("role.admin.all") : rightsText(app, user.rights))),
       el("span.chip", {}, t(`role.${user.role}`)),
-      el("div.row.acts", {}, user.name === app.box.info.user?.name ? null : iconButton("bin", t("user.remove"), () => removal(app, user.name, again), "q"))))));
+      el("div.row.acts", {}, iconButton("gear", t("user.edit"), () => edit(app, user, again), "q"), user.name === app.box.info.user?.name ? null : iconButton("bin", t("user.remove"), () => removal(app, user.name, again), "q"))))));
 }
 
 function add(app, again) {
@@ -39,6 +39,29 @@ function add(app, again) {
         await api.post("/api/user", { name: name.input.value.trim(), role: role.input.value, password: password.input.value, rights: rights.value() });
         box.close();
         app.notes.say(t("user.added", { name: name.input.value.trim() }), "ok");
+        await again();
+      },
+    })],
+    actions: [],
+  });
+}
+
+/** Another role, other rights, a new password; what is left empty stays. */
+function edit(app, user, again) {
+  const mine = user.name === app.box.info.user?.name;
+  const role = field(t("user.role"), { options: ROLES.map((one) => [one, t(`role.${one}`)]), value: user.role });
+  role.input.disabled = mine;
+  const password = field(t("password.new"), { type: "password", autocomplete: "new-password", hint: t("user.password.keep") });
+  const rights = rightsEditor(app, () => role.input.value, user.rights);
+  role.input.addEventListener("change", () => rights.draw());
+  const box = dialog({
+    title: user.name, wide: true,
+    body: [form({
+      rows: [el("div.two", {}, role.row, password.row), rights.node], act: t("save"),
+      onSubmit: async () => {
+        const change = mine ? {} : { role: role.input.value, rights: rights.value() };
+        await api.patch(`/api/user/${encodeURIComponent(user.name)}`, password.input.value ? { ...change, password: password.input.value } : change);
+        box.close();
         await again();
       },
     })],
