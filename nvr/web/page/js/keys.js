@@ -143,7 +143,7 @@ export function help() {
   const box = dialog({
     title: t("keys.title"), wide: true,
     body: [
-      el("div.scroll", {}, el("table.keys", {},
+      el("div.scroll", { tabindex: "0", role: "region", "aria-label": t("keys.title") }, el("table.keys", {},
         el("thead", {}, el("tr", {}, el("th", {}, t("keys.key")), el("th", {}, t("nav.live")), el("th", {}, t("nav.playback")), el("th", {}, t("pad")))),
         el("tbody", {}, ...ROWS.map(([key, live, playback, pad]) => el("tr", {},
           el("td", {}, ...key.split("  ").map((one) => el("kbd", {}, one))),

@@ -44,7 +44,7 @@ export async function auditPage(app, host) {
 
   host.replaceChildren(
     el("div.head", {}, el("h2", {}, t("manage.audit")), chain),
-    el("section.panel.scroll", {}, el("table.audit", {},
+    el("section.panel.scroll", { tabindex: "0", "aria-label": t("manage.audit") }, el("table.audit", {},
       el("thead", {}, el("tr", {}, ...["at", "who", "what", "target", "source", "outcome"].map((key) => el("th", {}, t(`audit.col.${key}`))))), body)),
     el("div.row", {}, more));
   await load();
