@@ -10,8 +10,8 @@ import { BadPack, pack, unpack } from "./msgpack.js";
  *   bitrate_bps: number, recorded_until_us: number, record_behind: boolean,
  *   ptz: {presets: {number: number, name: string}[], wiper: boolean, lamp: boolean} | null,
  *   caption: object | null, rights: string[]}} Camera
- * @typedef {{holder: {name: string, source: string, since_us: number, mine: boolean, until_us: number} | null,
- *   moving: boolean, rearm: boolean, locked?: object, position: {pan_deg: number, tilt_deg: number, zoom: number} | null,
+ * @typedef {{holder: {name: string, source: string, since_us: number, mine: boolean, until_us: number, taken: boolean} | null,
+ *   online: boolean, moving: boolean, rearm: boolean, position: {pan_deg: number, tilt_deg: number, zoom: number} | null,
  *   outputs: Record<string, boolean>}} Dome
  */
 

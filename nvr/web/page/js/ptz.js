@@ -174,7 +174,8 @@ export class Ptz extends Part {
     const code = this.#trouble?.problem.code;
     let state = "free";
     if (box.link === "down") state = "off";
-    else if (code === "ptz.locked") state = "locked";
+    else if (dome && dome.online === false) state = "bus";
+    else if (code === "ptz.locked" || (holder?.taken && !holder.mine)) state = "locked";
     else if (motion.blocked || dome?.rearm) state = "rearm";
     else if (holder?.mine) state = "mine";
     else if (holder) state = "other";
@@ -188,7 +189,7 @@ export class Ptz extends Part {
     this.hold.dataset.key = key;
     this.hold.className = `hold ${state}`;
     this.hold.replaceChildren(
-      el(`span.av${state === "other" ? ".o" : state === "mine" ? "" : ".n"}`, { "aria-hidden": "true" }, ...(state === "locked" ? [icon("lock", "s")] : name ? [[...name][0].toUpperCase()] : [icon(state === "off" || state === "rearm" ? "event" : "stick", "s")])),
+      el(`span.av${state === "other" ? ".o" : state === "mine" ? "" : ".n"}`, { "aria-hidden": "true" }, ...(state === "locked" ? [icon("lock", "s")] : name ? [[...name][0].toUpperCase()] : [icon(["off", "rearm", "bus"].includes(state) ? "event" : "stick", "s")])),
       el("div.grow", {}, el("div.b.who", {}, head), el("div.xs.sub", {}, ...(refusal ? [sentence(refusal), " ", el("span.code.mono", {}, codeOf(refusal))] : [sub]))),
       state === "mine" ? button("", t("release"), () => this.release(), { cls: "q mine", title: "R" })
         : state === "free" || state === "other" || state === "locked" ? button("", t(state === "free" ? "take" : "ask"), () => this.take(), { cls: "q", title: "T" }) : "",
@@ -200,7 +201,8 @@ export class Ptz extends Part {
     switch (state) {
       case "mine": return [t("hold.mine"), left_s ? t("hold.mine.left", { s: Math.ceil(left_s / 5) * 5 }) : t("hold.mine.sub")];
       case "other": return [t("hold.other", { name: holder.name }), t("hold.other.sub", { source: holder.source || "–", time: clock(holder.since_us) })];
-      case "locked": return [t("hold.locked"), ""];
+      case "locked": return [t("hold.locked", { name: holder?.name ?? t("somebody") }), holder ? t("hold.other.sub", { source: holder.source || "–", time: clock(holder.since_us) }) : ""];
+      case "bus": return [t("hold.bus"), t("code.ptz.bus_down")];
       case "rearm": return [t("hold.rearm"), t("hold.rearm.sub")];
       case "off": return [t("hold.off"), t("hold.off.sub")];
       default: return [t("hold.free"), t("hold.free.sub")];
