@@ -1,0 +1,515 @@
+"""The page as a person meets it: claim, look, steer, go back; in a real browser, over TLS."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, Response
+from tests.web.box import PASSWORD, Box, MemoryArchive, running
+from tests.web.demo import camera, refresh
+
+from nvr.base.clock import SystemClock
+from nvr.media.ingest import Ingest
+
+pytestmark = [
+    pytest.mark.needs("chromium"),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+]
+
+HOSTILE = '"><img src=x onerror="globalThis.pwned=1"><script>globalThis.pwned=1</script>'
+
+
+@dataclass
+class Visit:
+    """One person at one browser, and everything that went wrong there."""
+
+    page: Page
+    context: BrowserContext
+    faults: list[str] = field(default_factory=list)
+    expected: set[int] = field(default_factory=set)
+
+    def watch(self) -> None:
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("console", self._console)
+        self.page.on("response", self._response)
+
+    def _console(self, message: object) -> None:
+        text = getattr(message, "text", "")
+        if getattr(message, "type", "") in {"error", "warning"} and "status of" not in text:
+            self.faults.append(f"console: {text}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400 and response.status not in self.expected:
+            self.faults.append(f"{response.status} {response.url}")
+
+
+@dataclass
+class Site:
+    """A box with two moving pictures, one lost camera and a title that wants to be a script."""
+
+    box: Box
+    archive: MemoryArchive
+
+    @property
+    def log(self) -> list[tuple[object, ...]]:
+        return self.box.parts.ptz.log
+
+    def since(self, mark: int, *kinds: str) -> list[tuple[object, ...]]:
+        return [row for row in self.log[mark:] if not kinds or row[0] in kinds]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    clock = SystemClock()
+    archive = MemoryArchive()
+    ingest = Ingest(archive.take, clock, lambda: 12)
+    directory: Path = tmp_path_factory.mktemp("box")
+    async with running(directory, hub=ingest, archive=archive, clock=clock) as box:
+        cameras = box.parts.cameras
+        cameras.put("gate", "东门")
+        cameras.put("yard", HOSTILE)
+        lost = {"state": "lost", "code": "camera.lost", "detail": "no route", "codec": ""}
+        cameras.put("bridge", "大桥", caption=None, **lost)
+        tasks = [
+            asyncio.create_task(one)
+            for one in (
+                ingest.run(),
+                camera(ingest, box, "gate", 150),
+                camera(ingest, box, "yard", 100),
+                refresh(box, archive),
+            )
+        ]
+        yield Site(box, archive)
+        for task in reversed(tasks):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def visit(site: Site, browser: Browser) -> AsyncIterator[Visit]:
+    """The administrator, from the claim to the last test of this module."""
+    context = await browser.new_context(
+        ignore_https_errors=True,
+        viewport={"width": 1280, "height": 800},
+        locale="zh-CN",
+        timezone_id="Asia/Shanghai",
+    )
+    page = await context.new_page()
+    visit = Visit(page, context)
+    visit.watch()
+    await page.goto(site.box.url)
+    yield visit
+    await context.close()
+
+
+async def until(
+    what: str, check: Callable[[], Awaitable[object] | object], seconds: float = 15
+) -> None:
+    """Wait for something to become true."""
+    end = asyncio.get_running_loop().time() + seconds
+    while True:
+        found = check()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return
+        if asyncio.get_running_loop().time() > end:
+            raise AssertionError(f"never came: {what}")
+        await asyncio.sleep(0.05)
+
+
+async def pixels(page: Page, selector: str = ".tile.focus") -> list[int]:
+    """A coarse copy of what a tile shows."""
+    return await page.evaluate(
+        """(selector) => {
+          const tile = document.querySelector(selector);
+          const picture = tile.player ? tile.player.picture : tile.querySelector("video");
+          const canvas = new OffscreenCanvas(32, 18);
+          const ctx = canvas.getContext("2d");
+          ctx.drawImage(picture, 0, 0, 32, 18);
+          return [...ctx.getImageData(0, 0, 32, 18).data].filter((_, at) => at % 4 === 0);
+        }""",
+        selector,
+    )
+
+
+async def frame_number(page: Page) -> int:
+    """The number burned into the picture of playback, least significant bit first."""
+    return await page.evaluate(
+        """() => {
+          const video = document.querySelector(".pic video");
+          const canvas = new OffscreenCanvas(640, 1);
+          const ctx = canvas.getContext("2d");
+          ctx.drawImage(video, 0, 344, 640, 1, 0, 0, 640, 1);
+          const {data} = ctx.getImageData(0, 0, 640, 1);
+          let number = 0;
+          for (let bit = 0; bit < 16; bit += 1) {
+            if (data[(23 + 16 * bit) * 4] > 128) number += 2 ** bit;
+          }
+          return number;
+        }"""
+    )
+
+
+async def shown_us(page: Page) -> int:
+    return int(await page.evaluate("document.querySelector('nvr-playback').timeline.playhead_us"))
+
+
+async def stick_centre(page: Page) -> tuple[float, float]:
+    box = await page.locator("nvr-stick").bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+async def test_a_wrong_code_is_refused_in_words(site: Site, visit: Visit) -> None:
+    page = visit.page
+    visit.expected = {400, 401, 403, 409, 422, 429}
+    inputs = page.locator(".claim input")
+    await inputs.nth(0).fill("AAAA-AAAA-AAAA")
+    await inputs.nth(1).fill("张工")
+    await inputs.nth(2).fill(PASSWORD)
+    await inputs.nth(3).fill("something else")
+    await page.locator(".claim button[type=submit]").click()
+    assert "两次密码不一样" in await page.locator(".problem").inner_text()
+    await inputs.nth(3).fill(PASSWORD)
+    await page.locator(".claim button[type=submit]").click()
+    await page.locator(".problem .code", has_text="claim.wrong").wait_for()
+    assert not site.box.parts.claim.claimed
+
+
+async def test_the_code_claims_the_box_and_opens_the_wall(site: Site, visit: Visit) -> None:
+    page = visit.page
+    await page.locator(".claim input").nth(0).fill(site.box.parts.claim.code().lower())
+    await page.locator(".claim button[type=submit]").click()
+    await page.locator(".tile.focus.live").wait_for()
+    assert site.box.parts.claim.claimed
+    visit.expected = set()
+
+
+async def test_the_picture_moves(visit: Visit) -> None:
+    before = await pixels(visit.page)
+    assert max(before) - min(before) > 40, "a picture, not a grey area"
+
+    async def changed() -> bool:
+        now = await pixels(visit.page)
+        return sum(abs(a - b) for a, b in zip(before, now, strict=True)) > 500
+
+    await until("another picture", changed)
+
+
+async def test_a_tile_says_what_the_box_says(site: Site, visit: Visit) -> None:
+    page = visit.page
+    lost = page.locator("nvr-tile", has_text="大桥")
+    assert "无信号" in await lost.locator(".bn").inner_text()
+    assert await lost.locator("video").evaluate("v => getComputedStyle(v).visibility") == "hidden"
+    cameras = site.box.parts.cameras
+    gate = cameras.states["gate"]
+    cameras.set(dataclasses.replace(gate, state="frozen", code="camera.silent"))
+    await page.locator(".tile.focus.frozen .bn", has_text="画面停住").wait_for()
+    cameras.set(dataclasses.replace(cameras.states["gate"], state="live", code=""))
+    await page.locator(".tile.focus.live").wait_for()
+
+
+async def test_a_hostile_title_is_only_text(visit: Visit) -> None:
+    page = visit.page
+    tile = page.locator("nvr-tile", has_text="onerror")
+    assert HOSTILE in await tile.locator(".nm b").inner_text()
+    await page.goto(page.url.split("#")[0] + "#/manage/cameras")
+    await page.locator(".cam-card", has_text="onerror").wait_for()
+    assert await page.evaluate("globalThis.pwned") is None
+    await page.goto(page.url.split("#")[0] + "#/live")
+    await page.locator(".tile.focus.live").wait_for()
+
+
+async def test_the_stick_moves_the_dome_and_letting_go_stops_it(site: Site, visit: Visit) -> None:
+    page = visit.page
+    x, y = await stick_centre(page)
+    mark = len(site.log)
+    await page.mouse.move(x, y)
+    await page.mouse.down()
+    await page.mouse.move(x + 60, y, steps=4)
+    await until("motion to the right", lambda: any(r[3] > 0 for r in site.since(mark, "move")))
+    await page.locator(".hold.mine").wait_for()
+    await asyncio.sleep(0.4)
+    moves = site.since(mark, "move")
+    await page.mouse.up()
+    await until("neutral", lambda: site.since(mark, "move")[-1][3:] == (0, 0, 0))
+    assert len(moves) >= 3, "a held stick is repeated"
+
+
+async def test_the_window_losing_the_focus_stops_the_dome(site: Site, visit: Visit) -> None:
+    page = visit.page
+    x, y = await stick_centre(page)
+    mark = len(site.log)
+    await page.mouse.move(x, y)
+    await page.mouse.down()
+    await page.mouse.move(x, y - 60, steps=4)
+    await until("motion up", lambda: any(r[4] > 0 for r in site.since(mark, "move")))
+    await page.evaluate("window.dispatchEvent(new Event('blur'))")
+    await until("a stop", lambda: site.since(mark, "stop"))
+    stopped = len(site.log)
+    await page.mouse.move(x, y - 50)
+    await asyncio.sleep(0.4)
+    assert not any(any(r[3:]) for r in site.since(stopped, "move")), "held, but must not move"
+    await page.locator(".hold.rearm").wait_for()
+    await page.mouse.up()
+    await page.mouse.down()
+    await page.mouse.move(x, y - 40, steps=3)
+    await until("motion after neutral", lambda: any(r[4] > 0 for r in site.since(stopped, "move")))
+    await page.mouse.up()
+
+
+async def test_keys_move_and_space_stops(site: Site, visit: Visit) -> None:
+    page = visit.page
+    await page.locator("h1").click()
+    mark = len(site.log)
+    await page.keyboard.down("ArrowLeft")
+    await until("motion to the left", lambda: any(r[3] < 0 for r in site.since(mark, "move")))
+    await page.keyboard.press("Space")
+    await until("a stop", lambda: site.since(mark, "stop"))
+    await page.keyboard.up("ArrowLeft")
+    await page.locator(".said.ok").wait_for()
+    mark = len(site.log)
+    await page.keyboard.press("Escape")
+    await until("another stop", lambda: site.since(mark, "stop"))
+
+
+async def test_a_joystick_drives_and_pulling_it_out_stops(site: Site, visit: Visit) -> None:
+    page = visit.page
+    mark = len(site.log)
+    await page.evaluate(
+        """() => {
+          const buttons = Array.from({length: 16}, () => ({pressed: false, value: 0}));
+          globalThis.pad = {id: "stick", index: 0, connected: true, axes: [1, 0], buttons};
+          navigator.getGamepads = () => [globalThis.pad];
+        }"""
+    )
+    await until("motion", lambda: any(r[3] > 0 for r in site.since(mark, "move")))
+    await page.evaluate("navigator.getGamepads = () => []")
+    await until("a stop", lambda: site.since(mark, "stop"))
+
+
+async def test_presets_are_called_and_saved_with_a_warning(site: Site, visit: Visit) -> None:
+    page = visit.page
+    mark = len(site.log)
+    await page.locator("h1").click()
+    await page.keyboard.press("1")
+    await until("a call", lambda: ("call", 1) in [r[3:5] for r in site.since(mark, "preset")])
+    await page.locator(".pre.new").click()
+    form = page.locator(".dialog form")
+    await form.locator("input").nth(0).fill("斑马线")
+    await form.locator("input").nth(1).fill("1")
+    await form.locator("button[type=submit]").click()
+    await page.locator(".dialog", has_text="覆盖预置位 1").wait_for()
+    assert not [r for r in site.since(mark, "preset") if r[3] == "set"], "not before the answer"
+    await page.locator(".dialog .btn.danger").click()
+    await until("a save", lambda: ("set", 1, "斑马线") in [r[3:6] for r in site.since(mark)])
+    await page.locator(".pre", has_text="斑马线").wait_for()
+
+
+async def test_stop_is_reachable_above_a_dialog(site: Site, visit: Visit) -> None:
+    page = visit.page
+    await page.keyboard.press("?")
+    await page.locator(".dialog .keys").wait_for()
+    mark = len(site.log)
+    await page.locator(".ctl .stop").click(timeout=3000)
+    await until("a stop", lambda: site.since(mark, "stop"))
+    await page.locator(".bar-stop").click(timeout=3000)
+    await until("a stop for all", lambda: site.since(mark, "stop_all"))
+    await page.locator(".dialog footer .btn.p").click()
+
+
+async def test_wiper_and_lamp_show_what_the_box_says(site: Site, visit: Visit) -> None:
+    page = visit.page
+    wiper = page.locator("[data-output=wiper]")
+    await wiper.click()
+    await page.locator("[data-output=wiper][aria-pressed=true]").wait_for()
+    assert dict(site.box.parts.ptz.status("gate").outputs) == {"wiper": True, "lamp": False}
+    await wiper.click()
+    await page.locator("[data-output=wiper][aria-pressed=false]").wait_for()
+
+
+async def test_playback_seeks_to_the_frame(site: Site, visit: Visit) -> None:
+    page = visit.page
+    stream = "gate/main"
+    await until(
+        "twelve seconds of recording",
+        lambda: (
+            site.archive.until_us(stream) - site.archive.ranges(stream, 0, 2**62).runs[0].from_us
+            > 12_000_000
+        ),
+        30,
+    )
+    await page.goto(page.url.split("#")[0] + "#/playback?cam=gate&back=8")
+    await until(
+        "a picture", lambda: page.evaluate("document.querySelector('.pic video')?.videoWidth")
+    )
+    await page.keyboard.press("Space")
+    await asyncio.sleep(0.3)
+    found = []
+    for _ in range(3):
+        number, at_us = await frame_number(page), await shown_us(page)
+        found.append((number, at_us))
+        await page.keyboard.press("ArrowRight")
+        await until("the next frame", lambda n=number: _differs(page, n))
+    assert [n for n, _ in found] == [found[0][0] + step for step in range(3)]
+    first, at_us = found[0]
+    await page.evaluate(
+        """async (t_us) => {
+          const playback = document.querySelector("nvr-playback");
+          playback.timeline.dispatchEvent(new CustomEvent("seek", {detail: {t_us, done: true}}));
+        }""",
+        at_us - 3_000_000,
+    )
+    # Groups are placed by their wall time, which may stand a frame off the camera's own count.
+    await until("75 frames earlier", lambda: _is(page, range(first - 76, first - 73)))
+
+
+async def _differs(page: Page, number: int) -> bool:
+    return await frame_number(page) != number
+
+
+async def _is(page: Page, numbers: range) -> bool:
+    found = await frame_number(page)
+    return found in numbers
+
+
+async def test_playback_goes_on_by_itself_and_fast(visit: Visit) -> None:
+    page = visit.page
+    before = await shown_us(page)
+    await page.keyboard.press("Space")
+    await asyncio.sleep(1.5)
+    after = await shown_us(page)
+    assert 800_000 < after - before < 2_500_000
+    await page.keyboard.press("Space")
+
+
+async def test_a_typed_time_jumps_and_nonsense_is_named(visit: Visit) -> None:
+    page = visit.page
+    field_ = page.locator(".time")
+    await field_.fill("half past")
+    await field_.press("Enter")
+    await page.locator(".note.warn", has_text="14:02:36").wait_for()
+    now = await shown_us(page)
+    text = await page.evaluate(
+        "us => { const d = new Date(us / 1000 - 2000); return d.toTimeString().slice(0, 8); }", now
+    )
+    await field_.fill(text)
+    await field_.press("Enter")
+    await until("the typed time", lambda: _near(page, now - 2_000_000))
+
+
+async def _near(page: Page, at_us: int) -> bool:
+    return abs(await shown_us(page) - at_us) < 1_100_000
+
+
+async def test_marks_make_a_download(visit: Visit) -> None:
+    page = visit.page
+    await page.locator("h1").click()
+    await page.keyboard.press("[")
+    at_us = await shown_us(page)
+    await page.evaluate(
+        """(t_us) => document.querySelector("nvr-playback").timeline
+             .dispatchEvent(new CustomEvent("seek", {detail: {t_us, done: true}}))""",
+        at_us + 2_000_000,
+    )
+    await until("two seconds on", lambda: _near(page, at_us + 2_000_000))
+    await page.keyboard.press("]")
+    async with page.expect_download() as download:
+        await page.keyboard.press("e")
+    file = await (await download.value).path()
+    data = await asyncio.to_thread(Path(file).read_bytes)
+    assert data[4:8] == b"ftyp"
+    assert data.count(b"moof") >= 3
+
+
+async def test_the_language_changes_everywhere(visit: Visit) -> None:
+    page = visit.page
+    await page.goto(page.url.split("#")[0] + "#/live")
+    await page.locator(".tile.focus.live").wait_for()
+    await page.locator(".rail .me").click()
+    await page.locator(".menu .btn", has_text="English").click()
+    await page.locator(".ctl .stop", has_text="STOP").wait_for()
+    assert await page.evaluate("document.documentElement.lang") == "en-GB"
+    text = await page.evaluate(
+        """() => {
+          const copy = document.body.cloneNode(true);
+          for (const name of copy.querySelectorAll(".nm, .pre, .site, .av, .notes, kbd")) name.remove();
+          return copy.textContent;
+        }"""
+    )
+    assert not any("\u4e00" <= letter <= "\u9fff" for letter in text), text
+    await page.locator(".rail .me").click()
+    await page.locator(".menu .btn", has_text="中文").click()
+    await page.locator(".ctl .stop", has_text="停止").wait_for()
+
+
+async def test_a_viewer_sees_only_what_is_theirs(site: Site, browser: Browser) -> None:
+    await site.box.user("viewer", "viewer", {"gate": ["live"]})
+    context = await browser.new_context(
+        ignore_https_errors=True,
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        locale="en",
+    )
+    page = await context.new_page()
+    guest = Visit(page, context)
+    guest.watch()
+    await page.goto(site.box.url)
+    await page.locator("input").nth(0).fill("viewer")
+    await page.locator("input").nth(1).fill(PASSWORD)
+    await page.locator("form button[type=submit]").click()
+    await page.locator(".tile.focus.live").wait_for()
+    assert await page.locator("nvr-tile").count() == 1
+    assert await page.locator("nvr-stick").count() == 0
+    assert await page.locator(".bar-stop").is_visible()
+    await page.goto(site.box.url + "/#/manage/users")
+    await page.locator(".manage-body").wait_for()
+    assert "Users" not in await page.locator(".tabs").inner_text()
+    await page.goto(site.box.url + "/#/playback")
+    await page.locator(".blank .i").wait_for()
+    assert guest.faults == []
+    await context.close()
+
+
+async def test_a_phone_steers_by_touch(site: Site, browser: Browser, visit: Visit) -> None:
+    state = await visit.context.storage_state()
+    context = await browser.new_context(
+        ignore_https_errors=True,
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        locale="zh-CN",
+        storage_state=state,
+    )
+    page = await context.new_page()
+    await page.goto(site.box.url)
+    await page.locator(".tile.focus.live").wait_for()
+    stop, stick = await page.locator(".ctl .stop").bounding_box(), await stick_centre(page)
+    assert stop
+    assert stop["height"] >= 88
+    assert stop["x"] > stick[0], "stick left, STOP right"
+    mark = len(site.log)
+    wire = await context.new_cdp_session(page)
+    x, y = stick
+    touch = [{"x": x, "y": y}]
+    await wire.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": touch})
+    touch = [{"x": x - 60, "y": y}]
+    await wire.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": touch})
+    await until("motion to the left", lambda: any(r[3] < 0 for r in site.since(mark, "move")))
+    await wire.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    await until("neutral", lambda: site.since(mark, "move")[-1][3:] == (0, 0, 0))
+    await page.locator(".ctl .stop").tap()
+    await until("a stop", lambda: site.since(mark, "stop"))
+    await context.close()
+    await until("the page's going is noticed", lambda: site.since(mark, "gone"))
+
+
+async def test_nothing_went_wrong_on_the_way(visit: Visit) -> None:
+    assert visit.faults == []
