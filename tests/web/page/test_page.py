@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Response
-from tests.web.box import PASSWORD, Box, MemoryArchive, running
-from tests.web.demo import camera, refresh
 
 from nvr.base.clock import SystemClock
 from nvr.media.ingest import Ingest
+from tests.web.box import PASSWORD, Box, MemoryArchive, running
+from tests.web.demo import camera, refresh
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -441,7 +441,8 @@ async def test_the_language_changes_everywhere(visit: Visit) -> None:
     text = await page.evaluate(
         """() => {
           const copy = document.body.cloneNode(true);
-          for (const name of copy.querySelectorAll(".nm, .pre, .site, .av, .notes, kbd")) name.remove();
+          const given = ".nm, .pre, .site, .av, .notes, kbd";
+          for (const name of copy.querySelectorAll(given)) name.remove();
           return copy.textContent;
         }"""
     )
