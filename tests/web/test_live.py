@@ -1,0 +1,289 @@
+import asyncio
+import dataclasses
+import io
+import json
+import socket as sockets
+import struct
+import time
+
+import aiohttp
+import av
+import pytest
+
+from nvr.base.clock import FakeClock
+from nvr.media.part import Fragment
+from nvr.web.fragment import playable, renumbered, without
+from nvr.web.live import Feed, Viewer
+from nvr.wire import fmp4
+from tests.media import clip
+from tests.web import box as boxes
+
+
+@pytest.fixture
+async def media(video):
+    config, fragments, _ = await boxes.fragments_of(video)
+    return config, fragments
+
+
+async def viewer(client, camera="gate"):
+    socket = await client.socket(f"/ws/live/{camera}")
+    state = await socket.receive_json(timeout=5)
+    assert state["type"] == "state"
+    return socket
+
+
+async def arrive(socket, count):
+    return [await socket.receive_bytes(timeout=5) for _ in range(count)]
+
+
+def decode(data):
+    with av.open(io.BytesIO(data), format="mp4") as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+async def test_a_browser_can_play_what_comes_and_a_late_one_starts_at_once(box, media):
+    config, fragments = media
+    stream = box.parts.hub.stream("gate/main")
+    async with box.client() as client:
+        await client.log_in("owner")
+        first = await viewer(client)
+        for fragment in fragments[:40]:
+            stream.push(config, [fragment])
+        message = json.loads(await first.receive_str(timeout=5))
+        assert message == {
+            "type": "config",
+            "mime": fmp4.mime(config),
+            "width_px": 320,
+            "height_px": 180,
+            "codec": "h264",
+        }
+        init = await first.receive_bytes(timeout=5)
+        got = await arrive(first, 40)
+        assert [one[0] for one in got] == [int(one.key) for one in fragments[:40]]
+        assert decode(init + b"".join(one[12:] for one in got)) == 40
+        wall_us = struct.unpack_from("<Q", got[-1], 4)[0]
+        assert abs(wall_us / 1e6 - time.time()) < 60
+
+        late = await viewer(client)
+        await late.receive_str(timeout=5)
+        await late.receive_bytes(timeout=5)
+        group = await arrive(late, 15)
+        assert group[0][0] == 1
+        assert group == got[25:]
+        assert len(stream.watchers) == 1
+        await first.close()
+        await late.close()
+        await asyncio.sleep(0.05)
+        assert stream.watchers == []
+
+
+async def test_a_new_codec_is_announced_before_its_pictures(box, media):
+    config, fragments = media
+    other, after, _ = await boxes.fragments_of(clip.video(frames=3, width=160, height=96))
+    stream = box.parts.hub.stream("gate/main")
+    async with box.client() as client:
+        await client.log_in("owner")
+        socket = await viewer(client)
+        stream.push(config, fragments[:1])
+        stream.push(other, after[:1])
+        kinds = [await socket.receive(timeout=5) for _ in range(6)]
+        assert [one.type for one in kinds] == [
+            aiohttp.WSMsgType.TEXT,
+            aiohttp.WSMsgType.BINARY,
+            aiohttp.WSMsgType.BINARY,
+        ] * 2
+        assert json.loads(kinds[3].data)["width_px"] == 160
+        await socket.close()
+
+
+async def test_the_condition_of_the_camera_comes_along(box):
+    async with box.client() as client:
+        await client.log_in("owner")
+        socket = await viewer(client)
+        cameras = box.parts.cameras
+        cameras.set(dataclasses.replace(cameras.find("yard"), state="lost"))
+        cameras.set(dataclasses.replace(cameras.find("gate"), state="lost", code="camera.lost"))
+        told = await socket.receive_json(timeout=5)
+        assert (told["type"], told["state"], told["code"]) == ("state", "lost", "camera.lost")
+        await socket.close()
+
+
+@pytest.mark.parametrize("order", ["video first", "audio first"])
+async def test_sound_that_browsers_cannot_play_is_left_out(video, order):
+    config, fragments, parts = await boxes.fragments_of(video, clip.audio("pcma"))
+    assert [track.codec for track in config] == ["h264", "pcma"]
+    ids = renumbered(config)
+    assert ids == {1: 1}
+    kept = [data for one in fragments if (data := without(one.data, ids))]
+    assert decode(fmp4.init_segment(playable(config)) + b"".join(kept)) >= 45
+    whole = b"".join(part.moof + bytes(part.mdat) for part in parts)
+    if order == "audio first":
+        # The same file with the tracks swapped: what stays must be renumbered.
+        swapped = without(whole, {1: 2, 2: 1})
+        assert decode(fmp4.init_segment(config[::-1]) + swapped) >= 45
+        whole, ids = swapped, renumbered(config[::-1])
+        assert ids == {2: 1}
+    assert decode(fmp4.init_segment(playable(config)) + without(whole, ids)) >= 45
+
+
+class Pipe:
+    """A connection whose far end takes as much as it is told to."""
+
+    def __init__(self):
+        self.waiting = 0
+        self.taken = []
+        self.open = True
+
+    def write(self, data):
+        self.taken.append(data)
+
+    def get_write_buffer_size(self):
+        return self.waiting
+
+    def is_closing(self):
+        return not self.open
+
+    def abort(self):
+        self.open = False
+
+
+def test_a_slow_viewer_goes_on_at_a_key_frame_and_a_stalled_one_is_cut():
+    clock, pipe = FakeClock(), Pipe()
+    stream = boxes.MemoryStream("gate/main")
+    feed, one = Feed(stream, clock), Viewer(pipe, clock)
+    config = (clip.video(frames=2).config,)
+
+    def push(number):
+        clock.advance(0.04)
+        key = number % 25 == 0
+        stream.push(config, [Fragment(b"%4d" % number, key, 0, clock.now_s)])
+
+    feed.join(one)
+    for number in range(30):
+        push(number)
+    assert len(pipe.taken) == 31  # the head, and one write for each
+    pipe.waiting = 1000
+    for number in range(30, 60):
+        push(number)
+    assert one.skipping
+    sent = len(pipe.taken)
+    assert sent < 60
+    pipe.waiting = 500
+    push(75)  # a key frame, but the connection is not empty yet
+    assert len(pipe.taken) == sent
+    pipe.waiting = 0
+    push(76)
+    assert len(pipe.taken) == sent
+    push(100)
+    assert pipe.taken[-1].endswith(b" 100")
+    push(101)
+    assert pipe.taken[-1].endswith(b" 101")
+    assert not one.skipping
+    pipe.waiting = 1000
+    for number in range(102, 102 + 24 * 4):
+        push(number)
+    assert pipe.open
+    for number in range(200, 240):
+        push(number)
+    assert not pipe.open
+    feed.leave(one)
+    assert stream.watchers == []
+
+
+async def test_a_client_that_stops_reading_does_not_slow_others_and_is_cut(box, media):
+    config, _ = media
+    stream = box.parts.hub.stream("gate/main")
+    async with box.client() as client:
+        await client.log_in("owner")
+        raw = sockets.socket()
+        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", box.page.port))
+        raw.setblocking(False)
+        reader, writer = await asyncio.open_connection(
+            sock=raw, ssl=boxes.insecure(), server_hostname="localhost", limit=1024
+        )
+        writer.write(
+            f"GET /ws/live/gate HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://127.0.0.1\r\n"
+            f"Cookie: __Host-nvr={client.cookie}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        assert b"101" in await reader.readline()
+        writer.transport.pause_reading()
+        other = await viewer(client)
+        await asyncio.sleep(0.05)
+        live = box.page._live
+        assert len(live._open) == 2
+        payload = bytes(40_000)
+        started = time.monotonic()
+        received = pushed = 0
+        stream.push(config, [Fragment(payload, True, 0, time.monotonic())])
+        await other.receive_str(timeout=5)
+        await other.receive_bytes(timeout=5)
+        received += len(await arrive(other, 1))
+        while len(live._open) > 1:
+            assert time.monotonic() - started < 12
+            key = pushed % 25 == 0
+            stream.push(config, [Fragment(payload, key, 0, time.monotonic())])
+            pushed += 1
+            received += len(await arrive(other, 1))
+            await asyncio.sleep(0.03)
+        assert received == pushed + 1
+        assert time.monotonic() - started > 3
+        writer.transport.abort()
+        await other.close()
+
+
+async def test_a_viewer_is_signed_out_when_its_account_changes(box, media):
+    await box.user("op", "operator", {"*": ["live"]})
+    async with box.client() as client:
+        await client.log_in("op")
+        socket = await viewer(client)
+        await box.parts.users.change("op", rights={})
+        message = await socket.receive(timeout=3)
+        assert message.type is aiohttp.WSMsgType.CLOSE
+        assert message.data == 4401
+
+
+async def test_recordings_come_back_as_they_were_taken(tmp_path, video):
+    archive = boxes.MemoryArchive()
+    config, _, parts = await boxes.fragments_of(video, clip.audio("pcmu"))
+    archive.take(parts)
+    async with boxes.running(tmp_path, archive=archive) as box:
+        box.parts.cameras.put("x", "X")
+        await box.parts.claim.claim(box.parts.claim.code(), "owner", boxes.PASSWORD)
+        await box.user("late", "viewer", {"x": ["playback"]})
+        async with box.client() as client:
+            await client.log_in("owner")
+            end_us = archive.until_us("x/main")
+            span = f"from_us=0&to_us={end_us}"
+            _, found, _ = await client.ask("GET", f"/api/camera/x/ranges?{span}")
+            (run,) = found["runs"]
+            assert run["to_us"] == found["recorded_until_us"] == end_us
+            status, init, response = await client.ask("GET", f"/api/camera/x/init?run={run['run']}")
+            assert status == 200
+            assert response.headers["X-NVR-Mime"] == fmp4.mime(playable(config))
+            t_us, pictures = run["from_us"], 0
+            while t_us:
+                _, data, response = await client.ask("GET", f"/api/camera/x/gop?t_us={t_us}")
+                assert response.headers["X-NVR-Run"] == str(run["run"])
+                pictures += decode(init + data)
+                t_us = int(response.headers["X-NVR-Next-Us"] or 0)
+            assert pictures >= 48
+            status, file, response = await client.ask("GET", f"/api/camera/x/export?{span}")
+            assert status == 200
+            assert decode(file) == pictures
+            assert response.headers["Content-Disposition"].startswith("attachment; filename=")
+            status, told, _ = await client.ask("GET", f"/api/camera/x/gop?t_us={end_us + 1}")
+            assert (status, told["code"]) == (404, "archive.nothing")
+            status, told, _ = await client.ask("GET", "/api/camera/x/init?run=99")
+            assert (status, told["code"]) == (404, "archive.no_run")
+            status, told, _ = await client.ask("GET", "/api/camera/x/export?from_us=0&to_us=1")
+            assert (status, told["code"]) == (404, "export.nothing")
+            _, ring, _ = await client.ask("GET", "/api/ring")
+            assert ring["used_bytes"] > 0
+            _, log, _ = await client.ask("GET", "/api/audit")
+            actions = [row["action"].rpartition("/")[2] for row in log["rows"]]
+            hours = {run["from_us"] // 3600_000_000, end_us // 3600_000_000}
+            assert actions.count("gop") == len(hours)
+            assert actions.count("export") == 1
