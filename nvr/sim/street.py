@@ -247,11 +247,11 @@ def _lamp(m: Mesh, x: float, y: float, reach: float) -> None:
         arm = [(x, y, G + 7.4), (x, y, G + 7.6), (x + reach, y, G + 8.2), (x + reach, y, G + 8.05)]
         m.polygon(np.array(arm, np.float32), p.POLE)
     pool = [
-        (x + reach + 4.6 * np.cos(a), y + 4.6 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 24)
+        (x + reach + 4.6 * np.cos(a), y + 4.6 * np.sin(a)) for a in np.linspace(0, 2 * np.pi, 40)
     ]
     m.ground(pool[:-1], G, p.GLOW.thin(26))
     for rx, ry, alpha in ((2.3, 1.5, 38), (1.5, 1.0, 62), (0.8, 0.55, 130)):
-        m.disc(head, (0, height), (rx, ry), p.GLOW.thin(alpha), 24)
+        m.disc(head, (0, height), (rx, ry), p.GLOW.thin(alpha), 40)
     m.rect(head, (-0.6, height - 0.08, 0.6, height + 0.12), p.LAMP)
 
 
