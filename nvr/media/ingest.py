@@ -71,6 +71,7 @@ class Ingest:
         self._tick_ms = -1
         self._ending: collections.deque[IngestRun] = collections.deque()
         self._lock = threading.Lock()
+        self._ended = False
         self._stopping = False
         self._done = False
         self._parts: list[Part] = []
@@ -159,7 +160,8 @@ class Ingest:
                 # On multiples of the tick, so that parts close in step and wake-ups are shared.
                 next_s = (math.floor(now_s / tick_s) + 1) * tick_s
                 for run in self._runs:
-                    run.take_fed()
+                    if run.sock is None:
+                        run.take_fed()
                 cut = now_s >= cut_s
                 if cut:
                     cut_s = (math.floor(now_s / _PART_S) + 1) * _PART_S
@@ -201,6 +203,12 @@ class Ingest:
     def end_soon(self, run: IngestRun) -> None:
         """End `run` when what it has completed so far is taken."""
         self._ending.append(run)
+
+    def forget(self, run: IngestRun) -> None:
+        """Take `run`, which has ended, out of the ticks."""
+        self._ended = True
+        if run.session is not None:
+            self.engine.remove(run.session)
 
     def collect(self) -> None:
         """Take what sessions have completed without reading any socket."""
@@ -256,8 +264,10 @@ class Ingest:
     def _hand_over(self) -> None:
         while self._ending:
             self._ending.popleft().end()
+        if self._ended:
+            self._ended = False
+            self._runs = [run for run in self._runs if not run.ended]
         if self._parts:
             parts, self._parts = self._parts, []
             self._sink(parts)
-        self._runs = [run for run in self._runs if not run.ended]
         self.mailbox.flush()

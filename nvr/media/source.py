@@ -65,6 +65,10 @@ class Thread(Protocol):
         """Take `run` into the ticks."""
         ...
 
+    def forget(self, run: "IngestRun") -> None:
+        """Take `run`, which has ended, out of the ticks."""
+        ...
+
     def end_soon(self, run: "IngestRun") -> None:
         """End `run` when what it has completed so far is taken."""
         ...
@@ -279,7 +283,7 @@ class IngestRun:
                 place / track.clock_hz for place, track in zip(places, self.tracks, strict=True)
             ]
             self.stream.floors = max(self.stream.floors, *ends_s)
-            self._ingest.engine.remove(self.session)
+        self._ingest.forget(self)
         if self.sock is not None:
             self.sock.close()
         if self._error is None:

@@ -242,3 +242,49 @@ async def test_a_relay_gets_each_packet_over_two_runs(made):
         at += 4 + size
     assert sequences == [n & 0xFFFF for n in range(sequences[0], sequences[0] + len(sequences))]
     assert len(sequences) == 2 * len(wire.packets(made))
+
+
+async def test_a_camera_slow_to_read_gets_whole_requests_in_order(made, pair):
+    camera, ours = pair
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    async with running([]) as ingest:
+        run = ingest.stream("gate/main").open_run([made.track], ours)
+        requests = [
+            b"SET_PARAMETER * RTSP/1.0\r\nX: %d\r\n\r\n" % n + bytes(5000) for n in range(40)
+        ]
+        for request in requests:
+            run.send(request)
+        want, heard = b"".join(requests), b""
+        camera.setblocking(False)
+        loop = asyncio.get_running_loop()
+        while len(heard) < len(want):
+            heard += await asyncio.wait_for(loop.sock_recv(camera, 3000), 5)
+        assert heard == want
+        for _ in range(100):
+            run.send(bytes(5000))
+        with pytest.raises(Unavailable, match="takes no requests"):
+            await run.message()
+
+
+async def test_bytes_fed_faster_than_they_can_be_taken_end_the_run(made):
+    async with running([]) as ingest:
+        run = ingest.stream("gate/main").open_run([made.track])
+        for _ in range(9):
+            run.feed(bytes(1 << 20))
+        with pytest.raises(Unavailable, match=r"ingest\.behind"):
+            await run.message()
+
+
+async def test_a_new_run_ends_the_one_before(made, pair):
+    camera, ours = pair
+    parts = []
+    async with running(parts) as ingest:
+        stream = ingest.stream("gate/main")
+        run = stream.open_run([made.track], ours)
+        camera.sendall(b"".join(by_frame(made)[:10]))
+        await until(lambda: run.stats().frames == 10)
+        stream.open_run([made.track])
+        with pytest.raises(Unavailable, match="closed"):
+            await run.message()
+        assert sum(part.samples for part in parts) == 10
+        assert camera.recv(1) == b""
