@@ -84,8 +84,13 @@ def recorder(
     *,
     rtsp_mode: str = "batched",
     size_mib: int = 2048,
+    board_tables: str = "",
+    camera_tables: str = "",
 ) -> Iterator[Recorder]:
-    """Run `nvr run` with one camera for each of `urls`, named ``c0``, ``c1`` and so on."""
+    """Run `nvr run` with one camera for each of `urls`, named ``c0``, ``c1`` and so on.
+
+    `board_tables` is TOML added to the board file; `camera_tables` to the last camera.
+    """
     page, rtsp, rtsps = free_ports(3)
     lines = [
         "schema = 1",
@@ -96,8 +101,9 @@ def recorder(
     ]
     lines += [f'[[camera]]\nname = "c{n}"\nurl = "{url}"' for n, url in enumerate(urls)]
     board = directory / "board.toml"
-    start = "\n".join(lines)
-    board.write_text(f"schema = 1\nid = \"bench\"\ntitle = \"Bench\"\nstart = '''\n{start}\n'''\n")
+    start = "\n".join([*lines, camera_tables])
+    head = 'schema = 1\nid = "bench"\ntitle = "Bench"'
+    board.write_text(f"{head}\nstart = '''\n{start}\n'''\n{board_tables}\n")
     data = directory / "data"
     log = directory / "log"
     with (
