@@ -1,11 +1,14 @@
 """The shipped `nvr run` as a bench starts it: a fresh data directory, everything on."""
 
 import contextlib
+import http.client
+import json
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -14,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.bench.camera import Missing
 from tests.bench.content import CACHE
@@ -21,6 +25,7 @@ from tests.bench.figures import ROOT
 
 START_S = 30
 STOP_S = 20
+PASSWORD = "correct horse battery staple"
 
 
 @dataclass(frozen=True)
@@ -142,3 +147,49 @@ def _claim(process: subprocess.Popen[str], log: Path) -> str:
             return found[1]
     tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
     raise RuntimeError(f"nvr run did not start: {''.join(said)}{tail}")
+
+
+class Page:
+    """The page's API as a bench needs it: claim the box, make a machine credential, ask.
+
+    The certificate is the recorder's own, made at its first start, so it is not verified.
+    """
+
+    def __init__(self, ours: Recorder) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self._connection = http.client.HTTPSConnection(
+            "127.0.0.1", ours.page_port, context=context, timeout=30
+        )
+        self._origin = f"https://127.0.0.1:{ours.page_port}"
+        self._cookie = ""
+        self.call("POST", "/api/claim", {"code": ours.claim, "name": "bench", "password": PASSWORD})
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Make one request and return its JSON.
+
+        Raises:
+            RuntimeError: The recorder refused.
+        """
+        headers = {"X-NVR": "1", "Origin": self._origin, "Content-Type": "application/json"}
+        if self._cookie:
+            headers["Cookie"] = self._cookie
+        text = None if body is None else json.dumps(body)
+        self._connection.request(method, path, text, headers)
+        response = self._connection.getresponse()
+        answer = response.read()
+        if response.status >= 300:
+            raise RuntimeError(f"{method} {path}: {response.status} {answer.decode()}")
+        if cookie := response.getheader("Set-Cookie"):
+            self._cookie = cookie.split(";")[0]
+        return json.loads(answer) if answer else None
+
+    def machine(self, name: str) -> str:
+        """Make a machine credential that may see every camera, and return its secret."""
+        made = self.call("POST", "/api/machine", {"name": name, "rights": {"*": ["live"]}})
+        return str(made["secret"])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
