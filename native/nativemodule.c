@@ -4,6 +4,7 @@
 static int exec_module(PyObject *module) {
   if (nvr_add_blend(module) < 0) return -1;
   if (nvr_add_checksum(module) < 0) return -1;
+  if (nvr_add_disk(module) < 0) return -1;
   if (nvr_add_ingest(module) < 0) return -1;
   if (nvr_add_paint(module) < 0) return -1;
   if (nvr_add_relay(module) < 0) return -1;

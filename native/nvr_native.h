@@ -7,6 +7,7 @@
 
 int nvr_add_blend(PyObject *module);
 int nvr_add_checksum(PyObject *module);
+int nvr_add_disk(PyObject *module);
 int nvr_add_ingest(PyObject *module);
 int nvr_add_paint(PyObject *module);
 int nvr_add_relay(PyObject *module);

@@ -21,11 +21,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
+from nvr._native import sync_ranges
 from nvr.base.errors import Unavailable
 
 EXT4_MAGIC = 0xEF53
-_WRITE = 2
-_WAIT_WRITE_WAIT = 7
 _OPEN_FILES = 128
 _FLUSH_THREADS = 4
 _PIECE_BYTES = 1 << 20
@@ -50,12 +49,6 @@ class LinuxDisk:
         self.directory = directory
         self._flags = (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC | os.O_NOFOLLOW
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._libc.sync_file_range.argtypes = [
-            ctypes.c_int,
-            ctypes.c_int64,
-            ctypes.c_int64,
-            ctypes.c_uint,
-        ]
         self._one_flush = _file_system(self._libc, directory) == EXT4_MAGIC
         self._zeroes = mmap.mmap(-1, _PIECE_BYTES)  # on a page boundary, as O_DIRECT asks
         self._guard = threading.Lock()
@@ -64,8 +57,7 @@ class LinuxDisk:
         self._locked = -1
         self._pool: ThreadPoolExecutor | None = None
 
-    @contextmanager
-    def _file(self, path: str) -> Iterator[int]:
+    def _lend(self, path: str) -> int:
         """Lend a cached descriptor; the least used ones are closed beyond `_OPEN_FILES`."""
         with self._guard:
             fd = self._open.get(path, -1)
@@ -77,11 +69,20 @@ class LinuxDisk:
                     self._close_idle()
             self._open.move_to_end(path)
             self._users[fd] += 1
+            return fd
+
+    def _give_back(self, *fds: int) -> None:
+        with self._guard:
+            for fd in fds:
+                self._users[fd] -= 1
+
+    @contextmanager
+    def _file(self, path: str) -> Iterator[int]:
+        fd = self._lend(path)
         try:
             yield fd
         finally:
-            with self._guard:
-                self._users[fd] -= 1
+            self._give_back(fd)
 
     def _close_idle(self) -> None:
         for path, fd in list(self._open.items()):
@@ -113,7 +114,8 @@ class LinuxDisk:
     def pwrite(  # noqa: D102 - see Disk
         self, path: str, pieces: Sequence[bytes | bytearray | memoryview], offset: int
     ) -> None:
-        with self._file(path) as fd:
+        fd = self._lend(path)  # not `_file`: generators are dear 40 times a second
+        try:
             size = sum(map(len, pieces))
             written = os.pwritev(fd, pieces, offset)
             if written != size:
@@ -123,6 +125,8 @@ class LinuxDisk:
                     if not step:
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
                     written += step
+        finally:
+            self._give_back(fd)
 
     def zero(self, path: str, size: int, offset: int) -> None:
         """Past the page cache where the file system can. See `Disk`.
@@ -152,11 +156,7 @@ class LinuxDisk:
         if not ranges:
             return
         if written_before and self._one_flush:
-            for path, offset, size in ranges:
-                self._sync_range(path, offset, size, _WRITE)
-            for path, offset, size in ranges:
-                self._sync_range(path, offset, size, _WAIT_WRITE_WAIT)
-            self._fdatasync(ranges[0][0])
+            self._sync_ranges(ranges)
             return
         paths = list(dict.fromkeys(path for path, _, _ in ranges))
         if len(paths) == 1:
@@ -173,11 +173,15 @@ class LinuxDisk:
         with self._file(path) as fd:
             os.fdatasync(fd)
 
-    def _sync_range(self, path: str, offset: int, size: int, how: int) -> None:
-        with self._file(path) as fd:
-            if self._libc.sync_file_range(fd, offset, size, how):
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code), path)
+    def _sync_ranges(self, ranges: Sequence[tuple[str, int, int]]) -> None:
+        fds: list[int] = []
+        try:
+            for path, _, _ in ranges:
+                fds.append(self._lend(path))
+            spans = [(fd, at, size) for fd, (_, at, size) in zip(fds, ranges, strict=True)]
+            sync_ranges(spans, fds[0])
+        finally:
+            self._give_back(*fds)
 
     def drop_cache(self, path: str) -> None:  # noqa: D102 - see Disk
         with self._file(path) as fd:

@@ -23,6 +23,7 @@ from nvr.wire.fmp4 import init_segment
 
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
+_MOST_BUFFERS = 512  # a vectored write takes 1024
 _TAIL_BYTES = 4096
 """A whole page of memory: writing less would make the kernel read the rest first."""
 
@@ -75,6 +76,18 @@ class Write:
     sequence: int
     link: bytes
     row: Row | None
+
+    def joined(self) -> list[tuple[int, list[bytes | bytearray | memoryview]]]:
+        """Return `pieces` with those that touch made one, so that each run is one write."""
+        runs: list[tuple[int, list[bytes | bytearray | memoryview]]] = []
+        end = -1
+        for offset, buffers in self.pieces:
+            if offset == end and len(runs[-1][1]) < _MOST_BUFFERS:
+                runs[-1][1].extend(buffers)
+            else:
+                runs.append((offset, list(buffers)))
+            end = offset + sum(map(len, buffers))
+        return runs
 
 
 class Draft(NamedTuple):

@@ -254,7 +254,7 @@ class Committer:
         disk = self.store.disk
         for write in sorted(group.writes, key=lambda write: write.block):
             path = block.name(write.block)
-            for offset, pieces in write.pieces:
+            for offset, pieces in write.joined():
                 disk.pwrite(path, pieces, offset)
 
     def _make_durable(self, group: _Group) -> None:
