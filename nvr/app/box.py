@@ -8,11 +8,9 @@ import asyncio
 import contextlib
 import logging
 import os
-import random
 import signal
 import socket
 import sys
-import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from nvr import __version__
 from nvr.app.cameras import Burner, CameraTable, caption_of, stream_of
 from nvr.app.control import Control
 from nvr.app.data import DataDirectory
+from nvr.app.vault import Vault
 from nvr.auth.audit import Audit, Entry
 from nvr.auth.claim import Claim
 from nvr.auth.machine import REALM, Machines
@@ -37,14 +36,9 @@ from nvr.base.supervise import Backoff, supervise
 from nvr.config.model import Config
 from nvr.hal.board import Board
 from nvr.hal.linux_clock import KernelClock
-from nvr.hal.linux_disk import LinuxDisk
 from nvr.media.camera import CaptionText, ClockState
 from nvr.media.ingest import Ingest
 from nvr.media.ports import RelaySource
-from nvr.playback.query import Archive
-from nvr.record.recover import open_store
-from nvr.record.store import Store
-from nvr.record.writer import Writer
 from nvr.serve import rtsp
 from nvr.serve.rtsp_connection import Watch
 from nvr.serve.rtsp_login import Access
@@ -107,15 +101,21 @@ class Box:
         burners: dict[str, Burner],
         say: Callable[[str, str], None],
     ) -> None:
-        store = self._open_volume()
         cameras = CameraTable(self._config, self._data, self._board, burners, self._clock)
-        writer = Writer(
-            store, acknowledged=cameras.acknowledged, priority=cameras.priority, died=_die
+        vault = Vault(
+            self._data.path,
+            self._config.volume,
+            self._clock,
+            acknowledged=cameras.acknowledged,
+            priority=cameras.priority,
+            died=_die,
         )
-        ingest = Ingest(writer.submit, self._clock, self._kernel.uncertainty_ms)
+        await asyncio.to_thread(vault.open)
+        stack.callback(vault.close)
+        ingest = Ingest(vault.submit, self._clock, self._kernel.uncertainty_ms)
         if self._config.rtsp.mode == "prompt":
             ingest.set_tick(0)
-        cameras.attach(ingest, lambda: writer.state().behind_s > _BEHIND_S)
+        cameras.attach(ingest, lambda: vault.behind_s() > _BEHIND_S)
         db = open_state(self._data.state_path)
         stack.callback(db.close)
         hasher = Hasher()
@@ -130,10 +130,10 @@ class Box:
             Parts(
                 clock=self._clock,
                 hub=ingest,
-                archive=Archive(store),
+                archive=vault,
                 ptz=control.ptz,
                 cameras=cameras,
-                box=_BoxState(self._config, self._kernel, lambda: writer.state().behind_s),
+                box=_BoxState(self._config, self._kernel, vault),
                 users=users,
                 machines=machines,
                 sessions=Sessions(self._clock),
@@ -151,17 +151,14 @@ class Box:
             server.listen(self._config.rtsp.host, self._config.rtsp.tls_port, tls.context)
         machines.subscribe(server.revoke)
 
-        writer.start()
-        try:
-            await self._until_stopped(ingest, control, cameras, server, page, audit, claim, say)
-        finally:
-            await asyncio.to_thread(writer.stop)
+        await self._until_stopped(ingest, control, cameras, vault, server, page, audit, claim, say)
 
     async def _until_stopped(
         self,
         ingest: Ingest,
         control: Control,
         cameras: CameraTable,
+        vault: Vault,
         server: rtsp.RtspServer,
         page: Page,
         audit: Audit,
@@ -177,6 +174,7 @@ class Box:
             async with asyncio.TaskGroup() as group:
                 control.start(group)
                 cameras.start(group)
+                group.create_task(vault.run())
                 group.create_task(server.run())
                 ready = asyncio.Event()
                 group.create_task(page.serve(self._config.page.host, self._config.page.port, ready))
@@ -229,17 +227,6 @@ class Box:
 
         await supervise("sim/dome", once, clock=self._clock, backoff=Backoff())
 
-    def _open_volume(self) -> Store:
-        volume = self._config.volume
-        directory = self._data.path / volume.path
-        return open_store(
-            LinuxDisk(directory),
-            self._clock,
-            random.SystemRandom(),
-            size_bytes=volume.size_mib << 20,
-            ring_id=uuid.UUID(volume.uuid) if volume.uuid else None,
-        )
-
     def _rtsp(
         self,
         ingest: Ingest,
@@ -287,10 +274,10 @@ async def _stop_when(stop: asyncio.Event) -> None:
 class _BoxState:
     """See `nvr.media.camera.BoxState`."""
 
-    def __init__(self, config: Config, kernel: KernelClock, behind_s: Callable[[], float]) -> None:
+    def __init__(self, config: Config, kernel: KernelClock, vault: Vault) -> None:
         self._config = config
         self._kernel = kernel
-        self._behind_s = behind_s
+        self._vault = vault
 
     @property
     def name(self) -> str:
@@ -300,7 +287,10 @@ class _BoxState:
         return ClockState(self._kernel.state(), self._kernel.uncertainty_ms())
 
     def behind_s(self) -> float:
-        return self._behind_s()
+        return self._vault.behind_s()
+
+    def fault(self) -> NvrError | None:
+        return self._vault.fault
 
 
 def _burn(sim: Path, caption: CaptionText) -> tuple[str, ...]:

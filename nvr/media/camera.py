@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from nvr.base.errors import NvrError
+
 CameraCondition = Literal["connecting", "live", "frozen", "lost", "refused", "unsupported"]
 
 
@@ -139,6 +141,10 @@ class BoxState(Protocol):
 
     def clock_state(self) -> ClockState:
         """How good the wall clock is now."""
+        ...
+
+    def fault(self) -> NvrError | None:
+        """What keeps the box from recording at all, None if nothing does."""
         ...
 
     def behind_s(self) -> float:

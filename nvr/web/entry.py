@@ -50,8 +50,15 @@ class UserView(Struct, frozen=True):
     rights: dict[str, list[str]]
 
 
+class FaultView(Struct, frozen=True):
+    """What keeps the box from recording, as JSON."""
+
+    code: str
+    detail: str
+
+
 class BoxView(Struct, frozen=True):
-    """The box as JSON."""
+    """The box as JSON; `fault` is for who is signed in."""
 
     claimed: bool
     name: str
@@ -59,6 +66,7 @@ class BoxView(Struct, frozen=True):
     now_us: int
     clock: ClockView
     user: UserView | None
+    fault: FaultView | None
     certificate_sha256: str
 
 
@@ -75,6 +83,7 @@ def user_view(parts: Parts, subject: Subject) -> UserView | None:
 def box_view(parts: Parts, subject: Subject, fingerprint: str) -> BoxView:
     """The box as `subject` sees it."""
     clock = parts.box.clock_state()
+    fault = parts.box.fault() if subject.role else None
     return BoxView(
         claimed=parts.claim.claimed,
         name=parts.box.name,
@@ -82,6 +91,7 @@ def box_view(parts: Parts, subject: Subject, fingerprint: str) -> BoxView:
         now_us=parts.clock.wall_us(),
         clock=ClockView(clock.state, clock.uncertainty_ms),
         user=user_view(parts, subject),
+        fault=FaultView(fault.code, fault.detail) if fault else None,
         certificate_sha256=fingerprint,
     )
 

@@ -111,3 +111,16 @@ async def test_ffmpeg_pulls_the_stream_with_a_machines_credentials(tmp_path: Pat
             *("-show_entries", "stream=nb_read_frames", block),
         )
         assert int(frames.strip().strip(",")) >= 10
+
+
+async def test_a_foreign_disk_stops_the_recording_and_nothing_else(tmp_path: Path) -> None:
+    ring = tmp_path / "data" / "ring"
+    ring.mkdir(parents=True)
+    (ring / "holiday.jpg").write_bytes(b"somebody else's")
+    async with running_box(tmp_path) as box:
+        camera = await box.until("dome", "state", "live")
+        assert camera["recorded_until_us"] == 0
+        assert (await box.call("GET", "/api/box"))["fault"]["code"] == "volume.foreign"
+        answer = await box.call("GET", "/api/ring", status=409)
+        assert answer["code"] == "volume.foreign"
+        assert {path.name for path in ring.iterdir()} == {"holiday.jpg", "volume.lock"}

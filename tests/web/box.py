@@ -23,7 +23,7 @@ from nvr.auth.state import open_state
 from nvr.auth.throttle import Throttle
 from nvr.auth.user import Users, rights_of
 from nvr.base.clock import Clock, SystemClock
-from nvr.base.errors import Rejected
+from nvr.base.errors import NvrError, Rejected
 from nvr.media.camera import CameraState, CaptionText, ClockState
 from nvr.media.ingest import Ingest
 from nvr.media.part import Fragment, Part
@@ -320,6 +320,9 @@ class BoxFace:
 
     def clock_state(self) -> ClockState:
         return ClockState("ntp", 12)
+
+    def fault(self) -> NvrError | None:
+        return None
 
     def behind_s(self) -> float:
         return 0.2

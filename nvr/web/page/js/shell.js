@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { attr, el, Part, put } from "./dom.js";
+import { Problem, sentence } from "./api.js";
 import { clock, doubt, language, span, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { help } from "./keys.js";
@@ -88,8 +89,11 @@ export class Shell extends Part {
     this.diskChip.hidden = !newest;
     put(this.disk, t("ago", { span: span((box.now_us - newest) / 1e6) }));
     const down = box.link === "down";
-    this.banner.hidden = !down;
+    const fault = box.info.fault;
+    this.banner.hidden = !down && !fault;
+    this.banner.classList.toggle("alarm", !down && Boolean(fault));
     if (down) put(this.banner.lastElementChild, t("link.down", { span: span((performance.now() - box.downSince_ms) / 1000) }));
+    else if (fault) put(this.banner.lastElementChild, t("record.off", { why: sentence(new Problem(0, fault.code, fault.detail)), code: fault.code }));
   }
 
   #menu() {
