@@ -26,12 +26,18 @@ BAR_PX = SIZE[0] // BITS
 BAR_ROWS = 32
 SLOTS = 1 << BITS
 BITRATE_BPS = 600_000
+_GROUND = np.random.default_rng(0).integers(40, 160, (SIZE[1], SIZE[0]), np.uint8)
 
 
 def picture(number: int) -> av.VideoFrame:
-    """Sixteen bars for the number, most significant first, over something that moves."""
+    """Sixteen bars for the number, most significant first, over something that moves.
+
+    The ground is noise that slides with a little fresh noise on it, so that the encoder spends
+    what it is given.
+    """
     width, height = SIZE
-    luma = np.full((height, width), 80, np.uint8)
+    fresh = np.random.default_rng(number).integers(0, 24, (height, width), np.uint8)
+    luma = np.roll(_GROUND, number * 3, axis=1) + fresh
     bits = [235 if number >> (BITS - 1 - at) & 1 else 16 for at in range(BITS)]
     luma[:BAR_ROWS] = np.repeat(np.array(bits, np.uint8), BAR_PX)
     x, y = number * 7 % (width - 80), 100 + number * 3 % 200

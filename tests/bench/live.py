@@ -126,29 +126,38 @@ async def lateness(
     return found
 
 
-async def watch(session: aiohttp.ClientSession, url: str) -> None:
-    """One viewer that only takes what comes."""
-    live = f"{url}/ws/live/c0"
-    async with session.ws_connect(live, compress=0, max_msg_size=0) as socket:
-        async for _ in socket:
-            pass
+class Crowd:
+    """Viewers that only take what comes, and count it."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session = session
+        self._url = f"{url}/ws/live/c0"
+        self.took_bytes = 0
+
+    async def watch(self) -> None:
+        """One viewer, until cancelled."""
+        async with self._session.ws_connect(self._url, compress=0, max_msg_size=0) as socket:
+            async for message in socket:
+                self.took_bytes += len(message.data)
 
 
-async def cost(session: aiohttp.ClientSession, url: str, pid: int, seconds: float) -> float:
-    """Per cent of a core for each viewer between 1 and 16."""
+async def cost(crowd: Crowd, pid: int, seconds: float) -> tuple[float, float]:
+    """Per cent of a core for each viewer between 1 and 16, and bits a second each of them got."""
     shares = {}
+    got_bps = 0.0
     async with contextlib.AsyncExitStack() as stack:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         tasks = []
         for count in (1, VIEWERS):
-            tasks += [group.create_task(watch(session, url)) for _ in range(count - len(tasks))]
+            tasks += [group.create_task(crowd.watch()) for _ in range(count - len(tasks))]
             await asyncio.sleep(1.5)
-            window = Window([pid])
+            window, before = Window([pid]), crowd.took_bytes
             await asyncio.sleep(seconds)
-            shares[count], _ = window.core_share()
+            shares[count], elapsed_s = window.core_share()
+            got_bps = (crowd.took_bytes - before) * 8 / elapsed_s / count
         for task in tasks:
             task.cancel()
-    return 100 * (shares[VIEWERS] - shares[1]) / (VIEWERS - 1)
+    return 100 * (shares[VIEWERS] - shares[1]) / (VIEWERS - 1), got_bps
 
 
 async def measure(
@@ -165,10 +174,11 @@ async def measure(
         page = await open_page(browser, url, direct=False)
         buffered = await lateness(page, stamps, rounds, seconds)
         await browser.close()
-        slopes = []
+        costs = []
         for number in range(1, rounds + 1):
             progress(f"viewers, round {number} of {rounds}")
-            slopes.append(await cost(session, url, server.pid, seconds))
+            costs.append(await cost(Crowd(session, url), server.pid, seconds))
+    slopes = [slope for slope, _ in costs]
     best = min(direct)
     figures: dict[str, Figure] = {
         "p50_ms": round(best[0], 1),
@@ -177,6 +187,7 @@ async def measure(
         "buffered_p50_ms": round(min(buffered)[0], 1),
         "buffered_p95_ms": round(min(buffered)[1], 1),
         "cpu_pct_per_viewer": round(median(slopes), 3),
+        "viewer_kbps": round(median(bps for _, bps in costs) / 1000),
     }
     notes = [
         f"{SIZE[0]}x{SIZE[1]}, 25 pictures a second, best of {rounds} rounds of {seconds:g} s",
