@@ -4,6 +4,7 @@
 
 #include "session_i.h"
 
+enum { SEI = 6, REFRESH_S = 5 };
 enum { STAP_A = 24, STAP_B = 25, FU_A = 28, FU_B = 29, AP = 48, FU = 49 };
 
 static int is_h265(const nvr_session *s) { return s->tracks[s->video].setup.codec == NVR_H265; }
@@ -14,6 +15,13 @@ static int is_slice(int h265, uint8_t type) { return h265 ? type < 32 : type >= 
 static int is_key(int h265, uint8_t type) { return h265 ? type >= 16 && type <= 23 : type == 5; }
 
 static int is_set(int h265, uint8_t type) { return h265 ? type >= 32 && type <= 34 : type == 7 || type == 8; }
+
+/* An open group of pictures begins with a recovery point that is right at once. One that is right only
+ * after some pictures (intra refresh) does where there is nothing better. */
+static int recovers(const nvr_session *s) {
+  if (s->au_recovers <= 0) return s->au_recovers == 0;
+  return s->now - (s->stats.last_key ? s->stats.last_key : s->began) > (int64_t)REFRESH_S * NVR_TICKS;
+}
 
 static void put(nvr_session *s, const uint8_t *p, size_t len) {
   nvr_buffer *b = s->buf;
@@ -64,6 +72,8 @@ static void end_nal(nvr_session *s) {
   size_t len = s->buf->len - s->nal_at - 4;
   nvr_put32(at, (uint32_t)len);
   if (is_set(is_h265(s), s->nal_type)) nvr_set_seen(s, at + 4, len);
+  if (s->nal_type == SEI && !s->au_vcl && !is_h265(s) && s->au_recovers < 0)
+    s->au_recovers = nvr_recovery_point(at + 4, len);
   s->nal_at = 0;
 }
 
@@ -71,7 +81,7 @@ static void begin_nal(nvr_session *s, uint8_t type, const uint8_t *head, size_t 
   static const uint8_t length[4];
   int h265 = is_h265(s);
   end_nal(s);
-  if (is_slice(h265, type) && !s->au_vcl) first_slice(s, is_key(h265, type));
+  if (is_slice(h265, type) && !s->au_vcl) first_slice(s, is_key(h265, type) || recovers(s));
   if (s->au_skip || s->au_over) return;
   size_t at = s->buf->len;
   put(s, length, 4);
@@ -152,6 +162,7 @@ static void begin_au(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts) 
   s->au_ts = ts;
   s->au_start = s->buf->len;
   s->au_vcl = s->au_key = s->au_damaged = 0;
+  s->au_recovers = -1;
 }
 
 void nvr_finish_au(nvr_session *s) {
@@ -232,6 +243,7 @@ static void h265(nvr_session *s, const uint8_t *p, size_t len) {
 void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost) {
   if (len < 1u + (unsigned)is_h265(s)) return;
   int open = s->au_open;
+  if (!s->began) s->began = s->now;
   if (lost) {
     if (open) s->au_damaged = 1;
     end_nal(s); /* what has come of it stays: decoders conceal the rest */

@@ -52,7 +52,7 @@ struct nvr_session {
   uint8_t *pending;
   size_t pending_len, pending_cap;
   int ended, failed, watched;
-  int64_t now;
+  int64_t now, began; /* of the last feed, of the first video packet */
   int64_t shift; /* line minus arrival when first anchored */
   int64_t lead, lead_next, lead_at; /* largest line minus arrival of the last 10 to 20 s */
   nvr_stats stats;
@@ -64,6 +64,7 @@ struct nvr_session {
   size_t hint;
   int started, held; /* held: the last sample waits for its duration */
   int au_open, au_vcl, au_key, au_skip, au_damaged, au_over;
+  int au_recovers; /* pictures until all is right again, by a recovery point; -1 none */
   int bad_marker, any_marker;
   uint32_t au_ts;
   int64_t au_dts, au_pts, frame; /* frame: duration of a picture as far as known */
@@ -92,6 +93,9 @@ int64_t nvr_camera_us(const nvr_session *s, int i, int64_t at);
 void nvr_set_seen(nvr_session *s, const uint8_t *nal, size_t len);
 int nvr_sets_ready(const nvr_session *s);
 void nvr_sets_event(nvr_session *s);
+
+/* recovery_frame_cnt of an H.264 SEI, -1 if it holds no recovery point. */
+int nvr_recovery_point(const uint8_t *nal, size_t len);
 
 /* depack.c */
 void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);

@@ -16,6 +16,30 @@ static uint32_t exp_golomb(const uint8_t *p, size_t len) {
   return v - 1;
 }
 
+int nvr_recovery_point(const uint8_t *nal, size_t len) {
+  uint8_t raw[256]; /* what comes before it is small: buffering period, timing */
+  size_t n = 0, at = 0;
+  unsigned zeros = 0;
+  for (size_t i = 1; i < len && n < sizeof raw; i++) {
+    int escape = zeros >= 2 && nal[i] == 3;
+    zeros = nal[i] ? 0 : zeros + 1;
+    if (!escape) raw[n++] = nal[i];
+  }
+  while (at + 2 < n) {
+    unsigned type = 0, size = 0;
+    while (at < n && raw[at] == 255) type += raw[at++];
+    if (at < n) type += raw[at++];
+    while (at < n && raw[at] == 255) size += raw[at++];
+    if (at < n) size += raw[at++];
+    if (type == 6 && at < n) {
+      uint32_t count = exp_golomb(raw + at, n - at);
+      return count < 65536 ? (int)count : -1;
+    }
+    at += size;
+  }
+  return -1;
+}
+
 static void learn(nvr_session *s, const nvr_sps *sps) {
   uint32_t hz = s->tracks[s->video].setup.clock_hz;
   if (sps->reorder >= 0) s->dts.reorder = sps->reorder;

@@ -20,7 +20,10 @@ def corpus() -> bytes:
     out = b""
     for codec in ("h264", "h265"):
         for b_frames in (0, 2):
-            made = clip.video(codec, frames=30, gop=10, b_frames=b_frames, width=480, height=320)
+            options = {"x264-params": "scenecut=0:open-gop=1"} if codec == "h264" else None
+            made = clip.video(
+                codec, frames=30, gop=10, b_frames=b_frames, width=480, height=320, options=options
+            )
             packets = [
                 (pts / 90_000, 0, p) for pts, p in wire.packets(made, together=True, room=300)
             ]

@@ -398,3 +398,29 @@ def test_a_restart_of_the_sender_is_taken_after_two_packets():
         play(taker, made, half + again)
         assert taker.session.stats()[4] == 50
         assert taker.session.stats()[2] == 1
+
+
+def test_an_open_group_of_pictures_begins_at_its_recovery_point():
+    options = {"x264-params": "scenecut=0:open-gop=1:bframes=2:b-adapt=0", "preset": "veryfast"}
+    made = clip.video(frames=60, gop=20, b_frames=2, options=options)
+    idr = [any(h264.nal_type(nal) == h264.SLICE_IDR for nal in unit.nals) for unit in made.units]
+    assert sum(idr) == 1
+    with Taker(made.track) as taker:
+        play(taker, made, wire.packets(made))
+        assert taker.session.stats()[5] == 3
+        assert len(decode(taker.mp4())) == 60
+    late = clip.Clip(made.track, made.config, made.units[5:])
+    with Taker(made.track) as taker:
+        play(taker, late, wire.packets(late))
+        assert taker.parts[0][7] == 1
+        assert taker.session.stats()[5] == 2
+
+
+def test_intra_refresh_begins_when_nothing_better_comes():
+    options = {"x264-params": "scenecut=0:intra-refresh=1"}
+    made = clip.video(frames=250, gop=25, options=options)
+    late = clip.Clip(made.track, made.config, made.units[5:])
+    with Taker(made.track) as taker:
+        play(taker, late, wire.packets(late))
+        assert 1 <= taker.session.stats()[5] <= 2
+        assert taker.session.stats()[4] < 130
