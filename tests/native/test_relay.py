@@ -95,7 +95,8 @@ def test_a_packet_comes_out_in_our_own_session(sockets):
     assert (first[2], first[3], first[4]) == (0x11111111, 96, b"first")
 
 
-def test_sequence_and_time_go_on_over_a_reconnect(sockets):
+@pytest.mark.parametrize(("ssrc", "timestamp"), [(77, 123_456_789), (9, 500)])
+def test_sequence_and_time_go_on_over_a_reconnect(sockets, ssrc, timestamp):
     ours, theirs = sockets()
     relay = Relay([VIDEO])
     reader = relay.add(ours.fileno())
@@ -104,8 +105,8 @@ def test_sequence_and_time_go_on_over_a_reconnect(sockets):
     relay.flush()
     time.sleep(0.2)
     relay.restart()
-    relay.packet(0, rtp(9, 123_456_789, b"delta", ssrc=77), False)
-    relay.packet(0, rtp(10, 123_456_789 + 3600, b"key", ssrc=77), True)
+    relay.packet(0, rtp(9, timestamp, b"delta", ssrc=ssrc), False)
+    relay.packet(0, rtp(10, timestamp + 3600, b"key", ssrc=ssrc), True)
     relay.flush()
     first, second = media(split(read_all(theirs)))
     assert second[4] == b"key"

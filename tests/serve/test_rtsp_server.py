@@ -2,6 +2,7 @@
 """The rules of the server, spoken by hand."""
 
 import asyncio
+import hashlib
 
 import pytest
 
@@ -132,6 +133,22 @@ async def test_a_session_is_bound_to_its_connection_and_user():
             assert (await thief.ask("PLAY")).status == 454
             assert (await thief.ask("TEARDOWN")).status == 454
             assert (await owner.ask("PLAY")).status == 200
+
+
+async def test_a_second_user_cannot_take_over_the_connection():
+    rights = access()
+
+    def lookup(user, algorithm):
+        hasher = hashlib.md5 if algorithm == "MD5" else hashlib.sha256
+        return hasher(f"{user}:nvr:{SECRET}".encode()).hexdigest()
+
+    rights = type(rights)(lookup, rights.authorise, rights.enter, rights.right)
+    async with serving({"gate": Camera()}, rights) as (_, port):
+        async with Peer(port, Login("one", SECRET)) as peer:
+            await peer.set_up()
+            peer.login = Login("two", SECRET)
+            assert (await peer.ask("PLAY")).status == 454
+            assert (await peer.ask("GET_PARAMETER")).status == 454
 
 
 async def test_a_recorded_request_is_refused_on_its_own_and_on_another_connection():
