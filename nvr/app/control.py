@@ -70,7 +70,7 @@ class Control:
                 if camera.ptz
             ],
             switches=self.outputs,
-            presets=PresetBook(data / "presets.json"),
+            presets=_presets(data / "presets.json", config),
             clock=clock,
             audit=audit,
             save=self._save,
@@ -115,6 +115,15 @@ class Control:
                 event(_log, logging.ERROR, "ptz.presets_unsaved", error=str(error))
 
         self._loop.run_in_executor(None, write).add_done_callback(done)
+
+
+def _presets(path: Path, config: Config) -> PresetBook:
+    book = PresetBook(path)
+    if not path.exists():
+        for camera in config.camera:
+            for number, name in camera.ptz.presets.items() if camera.ptz else ():
+                book.put(camera.name, int(number), name)
+    return book
 
 
 def _open_serial(line: Serial, sim: Path) -> SerialPort:

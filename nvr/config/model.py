@@ -32,6 +32,8 @@ class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     protocol: Literal["pelco-d", "pelco-p"] = "pelco-d"
     wiper: Name | None = None
     lamp: Name | None = None
+    # Names of positions that the head already keeps, for a box that has no names of its own yet.
+    presets: dict[Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")], Title] = {}
 
 
 class Camera(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
