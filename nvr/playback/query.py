@@ -348,16 +348,20 @@ class Archive:
                 stream=stream,
                 at_us=parts[1][0],
             )
-        return self._export(stream, parts[0][0], to_us)
+        return (piece for piece, _ in self.export_timed(stream, parts[0][0], to_us))
 
-    def _export(self, stream: str, from_us: int, to_us: int) -> Iterator[bytes]:
+    def export_timed(self, stream: str, from_us: int, to_us: int) -> Iterator[tuple[bytes, int]]:
+        """Return the pieces of `export` with the UTC microseconds up to which they lead.
+
+        Ends where the codecs change; `configs` tells where that is.
+        """
         track = _Track(self._store, self._store.catalog.rows(stream))
         found = track.find(from_us)
         at = track.key_at_or_before(found) if found is not None else None
         if at is None:
             return
         config = track.rows[at[0]].head.config
-        yield init_segment(config)
+        yield init_segment(config), track.entry(at).wall_us
         number, out_90k, broken = 0, 0, False
         last: tuple[int, int] | None = None  # run and end of the part before
         origin_90k = 0
@@ -380,7 +384,7 @@ class Archive:
                     if not follows:
                         origin_90k = entry.start_90k - out_90k
                     number += 1
-                    yield patched(header, payload, row, origin_90k, number)
+                    yield patched(header, payload, row, origin_90k, number), entry.end_us
                     last = entry.run, entry.start_90k + entry.duration_90k
                     out_90k = last[1] - origin_90k
             at = track.after(at)

@@ -327,13 +327,22 @@ def entry_of(header: PartHeader, offset: int) -> Entry:
     )
 
 
+def decode_part_header(read: Read, offset: int) -> PartHeader:
+    """Read the part header at `offset` of any block.
+
+    Raises:
+        Damaged: ``part.damaged``.
+    """
+    return decode(read(offset, PART_HEADER_BYTES))
+
+
 def read_header(read: Read, head: BlockHeader, offset: int) -> PartHeader:
     """Read one part's header and check that it belongs to this block.
 
     Raises:
         Damaged: ``part.damaged``.
     """
-    header = decode(read(offset, PART_HEADER_BYTES))
+    header = decode_part_header(read, offset)
     if (
         header.ring_id != head.ring_id
         or header.serial != head.serial
@@ -459,6 +468,6 @@ def _go_on_behind(read: Read, head: BlockHeader, found: Scan) -> bool:
         found.entries += behind.entries
         found.tail, found.sequence = behind.tail, behind.sequence
         found.link, found.last = behind.link, behind.last
-        found.refused = True
+        found.refused |= behind.refused
         return True
     return False

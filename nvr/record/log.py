@@ -89,6 +89,16 @@ class VolumeLog:
         self._epoch = best[0]
         return best[2]
 
+    def copies(self) -> list[tuple[str, bool]]:
+        """Return the name of each copy, and whether it can be read."""
+        found = []
+        for path in NAMES:
+            try:
+                found.append((path, bool(_parse(self._disk.pread(path, self._size, 0))[1])))
+            except OSError:
+                found.append((path, False))
+        return found
+
     def start(self, summary: Sequence[Record]) -> None:
         """Begin a new epoch with `summary`, whose first record is of the kind ``summary``.
 

@@ -123,6 +123,43 @@ def open_store(
     return Store(disk, clock, identity, catalog, ring)
 
 
+def open_reading(disk: Disk, clock: Clock) -> Store:
+    """Open a volume to read it, beside a recorder or without one; nothing is written.
+
+    Beside a recorder it shows what was durable or about to be when it was opened, and a block
+    that is used anew meanwhile simply reads as gone.
+
+    Raises:
+        Unavailable: ``volume.missing``.
+        Misconfigured: ``volume.foreign``, ``volume.version``.
+        Damaged: ``volume.damaged``.
+    """
+    try:
+        identity = volume.read(disk)
+    except OSError as err:
+        raise Unavailable("volume.missing", f"there is no volume to read: {err}") from err
+    if identity is None or not identity.ready:
+        raise Unavailable("volume.missing", "there is no volume to read")
+    volume_log = VolumeLog(disk, log.size_for(identity.blocks))
+    state = read_log(volume_log, identity)
+    rows, refused = read_rows(disk, identity, state, {}, durable=False)
+    catalog = Catalog()
+    for row in rows:
+        catalog.add(row)
+    ring = Ring(
+        disk,
+        identity,
+        volume_log,
+        catalog,
+        serials=state.serials,
+        written=state.written,
+        next_run=state.next_run,
+        clean=state.clean,
+        refused=refused,
+    )
+    return Store(disk, clock, identity, catalog, ring)
+
+
 def _identify(
     disk: Disk,
     clock: Clock,
