@@ -21,9 +21,9 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "export",
         help="copy a span of the archive into an MP4 file",
         description="Writes an MP4 that any player opens, and FILE.json with its SHA-256, the "
-        "times really covered and the gaps. Works while the recorder is running, and on the disk of "
-        "another box (--volume). The file begins at the key frame before --from. If the camera's "
-        "codecs changed on the way, further files FILE-2, FILE-3 are written.",
+        "times really covered and the gaps. Works while the recorder is running, and on the disk "
+        "of another box (--volume). The file begins at the key frame before --from. If the "
+        "camera's codecs changed on the way, further files FILE-2, FILE-3 are written.",
     )
     where.add(parser)
     parser.add_argument("--camera", required=True, metavar="NAME", help="name of the camera")
