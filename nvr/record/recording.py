@@ -99,11 +99,8 @@ class Recording:
         return self._writer.state()
 
     def stop(self) -> None:
-        """Write what still waits, and note that recording was stopped on purpose."""
+        """Write what still waits, note the stop, and let go of the volume."""
         self._writer.stop()
-
-    def close(self) -> None:
-        """Let go of the volume, after `stop` or without having started."""
         self._close_index()
         self.store.disk.close()
 

@@ -27,7 +27,6 @@ def test_a_recording_starts_where_it_stopped_and_remembers_its_rows(tmp_path: Pa
             time.sleep(0.02)
         recording.stop()
         ranges = Archive(recording.store).ranges("gate/main", *ALL)
-        recording.close()
         assert len(ranges.runs) == start
         db = sqlite3.connect(tmp_path / "index.db")
         assert db.execute("SELECT sum(parts) FROM block").fetchone() == (4 * start,)
