@@ -23,6 +23,7 @@ from nvr.auth.audit import Entry
 from nvr.auth.policy import unknown_camera
 from nvr.auth.session import Session, Sessions
 from nvr.base.clock import Clock
+from nvr.base.errors import Damaged
 from nvr.base.log import event
 from nvr.media.camera import CameraState
 from nvr.media.part import Fragment
@@ -184,7 +185,7 @@ class Feed:
         offset_us = self._clock.wall_us() - round(self._clock.monotonic_s() * 1e6)
         messages: list[Message] = []
         for fragment in fragments:
-            data = fragment.data if self._ids is None else without(fragment.data, self._ids)
+            data = self._shown(fragment)
             if not data:
                 continue
             wall_us = offset_us + round(fragment.arrived_s * 1e6)
@@ -197,20 +198,28 @@ class Feed:
             for viewer in self._viewers:
                 viewer.push(messages, joined)
 
+    def _shown(self, fragment: Fragment) -> bytes:
+        """What of a fragment goes out; nothing if it, or what it belongs to, cannot be read."""
+        if self._ids is None or not self._head:
+            return fragment.data if self._head else b""
+        try:
+            return without(fragment.data, self._ids)
+        except Damaged as err:
+            event(_log, logging.DEBUG, "page.fragment_left_out", error=str(err))
+            return b""
+
     def _begin(self, config: StreamConfig) -> None:
         self._config = config
         self._group, self._group_bytes = [], 0
         shown = playable(config)
         ids = renumbered(config)
         self._ids = None if ids is None else dict(ids)
-        video = next((track for track in shown if track.kind == "video"), None)
-        message = ConfigMessage(
-            fmp4.mime(shown),
-            video.width_px if video else 0,
-            video.height_px if video else 0,
-            video.codec if video else "",
-        )
-        self._head = frame(msgspec.json.encode(message), TEXT) + frame(fmp4.init_segment(shown))
+        try:
+            self._head = _head(shown)
+        except ValueError as err:
+            # Recorded as it is; a browser has no name for it, and this runs beside other feeds.
+            event(_log, logging.WARNING, "page.codec_unknown", error=str(err))
+            self._head = b""
         for viewer in self._viewers:
             viewer.tell(self._head)
             viewer.skipping = True
@@ -225,6 +234,22 @@ class Feed:
             self._group = []  # a camera without key frames: who comes now waits for one
         else:
             self._group.append(message)
+
+
+def _head(shown: StreamConfig) -> bytes:
+    """The codec's announcement and the init segment, as two frames.
+
+    Raises:
+        ValueError: A track has no name that browsers know.
+    """
+    video = next((track for track in shown if track.kind == "video"), None)
+    message = ConfigMessage(
+        fmp4.mime(shown),
+        video.width_px if video else 0,
+        video.height_px if video else 0,
+        video.codec if video else "",
+    )
+    return frame(msgspec.json.encode(message), TEXT) + frame(fmp4.init_segment(shown))
 
 
 class Live:

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 
 import aiohttp
@@ -196,11 +197,14 @@ async def test_heads_of_cameras_one_must_not_know_stay_unseen(box):
         async with client.socket("/ws/control") as theirs, owner.socket("/ws/control") as ours:
             await Pad(ours).ask(op="move", cam="gate", n=1, v=[1, 0, 0])
             await Pad(ours).ask(op="stop", cam="gate")
-            await Pad(theirs).ask(op="stop_all")
-            await asyncio.sleep(0.1)
-            await theirs.close()
-            seen = [one async for one in theirs]
-            assert seen == []
+            await Pad(theirs).send(op="stop_all")
+            seen = []
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.5):
+                    while True:
+                        seen.append(msgpack.unpackb(await theirs.receive_bytes()))
+            assert {one["op"] for one in seen} == {"state"}
+            assert {one["name"] for told in seen for one in told["cameras"]} == {"yard"}
     assert ("stop_all", "other") not in box.parts.ptz.log
 
 

@@ -366,6 +366,21 @@ async def test_a_connection_that_says_nothing_is_cut_and_many_of_one_address_ref
             writer.close()
 
 
+async def test_handshakes_that_never_end_count_as_connections(tmp_path):
+    async with boxes.running(tmp_path) as box:
+        box.page._gate.door._most_of_one = 5
+        silent = [await asyncio.open_connection("127.0.0.1", box.page.port) for _ in range(5)]
+        await asyncio.sleep(0.05)
+        sixth, writer = await asyncio.open_connection("127.0.0.1", box.page.port)
+        assert await asyncio.wait_for(sixth.read(), 1) == b""
+        writer.close()
+        for _, writer in silent:
+            writer.close()
+        await asyncio.sleep(0.05)
+        async with box.client() as client:
+            assert (await client.ask("GET", "/api/box"))[0] == 200
+
+
 async def test_what_people_do_is_in_the_log_and_holds_together(box):
     await box.user("op", "operator", {"gate": ["live"]})
     async with box.client() as client, box.client() as owner:

@@ -190,6 +190,19 @@ def test_a_slow_viewer_goes_on_at_a_key_frame_and_a_stalled_one_is_cut():
     assert stream.watchers == []
 
 
+async def test_a_codec_without_a_name_harms_nobody(box, media):
+    config, fragments = media
+    odd = (dataclasses.replace(config[0], config=b"\x01"),)
+    stream = box.parts.hub.stream("gate/main")
+    async with box.client() as client:
+        await client.log_in("owner")
+        socket = await viewer(client)
+        stream.push(odd, fragments[:1])
+        stream.push(config, fragments[:1])
+        assert json.loads(await socket.receive_str(timeout=5))["type"] == "config"
+        await socket.close()
+
+
 async def test_a_client_that_stops_reading_does_not_slow_others_and_is_cut(box, media):
     config, _ = media
     stream = box.parts.hub.stream("gate/main")
