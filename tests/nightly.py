@@ -1,0 +1,110 @@
+"""The long proofs, one after another: `make nightly`.
+
+Each ends in one line of JSON; the line is kept under ``tests/reports/`` with the command, so that
+what is claimed can be compared with what was measured, where, and at which commit.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.bench.figures import ROOT
+
+REPORTS = Path(__file__).with_name("reports")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One command and the file its result goes to.
+
+    Attributes:
+        name: Of the report.
+        command: Module and arguments, without ``--json``.
+        timeout_s: When it is given up.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    timeout_s: float = 1800
+
+
+PROOFS = (
+    Proof("power_cut", ("tests.faults.power_cut", "--cuts", "1000")),
+    Proof("record", ("tests.bench.record", "--cameras", "16", "--seconds", "10")),
+    Proof("record.packets", ("tests.bench.record", "--cameras", "16", "--packets")),
+    Proof("serve", ("tests.bench.serve", "--readers", "50")),
+    Proof("live", ("tests.bench.live",)),
+    Proof("control", ("tests.bench.control",)),
+)
+
+
+def prove(proof: Proof) -> dict[str, Any]:
+    """Run one proof; a result that never came is one with ``met`` false and an ``error``."""
+    command = [sys.executable, "-m", *proof.command, "--json"]
+    started = time.time()
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=proof.timeout_s,
+            check=False,
+        )
+        result = last_object(done.stdout) or {
+            "name": proof.name,
+            "met": False,
+            "error": f"no result, exit code {done.returncode}",
+        }
+    except subprocess.TimeoutExpired:
+        result = {"name": proof.name, "met": False, "error": f"no end in {proof.timeout_s:g} s"}
+    return {
+        **result,
+        "command": " ".join(("python", "-m", *proof.command, "--json")),
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "took_s": round(time.time() - started, 1),
+    }
+
+
+def last_object(output: str) -> dict[str, Any] | None:
+    """Return the JSON object in the last line that is not empty, None if there is none."""
+    lines = output.strip().splitlines()
+    try:
+        found = json.loads(lines[-1]) if lines else None
+    except json.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) and "met" in found else None
+
+
+def main(words: list[str]) -> int:
+    """Run the proofs named in `words`, or all of them, and say which were met."""
+    chosen = [proof for proof in PROOFS if not words or proof.name in words]
+    unknown = set(words) - {proof.name for proof in PROOFS}
+    if unknown:
+        print(f"no such proof: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    REPORTS.mkdir(exist_ok=True)
+    failed = []
+    for proof in chosen:
+        print(f"{proof.name} ...", flush=True)
+        result = prove(proof)
+        path = REPORTS / f"{proof.name}.json"
+        path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        verdict = "met" if result["met"] else f"NOT MET {result.get('error', '')}".rstrip()
+        print(
+            f"{proof.name}: {verdict}, {result['took_s']} s, {path.relative_to(ROOT)}", flush=True
+        )
+        if not result["met"]:
+            failed.append(proof.name)
+            for key, limit in result.get("limits", {}).items():
+                print(f"  {key}: {result['figures'].get(key)} {limit}", flush=True)
+    print(f"{len(chosen) - len(failed)} of {len(chosen)} met", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+import pytest
+
+from tests import nightly
+from tests.nightly import PROOFS, Proof, last_object, main, prove
+
+
+def test_a_proof_that_crashes_is_one_that_failed():
+    result = prove(Proof("none", ("tests.no_such_module",)))
+    assert result["met"] is False
+    assert "exit code 1" in result["error"]
+
+
+def test_a_proof_that_hangs_is_given_up():
+    result = prove(Proof("slow", ("timeit", "-n1", "-r1", "import time; time.sleep(30)"), 1))
+    assert result["met"] is False
+    assert "no end in 1 s" in result["error"]
+
+
+@pytest.mark.parametrize("output", ["", "\n", "a table\n", '{"name": 1}\ntext', "[1]", '{"a": 1}'])
+def test_what_is_no_result_is_none(output):
+    assert last_object(output) is None
+
+
+def test_the_last_line_counts():
+    assert last_object('{"met": false}\nnote: x\n{"met": true}\n\n') == {"met": True}
+
+
+def test_a_wrong_name_runs_nothing(capsys):
+    assert main(["no-such-proof"]) == 2
+    assert "no-such-proof" in capsys.readouterr().err
+
+
+def test_every_proof_has_its_own_report():
+    names = [proof.name for proof in PROOFS]
+    assert len(names) == len(set(names))
+
+
+def test_a_report_keeps_command_and_result(tmp_path, monkeypatch):
+    fake = Proof("fake", ("json.tool", "--help"))
+    monkeypatch.setattr(nightly, "PROOFS", (fake,))
+    monkeypatch.setattr(nightly, "REPORTS", tmp_path)
+    monkeypatch.setattr(nightly, "ROOT", tmp_path)
+    assert main([]) == 1
+    assert '"command": "python -m json.tool --help --json"' in (tmp_path / "fake.json").read_text()
