@@ -1,5 +1,6 @@
 import contextlib
 import itertools
+import logging
 import random
 from collections.abc import Iterator
 
@@ -180,6 +181,21 @@ def test_a_sector_that_cannot_be_read_now_is_never_written_over() -> None:
         again = box.store.catalog.row(row.head.block)
         assert again is not None
         assert [e.wall_us for e in box.store.entries(again)] == [e.wall_us for e in entries]
+
+
+def test_a_slow_disk_is_told_once_and_again_when_it_has_caught_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    box = Box()
+    box.disk = VirtualDisk(box.rng, spend=box.clock.advance)
+    box.store, box.committer = box.open()
+    with caplog.at_level(logging.WARNING, "nvr.record.writer"):
+        for flush_s in (0.01, 1.2, 0.01):
+            box.disk.flush_s = (flush_s, flush_s)
+            box.record(4)
+    told = [record.getMessage().split()[0] for record in caplog.records]
+    assert told == ["record.behind", "record.caught_up"]
+    assert box.committer.state().worst_group_s > 1.0
 
 
 def test_a_full_or_read_only_disk_is_told_apart_when_a_volume_is_made() -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -160,6 +161,29 @@ def test_a_reconnect_is_a_gap_of_the_camera_and_a_changed_codec_a_new_block(tmp_
         12 + 12 + 1 + 12 + 12 + 12 + 1 + 12,
         49 - 12,
     ]
+    store.disk.close()
+
+
+@pytest.mark.parametrize("step_s", [-3600, -2, 2, 3600])
+def test_a_step_of_the_clock_is_a_new_mapping_and_no_gap(tmp_path: Path, step_s: int) -> None:
+    store = opened(tmp_path)
+    before = list(itertools.islice(synthetic.camera(), 12))
+    after = [
+        replace(part, wall_us=part.wall_us + step_s * 1_000_000)
+        for part in itertools.islice(synthetic.camera(), 12, 24)
+    ]
+    record(store, before + after)
+    archive = Archive(store)
+    ranges = archive.ranges(GATE, *ALL)
+    assert ranges.gaps == ()
+    assert [(run.from_us, run.to_us) for run in ranges.runs] == [
+        (part[0].wall_us, part[-1].wall_us + part[-1].duration_90k * 100 // 9)
+        for part in (before, after)
+    ]
+    assert frames(b"".join(archive.export(GATE, *ALL))) == sum(p.samples for p in before + after)
+    found = archive.gop(GATE, after[-1].wall_us)
+    assert found is not None
+    assert found.to_us == ranges.recorded_until_us
     store.disk.close()
 
 
