@@ -8,7 +8,8 @@ can forge both: exporting the head regularly is what settles that.
 
 Rows are recorded at once and committed by one thread, as many as have come together, so nothing
 here waits for the disk. The queue drops nothing: when it is full, recording is refused and with
-it the action, because there must be no access without a row. Only STOP is let past the limit.
+it the action, because there must be no access without a row. Only STOP is let past the limit; if
+even that room is full, a row says how many are missing.
 
 Source: REQUIREMENTS T9 (GB-style log: category, state, reason, hardware number).
 """
@@ -141,6 +142,7 @@ class Audit:
         self._recorded = 0
         self._written = 0
         self._behind = False
+        self._missing = 0
         self._lock = threading.Condition()
         self._ending = False
         self._waiters: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -148,7 +150,7 @@ class Audit:
         self._thread.start()
 
     def record(self, entry: Entry, *, stop: bool = False) -> None:
-        """Put `entry` into the log; returns at once, and never drops.
+        """Put `entry` into the log; returns at once.
 
         Args:
             entry: What happened.
@@ -162,7 +164,8 @@ class Audit:
         with self._lock:
             if len(self._queue) >= limit:
                 if stop:
-                    return  # a thousand STOPs wait already, and the STOP itself goes out
+                    self._missing += 1
+                    return
                 raise Unavailable("audit.full", "the audit log cannot be written")
             self._queue.append((self._clock.wall_us(), entry))
             self._recorded += 1
@@ -282,6 +285,12 @@ class Audit:
             self._behind = False
             with self._lock:
                 del self._queue[: len(batch)]
+                if self._missing:
+                    why = f"{self._missing} rows did not fit while the disk was away"
+                    self._missing = 0
+                    entry = Entry("run", "audit.missing", "failed", why)
+                    self._queue.append((self._clock.wall_us(), entry))
+                    self._recorded += 1
                 self._written += len(batch)
                 ready = [one for one in self._waiters if one[0] <= self._written]
                 self._waiters = [one for one in self._waiters if one[0] > self._written]

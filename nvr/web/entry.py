@@ -153,8 +153,8 @@ class Entrance:
     async def logout(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - nothing to read
         """``POST /api/logout``."""
         if caller.session is not None:
+            self._parts.sessions.close(caller.token)  # first: a full log must not keep one in
             self._note("box.logout", caller.subject.name, caller)
-            self._parts.sessions.close(caller.token)
         response = answer({})
         response.del_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Strict")
         return response

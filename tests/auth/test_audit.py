@@ -135,8 +135,11 @@ async def test_rows_are_on_the_disk_after_flush_and_go_on_after_a_restart(tmp_pa
     log.close()
 
 
-async def test_a_full_queue_refuses_but_never_a_stop_and_drops_nothing(tmp_path, monkeypatch):
+async def test_a_full_queue_refuses_but_never_a_stop_and_says_what_is_missing(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(module, "MOST_QUEUED", 3)
+    monkeypatch.setattr(module, "MOST_QUEUED_STOPS", 1)
     monkeypatch.setattr(module, "RETRY_S", 0.02)
     log = Audit(tmp_path / "state.db", FakeClock(), "box-1")
     blocker = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
@@ -148,12 +151,16 @@ async def test_a_full_queue_refuses_but_never_a_stop_and_drops_nothing(tmp_path,
     assert refused.value.code == "audit.full"
     with pytest.raises(Unavailable):
         log.check_room()
-    log.record(Entry("event", "control stop"), stop=True)
+    for _ in range(3):
+        log.record(Entry("event", "control stop"), stop=True)
     await asyncio.sleep(0.05)
     blocker.execute("ROLLBACK")
     blocker.close()
     await log.flush()
+    await log.flush()
     rows, bad = log.rows()
-    assert [row.entry.action for row in rows] == ["control stop", "x", "x", "x"]
+    actions = [row.entry.action for row in rows]
+    assert actions == ["audit.missing", "control stop", "x", "x", "x"]
+    assert rows[0].entry.reason.startswith("2 rows")
     assert bad is None
     log.close()
