@@ -67,9 +67,9 @@ export class Playback extends Part {
     this.nm = el("b", {});
     this.frameNo = el("span.st.r", {});
     this.factor = el("span.st", {});
-    this.capt = el("span.cap", {});
+    this.capt = el("span.st", {});
     this.msg = el("div.msg", { hidden: true });
-    this.picture = el("section.tile.focus.pic", { tabindex: "0" }, this.video, el("div.nm", {}, this.nm, this.factor, this.frameNo), this.msg, this.capt,
+    this.picture = el("section.tile.focus.pic", { tabindex: "0" }, this.video, el("div.nm", {}, this.nm, this.capt, this.factor, this.frameNo), this.msg,
       el("div.tools", {},
         iconButton("snap", t("snapshot"), () => this.snapshot()),
         iconButton("zoom", t("digitalZoom"), () => this.zoom.toggle()),

@@ -9,12 +9,15 @@ import { button } from "../ui.js";
 /** The box's name of an action, in words where the dictionary has them. */
 const action = (name) => (knows(`audit.${name}`) ? t(`audit.${name}`) : name);
 
+/** Times in a reason are microseconds for the log and a clock for people. @param {string} reason */
+const readable = (reason) => reason.replace(/\b1\d{15}\b/g, (us) => stamp(Number(us)));
+
 function line(row) {
   const denied = row.outcome !== "ok";
   return el("tr", {},
     el("td", {}, stamp(row.at_us)), el("td", {}, row.who || "–"), el("td", {}, action(row.action)),
     el("td", {}, row.target || ""), el("td.sub", {}, row.source || ""),
-    el(`td${denied ? ".warn" : ".sub"}`, {}, denied ? t(`outcome.${row.outcome}`) : "", denied && row.reason ? " " : "", el("span.reason", { title: row.reason || null }, row.reason || "")));
+    el(`td${denied ? ".warn" : ".sub"}`, {}, denied ? t(`outcome.${row.outcome}`) : "", denied && row.reason ? " " : "", el("span.reason", { title: row.reason || null }, readable(row.reason))));
 }
 
 /** @param {any} app @param {HTMLElement} host */
