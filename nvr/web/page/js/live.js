@@ -32,7 +32,7 @@ export class Live extends Part {
     this.layout = saved.layout in COUNTS ? saved.layout : "1+4";
     this.#order = Array.isArray(saved.order) ? saved.order : [];
     this.selected = this.app.query.cam ?? saved.selected ?? "";
-    this.className = "live";
+    this.className = "wall";
     this.main = el("div.main", {});
     this.quad = el("div.quad", {});
     this.under = el("div.under", {});
