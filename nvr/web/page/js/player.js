@@ -105,7 +105,9 @@ export class Player extends EventTarget {
     if (!socket) return;
     socket.onmessage = null;
     socket.onclose = null;
-    socket.close();
+    // Closed while still connecting, a socket leaves an error on the console.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
   }
 
   #connect() {

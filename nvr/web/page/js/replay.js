@@ -229,11 +229,14 @@ export class Replay extends EventTarget {
   }
 
   pause() {
+    const stepped = this.#stepping;
     this.#want_us = this.position_us;
     this.playing = false;
     this.waiting = false;
     this.video.pause();
     this.#tell("state");
+    // A paused element may still show the frame before its own time: settle on the one it names.
+    if (this.#buffer && !this.hole && !stepped) this.seek(this.#want_us);
   }
 
   /** @param {number} rate 0.25 to 32, or negative: backwards. */
