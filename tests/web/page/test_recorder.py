@@ -1,0 +1,143 @@
+"""The page on the shipped `nvr run`: hands on the stick, a head that turns, the picture of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from nvr.sim import launch
+from tests.app.box import NAME, PASSWORD, RunningBox, running_box
+
+pytestmark = [
+    pytest.mark.needs("chromium"),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def recorder(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningBox]:
+    async with running_box(tmp_path_factory.mktemp("recorder")) as box:
+        yield box
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(recorder: RunningBox, browser: Browser) -> AsyncIterator[Page]:
+    context = await browser.new_context(
+        ignore_https_errors=True, viewport={"width": 1280, "height": 800}, locale="zh-CN"
+    )
+    page = await context.new_page()
+    await page.goto(recorder.url)
+    await page.locator("input").nth(0).fill(NAME)
+    await page.locator("input").nth(1).fill(PASSWORD)
+    await page.locator("form button[type=submit]").click()
+    await page.locator(".tile.focus.live").wait_for()
+    yield page
+    await context.close()
+
+
+async def head(recorder: RunningBox) -> dict[str, Any]:
+    """What the simulated dome itself says."""
+    return await asyncio.to_thread(launch.ask, recorder.data / "sim", {"get": True})
+
+
+async def at_rest(recorder: RunningBox) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while (state := await head(recorder))["moving"]:
+            await asyncio.sleep(0.02)
+    return state
+
+
+async def push(page: Page, dx: float, dy: float, seconds: float) -> None:
+    """Take the stick, hold it over to one side, let go."""
+    box = await page.locator("nvr-stick").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    await page.mouse.move(x, y)
+    await page.mouse.down()
+    await page.mouse.move(x + dx, y + dy, steps=4)
+    await asyncio.sleep(seconds)
+    await page.mouse.up()
+
+
+async def test_the_stick_turns_the_head_and_letting_go_stops_it(
+    recorder: RunningBox, page: Page
+) -> None:
+    before = await at_rest(recorder)
+    await push(page, 70, 0, 1.0)
+    after = await at_rest(recorder)
+    assert (after["pan_deg"] - before["pan_deg"]) % 360 > 2
+    assert (after["pan_deg"] - before["pan_deg"]) % 360 < 180, "to the right"
+    await asyncio.sleep(0.3)
+    assert (await head(recorder))["pan_deg"] == after["pan_deg"]
+
+
+async def test_a_preset_saved_on_the_page_is_found_again(recorder: RunningBox, page: Page) -> None:
+    home = await at_rest(recorder)
+    await page.locator(".pre.new").click()
+    await page.locator(".dialog input").nth(0).fill("试拍位")
+    await page.locator(".dialog input").nth(1).fill("12")
+    await page.locator(".dialog button[type=submit]").click()
+    await page.locator(".pre", has_text="试拍位").wait_for()
+    await push(page, -70, 0, 1.0)
+    away = await at_rest(recorder)
+    assert abs(away["pan_deg"] - home["pan_deg"]) > 2
+    await page.locator(".pre", has_text="试拍位").click()
+    async with asyncio.timeout(15):
+        while abs((await at_rest(recorder))["pan_deg"] - home["pan_deg"]) > 0.2:
+            await asyncio.sleep(0.1)
+
+
+async def test_the_lamp_is_switched_where_it_hangs(recorder: RunningBox, page: Page) -> None:
+    await page.locator("[data-output=lamp]").click()
+    await page.locator("[data-output=lamp][aria-pressed=true]").wait_for()
+    async with asyncio.timeout(5):
+        while not (await head(recorder))["lamp"]:
+            await asyncio.sleep(0.05)
+    await page.locator("[data-output=lamp]").click()
+    await page.locator("[data-output=lamp][aria-pressed=false]").wait_for()
+
+
+async def test_a_caption_typed_on_the_page_is_kept(recorder: RunningBox, page: Page) -> None:
+    await page.goto(f"{recorder.url}/#/manage/captions")
+    lines = page.locator("#cap-lines")
+    await lines.fill("东门钟楼 \U0001f4a1\n{time}")
+    await page.locator(".problem.soft", has_text="\U0001f4a1").wait_for()
+    found = await recorder.call("GET", "/api/camera/dome/caption")
+    assert found["lines"] == ["东门钟楼 \U0001f4a1", "{time}"]
+    await lines.fill("东门钟楼\n{time}")
+    await page.locator(".problem.soft").wait_for(state="detached")
+
+
+async def test_what_was_seen_is_played_back(recorder: RunningBox, page: Page) -> None:
+    await page.goto(f"{recorder.url}/#/playback?cam=dome&back=5")
+    picture = page.locator(".pic video")
+    async with asyncio.timeout(15):
+        while not await picture.evaluate("v => v.videoWidth === 1280 && v.currentTime > 0"):
+            await asyncio.sleep(0.1)
+    before = await picture.evaluate("v => v.currentTime")
+    await asyncio.sleep(1.2)
+    assert await picture.evaluate("v => v.currentTime") - before > 0.6
+    assert await page.locator(".pic.nothing").count() == 0
+
+
+async def test_a_page_that_goes_leaves_no_dome_turning(recorder: RunningBox, page: Page) -> None:
+    other = await page.context.new_page()
+    await other.goto(recorder.url)
+    await other.locator(".tile.focus.live").wait_for()
+    box = await other.locator("nvr-stick").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    await other.mouse.move(x, y)
+    await other.mouse.down()
+    await other.mouse.move(x - 70, y, steps=4)
+    async with asyncio.timeout(10):
+        while not (await head(recorder))["moving"]:
+            await asyncio.sleep(0.02)
+    await other.close()
+    state = await at_rest(recorder)
+    await asyncio.sleep(0.5)
+    assert (await head(recorder))["pan_deg"] == state["pan_deg"]
