@@ -194,6 +194,10 @@ class LinuxDisk:
         finally:
             os.close(fd)
 
+    def free_bytes(self) -> int:  # noqa: D102 - see Disk
+        room = os.statvfs(self.directory)
+        return room.f_bavail * room.f_frsize
+
     def listing(self) -> list[tuple[str, int]]:  # noqa: D102 - see Disk
         with os.scandir(self.directory) as found:
             return sorted(

@@ -183,3 +183,7 @@ class Disk(Protocol):
     def listing(self) -> list[tuple[str, int]]:
         """Names and sizes of the files present."""
         ...
+
+    def free_bytes(self) -> int:
+        """Room for new files."""
+        ...

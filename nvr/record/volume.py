@@ -26,6 +26,9 @@ _CRC = struct.Struct(">I")
 _MAGIC = b"nvr vol\0"
 _READY = 1
 
+SPARE_BYTES = 64 << 20
+"""Room left on the disk beside a new volume, for the index, the log and everybody else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -116,6 +119,11 @@ def read(disk: Disk) -> Identity | None:
     raise Damaged("volume.damaged", "both copies of the volume's identity have wrong bytes")
 
 
+def _require_room(disk: Disk, size_bytes: int) -> None:
+    if size_bytes > disk.free_bytes():
+        raise OSError(errno.ENOSPC, "no room")
+
+
 def make(
     disk: Disk,
     rng: random.Random,
@@ -155,18 +163,20 @@ def make(
         created_us=wall_us,
         ready=False,
     )
+    files = dict.fromkeys(log.NAMES, log.size_for(identity.blocks))
+    files |= {block.name(number): identity.block_bytes for number in range(identity.blocks)}
     try:
+        present = dict(disk.listing())
+        missing = {path: size for path, size in files.items() if present.get(path) != size}
+        # Asked before the first file: found out by filling it, a disk shared with others would
+        # stop them as well.
+        _require_room(disk, sum(missing.values()) + SPARE_BYTES)
         if begun is None:
             disk.create(ID_NAME, 2 * PAGE_BYTES)
             write(disk, identity)
             disk.sync_directory()
-        present = dict(disk.listing())
-        for path in log.NAMES:
-            if present.get(path) != log.size_for(identity.blocks):
-                disk.create(path, log.size_for(identity.blocks))
-        for number in range(identity.blocks):
-            if present.get(block.name(number)) != identity.block_bytes:
-                disk.create(block.name(number), identity.block_bytes)
+        for path, size in missing.items():
+            disk.create(path, size)
         disk.sync_directory()
     except OSError as err:
         if err.errno in {errno.ENOSPC, errno.EDQUOT}:

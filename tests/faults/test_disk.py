@@ -206,6 +206,14 @@ def test_a_full_or_read_only_disk_is_told_apart_when_a_volume_is_made() -> None:
             open_store(disk, FakeClock(), random.Random(1), size_bytes=64 << 20)
 
 
+def test_a_volume_too_big_for_its_disk_takes_none_of_it() -> None:
+    disk = VirtualDisk(random.Random(1))
+    disk.free_bytes = lambda: 63 << 20
+    with pytest.raises(Unavailable, match=r"volume\.full"):
+        open_store(disk, FakeClock(), random.Random(1), size_bytes=64 << 20)
+    assert disk.listing() == []
+
+
 def test_a_disk_with_no_room_for_the_whole_volume_can_be_used_once_it_has() -> None:
     disk = VirtualDisk(random.Random(1))
     create = disk.create
