@@ -8,6 +8,7 @@ import logging
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 BEAT_S = 0.1
 STALL_S = 0.35
 RETRY_S = 0.5
+SILENT_S = 0.6
+"""After so long without a beat the guard has acted for sure."""
 _WHO = "outputs"
 
 
@@ -153,6 +156,8 @@ class Outputs:
                     event(_log, logging.INFO, "gpio.cut", output=it.wiring.name)
             armed = any(self._away(it) for it in self._states.values())
         # The guard knows of a level before the line does: killed in between, we leave nothing.
+        if armed and not self._armed:
+            self._guard.took_over(_WHO)  # of an earlier time on, which is over
         if armed != self._armed or (armed and now_s - self._beat_s >= BEAT_S):
             self._guard.beat(_WHO, on=armed)
             self._armed, self._beat_s = armed, now_s
@@ -208,6 +213,18 @@ class Outputs:
         return it
 
     def _run(self) -> None:
+        while True:
+            try:
+                self._loop()
+            except Exception:  # noqa: BLE001 - a bug must not leave an output on or this thread dead
+                _log.exception("gpio.bug")
+                # The guard, which hears nothing from us meanwhile, makes the outputs safe.
+                time.sleep(SILENT_S)
+                self._all_safe("gpio.made_safe")
+            else:
+                return
+
+    def _loop(self) -> None:
         while True:
             last = self._closing
             wake_s = self.turn(self._clock.monotonic_s())

@@ -9,6 +9,7 @@ import logging
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 BEAT_S = 0.1
 STALL_S = 0.35
 """After so long without a turn the guard has acted or is about to: all motion is over."""
+SILENT_S = 0.6
+"""After so long without a beat the guard has acted for sure."""
 QUIET_S = 0.1
 """Replies come within this; after it, what looked like the start of an echo was a reply."""
 REOPEN_S = 1.0
@@ -167,11 +170,18 @@ class Bus:
     # From here on: the owner thread.
 
     def _run(self) -> None:
-        try:
-            while self._turn():
-                pass
-        finally:
-            self._shut()
+        while True:
+            try:
+                while self._turn():
+                    pass
+            except Exception:  # noqa: BLE001 - a bug must not leave a head turning or this thread dead
+                _log.exception("ptz.bug bus=%s", self.name)
+                # The guard, which hears nothing from us meanwhile, tells the heads to stop.
+                time.sleep(SILENT_S)
+                self._lose(NvrError("internal.bug", "the bus starts anew", bus=self.name))
+            else:
+                self._shut()
+                return
 
     def _turn(self) -> bool:
         now_s = self._clock.monotonic_s()
@@ -210,6 +220,8 @@ class Bus:
         # The guard knows of a motion before the wire does: killed in between, we leave nothing.
         with self._lock:
             stops = tuple(self._schedule.at_stake())
+        if stops and not self._told:
+            self._guard.took_over(self.name)  # of an earlier motion, which is over
         if stops != self._told or (stops and now_s - self._told_s >= BEAT_S):
             self._guard.beat(self.name, stops)
             self._told, self._told_s = stops, now_s
@@ -277,7 +289,7 @@ class Bus:
         event(_log, logging.INFO, "ptz.port_open", bus=self.name)
         self._tell(BusEvent("up", "", now_s, self._turn_s))
 
-    def _lose(self, err: Unavailable) -> None:
+    def _lose(self, err: NvrError) -> None:
         event(_log, logging.WARNING, "ptz.port_lost", bus=self.name, error=str(err))
         self._cut("ptz.motion_lost")
         self._shut()

@@ -66,6 +66,7 @@ class _Camera:
     stop_sent_ms: float | None = None
     refused: dict[tuple[Operator, str], float] = field(default_factory=dict)
     published: PtzStatus | None = None
+    since: tuple[float, int] = (-1.0, 0)
 
 
 def priority(who: Operator) -> int:
@@ -331,9 +332,11 @@ class Controller:
     def _status(self, it: _Camera) -> PtzStatus:
         arbiter, holder = it.arbiter, None
         if arbiter.holder is not None:
+            if it.since[0] != arbiter.since_s:
+                it.since = (arbiter.since_s, self._wall_us(arbiter.since_s))
             holder = Holder(
                 arbiter.holder,
-                self._wall_us(arbiter.since_s),
+                it.since[1],
                 self._wall_us(arbiter.until_s),
                 arbiter.taken,
             )
@@ -365,7 +368,7 @@ def _same(one: PtzStatus, other: PtzStatus) -> bool:
     """Whether nobody needs to be told: the end of an ownership moves with every renewal."""
 
     def lasting(status: PtzStatus) -> PtzStatus:
-        holder = status.holder and dataclasses.replace(status.holder, since_us=0, until_us=0)
+        holder = status.holder and dataclasses.replace(status.holder, until_us=0)
         return dataclasses.replace(status, holder=holder)
 
     return lasting(one) == lasting(other)

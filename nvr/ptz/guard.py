@@ -55,10 +55,9 @@ class Guard:
                 return
             oldest_s = min(self.heard_s.values(), default=time.monotonic())
             if time.monotonic() - oldest_s >= SILENCE_S:
-                stopped = list(self.heard_s)
-                self.act()
-                for who in stopped:
+                for who in self.heard_s:
                     self.tell({"did": "took", "who": who})
+                self.act()
 
     def receive(self) -> bool:
         """Take one message; False if the recorder is gone."""

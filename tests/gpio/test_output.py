@@ -1,5 +1,6 @@
 """Outputs on relays in another thread's keeping; the limits on a clock that is moved by hand."""
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -223,3 +224,36 @@ def test_an_output_that_is_not_there_yet_is_opened_when_it_is() -> None:
     outputs.set("lamp", True)
     outputs.turn(clock.now_s)
     assert there[0].levels == [False, True]
+
+
+def test_a_late_word_of_the_guard_does_not_end_the_next_time_on() -> None:
+    rig = Rig()
+    rig.guard.took = True
+    rig.outputs.set("wiper", True)
+    rig.turn(0.3)
+    assert rig.outputs.get("wiper")
+
+
+def test_a_bug_leaves_the_output_to_the_guard_and_then_it_works_again() -> None:
+    class Faulty(Coil):
+        def set(self, on: bool) -> None:
+            if on and True not in self.levels:
+                self.levels.append(on)
+                raise ZeroDivisionError
+            super().set(on)
+
+    coil = Faulty(False)
+    guard = PaperGuard()
+    outputs = Outputs([Wiring("lamp", lambda _on: coil)], clock=SystemClock(), guard=guard)
+    outputs.start()
+    with contextlib.closing(outputs):
+        outputs.set("lamp", True)
+        limit_s = time.monotonic() + 5
+        while coil.levels != [False, True, False] and time.monotonic() < limit_s:
+            time.sleep(0.01)
+        assert coil.levels == [False, True, False]
+        outputs.set("lamp", True)
+        while not outputs.get("lamp") and time.monotonic() < limit_s:
+            time.sleep(0.01)
+        assert outputs.get("lamp")
+    assert coil.levels[-1] is False

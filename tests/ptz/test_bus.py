@@ -1,5 +1,6 @@
 """The owner thread against a pseudo-terminal with a real reader."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -145,16 +146,16 @@ def test_the_guard_hears_of_a_motion_before_the_wire_does(
     )
     bus.add("dome1", Pelco().encode)
     bus.start()
-    ready(far)
-    time.sleep(0.1)
-    assert guard.log[-1] == ("beat", "x", (), False)
-    bus.move("dome1", LEFT, until())
-    far.wait(moving)
-    assert ("beat", "x", (stop,), False) in guard.log[: written[0]]
-    time.sleep(0.35)
-    beats = [entry for entry in guard.log[written[0] - 1 :] if entry[0] == "beat"]
-    assert len(beats) >= 3
-    bus.close()
+    with contextlib.closing(bus):
+        ready(far)
+        time.sleep(0.1)
+        assert guard.log[-1] == ("beat", "x", (), False)
+        bus.move("dome1", LEFT, until())
+        far.wait(moving)
+        assert ("beat", "x", (stop,), False) in guard.log[: written[0]]
+        time.sleep(0.35)
+        beats = [entry for entry in guard.log[written[0] - 1 :] if entry[0] == "beat"]
+        assert len(beats) >= 3
     assert guard.log[-2:] == [("beat", "x", (), False), ("forget", "x")]
 
 
@@ -232,14 +233,13 @@ def test_a_line_with_echo_gives_replies_without_it(start: Start, tmp_path: Path)
     )
     bus.add("dome1", Pelco().encode)
     bus.start()
-    end.wait_count(2)
-    time.sleep(0.05)
-    end.say(b"\xff\x01\x00\x01")
-    limit_s = time.monotonic() + 5
-    while not got and time.monotonic() < limit_s:
-        time.sleep(0.01)
-    bus.close()
-    end.close()
+    with contextlib.closing(end), contextlib.closing(bus):
+        end.wait_count(2)
+        time.sleep(0.05)
+        end.say(b"\xff\x01\x00\x01")
+        limit_s = time.monotonic() + 5
+        while not got and time.monotonic() < limit_s:
+            time.sleep(0.01)
     assert b"".join(got) == b"\xff\x01\x00\x01"
 
 
@@ -266,9 +266,56 @@ def test_closing_stops_what_moves(far: FarEnd, start: Start) -> None:
     )
     bus.add("dome1", Pelco().encode)
     bus.start()
+    with contextlib.closing(bus):
+        ready(far)
+        bus.move("dome1", LEFT, until())
+        far.wait(moving)
+        far.clear()
+    assert [h.still for h in far.wait_count(2)] == [True, True]
+
+
+def test_a_late_word_of_the_guard_does_not_end_the_next_motion(
+    start: Start, far: FarEnd, guard: PaperGuard
+) -> None:
+    bus = start()
     ready(far)
+    time.sleep(0.15)
+    guard.took = True
     bus.move("dome1", LEFT, until())
     far.wait(moving)
-    far.clear()
-    bus.close()
-    assert [h.still for h in far.wait_count(2)] == [True, True]
+    time.sleep(0.3)
+    assert not any(h.still for h in far.heard)
+
+
+def test_a_bug_leaves_the_heads_to_the_guard_and_the_bus_starts_anew(
+    far: FarEnd, guard: PaperGuard, events: Events
+) -> None:
+    stop = Pelco().encode(Motion())
+    failed: list[tuple[float, int]] = []
+
+    class Port(VirtualSerial):
+        def write(self, data: bytes) -> None:
+            if data != stop and not failed:
+                failed.append((time.monotonic(), len(guard.log)))
+                raise ZeroDivisionError
+            super().write(data)
+
+    bus = Bus("b", lambda: Port(far.path), clock=SystemClock(), guard=guard, tell=events)
+    bus.add("dome1", Pelco().encode)
+    bus.start()
+    with contextlib.closing(bus):
+        ready(far)
+        time.sleep(0.15)
+        bus.move("dome1", LEFT, until())
+        assert events.wait("cut").at_s - failed[0][0] >= 0.5, "the guard has its time"
+        heard = far.wait_count(2)
+        assert all(h.still for h in heard)
+        at = failed[0][1]
+        assert guard.log[at - 1 : at + 2] == [
+            ("beat", "b", (stop,), False),
+            ("beat", "b", (), False),
+            ("forget", "b"),
+        ]
+        bus.unbar("dome1")
+        bus.move("dome1", LEFT, until())
+        far.wait(moving)
