@@ -2,15 +2,17 @@
 #include "py_ingest.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "buffer.h"
 
 /* When a group of pictures ends a stream drops four parts at once, and all streams take a new buffer
  * at the next cut: 4 MiB for all was too little for 16 cameras. */
-enum { POOL_KEEPS = 4 << 20, POOL_KEEPS_EACH = 768 << 10, MAX_READY = 64 };
+enum { POOL_KEEPS = 4 << 20, POOL_KEEPS_EACH = 768 << 10, MAX_READY = 64, TICKS_PER_S = 90000 };
 
 PyTypeObject *nvr_engine_type;
 
@@ -115,18 +117,70 @@ static PyObject *engine_prompt(PyObject *o, PyObject *args) {
   Py_RETURN_NONE;
 }
 
+/* Read sockets, flush relays. No Python in here. */
+static void drain(EngineObject *self, int64_t now, int which, int cut) {
+  for (Py_ssize_t i = 0; i < self->count; i++) {
+    SessionObject *session = (SessionObject *)self->sessions[i];
+    int due = which == 2 || (which == 1 && session->ready);
+    if (due && session->link.fd >= 0) {
+      nvr_link_flush(&session->link);
+      nvr_link_read(&session->link, self->room, now);
+    }
+    session->ready = 0;
+    nvr_session_flush_live(session->link.session);
+    if (cut) nvr_session_cut(session->link.session);
+  }
+  for (Py_ssize_t i = 0; i < self->count; i++) {
+    SessionObject *session = (SessionObject *)self->sessions[i];
+    for (int r = 0; r < session->relay_count; r++) nvr_relay_flush(session->relay[r]);
+  }
+}
+
+static int completed(const EngineObject *self) {
+  for (Py_ssize_t i = 0; i < self->count; i++) {
+    size_t count;
+    nvr_session_events(((SessionObject *)self->sessions[i])->link.session, &count);
+    if (count) return 1;
+  }
+  return 0;
+}
+
+static double monotonic_s(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int until_ms(double seconds) { return seconds <= 0 ? 0 : seconds > 60 ? 60000 : (int)ceil(seconds * 1000); }
+
 PyDoc_STRVAR(wait_doc,
-"wait(timeout_ms, /)\n--\n\n"
-"Sleep until the wake descriptor or a prompt session is ready, or the time is over. Returns the\n"
-"number of prompt sessions that are ready.");
+"wait(now, next, tick, cut, /)\n--\n\n"
+"Sleep until the wake descriptor or a prompt session is ready, or `next` has come.\n\n"
+"With `tick` above 0, `next` before `cut` is a tick that needs no Python: all sockets are drained and\n"
+"relays flushed here, and the sleep goes on until something was completed. All in seconds of the\n"
+"clock that says `now`.\n\n"
+"Returns (prompt sessions that are ready, whether something was completed, when the next tick is).");
 static PyObject *engine_wait(PyObject *o, PyObject *args) {
   EngineObject *self = (EngineObject *)o;
   struct epoll_event events[MAX_READY];
-  int timeout_ms, ready, count = 0;
-  if (!nvr_engine_idle(self) || !PyArg_ParseTuple(args, "i", &timeout_ms)) return NULL;
+  int ready, count = 0, done = 0;
+  double now, next, tick, cut;
+  if (!nvr_engine_idle(self) || !PyArg_ParseTuple(args, "dddd", &now, &next, &tick, &cut)) return NULL;
   self->busy = 1;
   Py_BEGIN_ALLOW_THREADS
-  ready = epoll_wait(self->epoll_fd, events, MAX_READY, timeout_ms);
+  const double origin = now - monotonic_s();
+  for (;;) {
+    now = origin + monotonic_s();
+    ready = epoll_wait(self->epoll_fd, events, MAX_READY, until_ms(next - now));
+    now = origin + monotonic_s();
+    if (ready || tick <= 0) break;
+    if (now < next) continue;
+    if (now >= cut) break;
+    drain(self, (int64_t)(now * TICKS_PER_S), 2, 0);
+    next = (floor(now / tick) + 1) * tick;
+    done = completed(self);
+    if (done) break;
+  }
   Py_END_ALLOW_THREADS
   self->busy = 0;
   for (int i = 0; i < ready; i++) {
@@ -138,7 +192,7 @@ static PyObject *engine_wait(PyObject *o, PyObject *args) {
       if (read(self->wake_fd, &value, sizeof value) < 0 && errno != EAGAIN) return PyErr_SetFromErrno(PyExc_OSError);
     }
   }
-  return PyLong_FromLong(count);
+  return Py_BuildValue("(iNd)", count, PyBool_FromLong(done), next);
 }
 
 /* Takes `e->mdat` over. */
@@ -194,21 +248,7 @@ static PyObject *engine_tick(PyObject *o, PyObject *args) {
   if (!nvr_engine_idle(self) || !PyArg_ParseTuple(args, "Lip", &now, &which, &cut)) return NULL;
   self->busy = 1;
   Py_BEGIN_ALLOW_THREADS
-  for (Py_ssize_t i = 0; i < self->count; i++) {
-    SessionObject *session = (SessionObject *)self->sessions[i];
-    int due = which == 2 || (which == 1 && session->ready);
-    if (due && session->link.fd >= 0) {
-      nvr_link_flush(&session->link);
-      nvr_link_read(&session->link, self->room, now);
-    }
-    session->ready = 0;
-    nvr_session_flush_live(session->link.session);
-    if (cut) nvr_session_cut(session->link.session);
-  }
-  for (Py_ssize_t i = 0; i < self->count; i++) {
-    SessionObject *session = (SessionObject *)self->sessions[i];
-    for (int r = 0; r < session->relay_count; r++) nvr_relay_flush(session->relay[r]);
-  }
+  drain(self, now, which, cut);
   Py_END_ALLOW_THREADS
   self->busy = 0;
   PyObject *list = PyList_New(0);

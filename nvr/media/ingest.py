@@ -150,8 +150,7 @@ class Ingest:
     def _loop_ticks(self) -> None:
         next_s = cut_s = 0.0
         while not self._stopping:
-            wait_ms = max(0, math.ceil((next_s - self._clock.monotonic_s()) * 1000))
-            ready = self.engine.wait(wait_ms)
+            ready, done, next_s = self._sleep(next_s, cut_s)
             self.now_s = now_s = self._clock.monotonic_s()
             self._obey()
             tick_s = self._current_tick_s()
@@ -166,12 +165,18 @@ class Ingest:
                 if cut:
                     cut_s = (math.floor(now_s / _PART_S) + 1) * _PART_S
                 self._tick(_READ_ALL, cut)
-            elif ready:
-                self._tick(_READ_READY, False)
+            elif ready or done:
+                self._tick(_READ_READY if ready else _READ_NONE, False)
             self._hand_over()
         for run in list(self._runs):
             run.end()
         self._hand_over()
+
+    def _sleep(self, next_s: float, cut_s: float) -> tuple[int, bool, float]:
+        """Sleep and tick without Python until there is something for it, at the latest `cut_s`."""
+        fed = any(run.sock is None for run in self._runs)
+        tick_s = 0.0 if fed or self.prompt else self._current_tick_s()
+        return self.engine.wait(self._clock.monotonic_s(), next_s, tick_s, cut_s)
 
     def _obey(self) -> None:
         while self._commands:
