@@ -32,7 +32,7 @@ from nvr.auth.user import NOBODY, Users
 from nvr.base.clock import Clock, SystemClock
 from nvr.base.errors import NvrError
 from nvr.base.log import event
-from nvr.base.supervise import Backoff, supervise
+from nvr.base.supervise import Backoff, leaves, supervise
 from nvr.config.model import Config
 from nvr.hal.board import Board
 from nvr.hal.linux_clock import KernelClock
@@ -170,6 +170,7 @@ class Box:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         ingesting = asyncio.ensure_future(ingest.run())
+        failures: list[NvrError] = []
         try:
             async with asyncio.TaskGroup() as group:
                 control.start(group)
@@ -189,11 +190,15 @@ class Box:
                 group.create_task(_stop_when(stop))
         except* _Stopped:
             pass
+        except* NvrError as found:
+            failures = leaves(found)
         finally:
             ingesting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ingesting
             audit.record(Entry("startup", "box.stopped"), stop=True)
+        if failures:
+            raise failures[0]
 
     async def _simulate(self) -> dict[str, Burner]:
         """Have the board's dome running and say who burns which camera's caption."""

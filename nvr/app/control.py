@@ -75,12 +75,13 @@ class Control:
             audit=audit,
             save=self._save,
         )
-
-    def start(self, group: asyncio.TaskGroup) -> None:
-        """Start the owner threads and the dead-man."""
+        # From here on `close` has threads to wait for, whatever else fails to start.
         self.outputs.start()
         for bus in self.buses.values():
             bus.start()
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Start the dead-man and watch over the guard."""
         group.create_task(self.ptz.run())
         group.create_task(
             supervise(

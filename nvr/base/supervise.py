@@ -92,3 +92,11 @@ async def supervise(
         if failed:
             failed(error, wait_s)
         await clock.sleep(wait_s)
+
+
+def leaves(group: BaseExceptionGroup[NvrError]) -> list[NvrError]:
+    """Return the errors in a group of groups, in order; what ``except*`` catches is such a one."""
+    found: list[NvrError] = []
+    for error in group.exceptions:
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
-from nvr.base.supervise import Backoff, supervise
+from nvr.base.supervise import Backoff, leaves, supervise
 from nvr.capture.rtsp import Caller, Line, failure, rtp_track
 from nvr.capture.state import Connection, State
 from nvr.media.ports import Run, RunStats, Stream
@@ -138,7 +138,7 @@ class Source:
                 if line.sock is None:
                     group.create_task(self._feed(line, run))
         except* NvrError as found:
-            ended = list(_leaves(found))
+            ended = leaves(found)
         except* OSError as found:
             ended = [Unavailable("camera.lost", str(found.exceptions[0]))]
         client.close()
@@ -223,10 +223,3 @@ def _state_of(error: NvrError) -> State:
         case "camera.unsupported":
             return "unsupported"
     return "lost"
-
-
-def _leaves(group: BaseExceptionGroup[NvrError]) -> list[NvrError]:
-    found: list[NvrError] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

@@ -39,7 +39,7 @@ def running(directory: Path) -> int | None:
             except BlockingIOError:
                 text = lock.read().strip()
                 return int(text) if text.isdecimal() else 0
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     return None
 

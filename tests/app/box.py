@@ -3,16 +3,19 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import ssl
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDictProxy
 
 from nvr.sim import launch
 
@@ -27,9 +30,17 @@ def free_port() -> int:
 
 
 class RunningBox:
-    """Starts, claims, asks, kills."""
+    """Starts, claims, asks, kills.
 
-    def __init__(self, data: Path, more: str = "") -> None:
+    Args:
+        data: Its data directory.
+        more: Further tables of its configuration, such as ``[[camera]]``.
+        volume: Keys of ``[volume]`` instead of the board's.
+    """
+
+    def __init__(
+        self, data: Path, more: str = "", volume: str = 'path = "ring"\nsize_mib = 256'
+    ) -> None:
         self.data = data
         self.page_port, self.rtsp_port, self.dome_port = free_port(), free_port(), free_port()
         self.board = data.with_suffix(".board.toml")
@@ -39,26 +50,42 @@ class RunningBox:
         self.session: aiohttp.ClientSession
         text = (ROOT / "board/virtual.toml").read_text(encoding="utf-8")
         text = text.replace("8654", str(self.dome_port))
-        text = text.replace("size_mib = 2048", "size_mib = 256")
+        text = re.sub(r"path = \"ring\".*\nsize_mib = 2048", volume, text)
         listeners = (
             f'[page]\nhost = "127.0.0.1"\nport = {self.page_port}\n'
-            f'[rtsp]\nhost = "127.0.0.1"\nport = {self.rtsp_port}\ntls_port = {free_port()}\n{more}'
+            f'[rtsp]\nhost = "127.0.0.1"\nport = {self.rtsp_port}\ntls_port = {free_port()}\n'
         )
         text = text.replace("[volume]", listeners + "[volume]")
+        text = text.replace("# A real camera is three", f"{more}\n# A real camera is three")
         self.board.write_text(text, encoding="utf-8")
 
     @property
     def url(self) -> str:
         return f"https://127.0.0.1:{self.page_port}"
 
-    async def start(self) -> None:
-        self.process = await asyncio.create_subprocess_exec(
+    async def _run(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "nvr", "run", "--board", self.board, "--data", self.data),
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
             stderr=self.log,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
+
+    async def run_to_its_end(self) -> tuple[int | None, str]:
+        """Run a box that ends by itself; its exit status and what it said."""
+        process = await self._run()
+        try:
+            async with asyncio.timeout(30):
+                out, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.communicate()
+        return process.returncode, out.decode()
+
+    async def start(self) -> None:
+        self.process = await self._run()
         assert self.process.stdout is not None
         wanted = {"page"} if self.said else {"page", "claim"}
         self.said = {}
@@ -87,6 +114,13 @@ class RunningBox:
             assert reply.status == status, (reply.status, text)
             return json.loads(text) if text else None
 
+    async def take(self, path: str) -> tuple[CIMultiDictProxy[str], bytes]:
+        """Get what is not JSON."""
+        async with self.session.get(self.url + path) as reply:
+            body = await reply.read()
+            assert reply.status == 200, (reply.status, body)
+            return reply.headers, body
+
     async def claim(self) -> None:
         body = {"code": self.said["claim"], "name": NAME, "password": PASSWORD}
         await self.call("POST", "/api/claim", body)
@@ -101,15 +135,16 @@ class RunningBox:
     async def until(self, name: str, key: str, value: object, timeout_s: float = 30) -> Any:
         """Wait until a field of a camera has a value; a callable decides for itself."""
         holds = value if callable(value) else lambda seen: seen == value
-        async with asyncio.timeout(timeout_s):
-            while not holds((camera := await self.camera(name))[key]):
-                await asyncio.sleep(0.1)
+        until_s = time.monotonic() + timeout_s
+        while not holds((camera := await self.camera(name))[key]):
+            assert time.monotonic() < until_s, camera
+            await asyncio.sleep(0.1)
         return camera
 
 
 @asynccontextmanager
-async def running_box(directory: Path, more: str = "") -> AsyncIterator[RunningBox]:
-    box = RunningBox(directory / "data", more)
+async def running_box(directory: Path, *extra: str) -> AsyncIterator[RunningBox]:
+    box = RunningBox(directory / "data", *extra)
     insecure = ssl.create_default_context()
     insecure.check_hostname = False
     insecure.verify_mode = ssl.CERT_NONE

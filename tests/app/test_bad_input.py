@@ -1,0 +1,144 @@
+"""Cameras that are not there, not for us, or not cameras: each says so, the dome goes on."""
+
+import asyncio
+import io
+import signal
+import tomllib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import av
+import pytest
+import pytest_asyncio
+
+from tests.app.box import RunningBox, free_port, running_box
+from tests.app.liar import liars
+from tests.capture.test_source import gst_camera
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def camera_table(name: str, port: int) -> str:
+    return f'[[camera]]\nname = "{name}"\nurl = "rtsp://127.0.0.1:{port}/camera"\n'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningBox]:
+    async with liars() as ports:
+        ports["nobody"] = free_port()
+        tables = "\n".join(camera_table(name, port) for name, port in ports.items())
+        async with running_box(tmp_path_factory.mktemp("bad"), tables) as running:
+            await running.until("dome", "recorded_until_us", lambda us: us > 0)
+            yield running
+
+
+async def dome_goes_on(box: RunningBox) -> None:
+    """The dome is live, and what is on the disk of it grows."""
+    before = await box.camera("dome")
+    assert before["state"] == "live"
+    until_us = before["recorded_until_us"]
+    after = await box.until("dome", "recorded_until_us", lambda us: us > until_us + 500_000, 5)
+    assert after["state"] == "live"
+    assert after["since_us"] == before["since_us"], "the dome was interrupted"
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "code"),
+    [
+        ("nobody", "lost", "camera.unreachable"),
+        ("page", "lost", "camera.garbage"),
+        ("noise", "lost", "camera.garbage"),
+        ("hangs-up", "lost", "camera.lost"),
+        ("jpeg", "unsupported", "camera.unsupported"),
+        ("odd", "unsupported", "camera.unsupported"),
+        ("empty", "lost", "camera.protocol"),
+        ("rot", "lost", "camera.garbage"),
+        ("mute", "lost", "camera.silent"),  # last: it is given ten seconds to answer
+    ],
+)
+async def test_a_camera_that_is_none_says_so_and_disturbs_nobody(
+    box: RunningBox, name: str, state: str, code: str
+) -> None:
+    camera = await box.until(name, "code", code, 15)
+    assert camera["state"] == state
+    assert camera["detail"]
+    assert camera["recorded_until_us"] == 0
+    await dome_goes_on(box)
+
+
+async def add(box: RunningBox, name: str, port: int, **more: str) -> Any:
+    body = {"name": name, "url": f"rtsp://127.0.0.1:{port}/camera", **more}
+    return await box.call("POST", "/api/camera", body, status=201)
+
+
+@pytest.mark.needs("gst-rtsp-server")
+async def test_a_wrong_password_is_a_state_of_its_own(box: RunningBox) -> None:
+    async with gst_camera("h264", "--user", "admin", "--password", "right") as port:
+        await add(box, "locked", port, user="admin", password="wrong")
+        camera = await box.until("locked", "state", "refused", 10)
+        assert (camera["code"], camera["recorded_until_us"]) == ("camera.refused", 0)
+        await dome_goes_on(box)
+
+        # Removed and added with the right one, without a restart.
+        await box.call("DELETE", "/api/camera/locked")
+        await add(box, "locked", port, user="admin", password="right")
+        await box.until("locked", "state", "live", 10)
+        await box.call("DELETE", "/api/camera/locked")
+        await box.call("GET", "/api/camera/locked", status=404)
+    assert "right" not in (box.data / "nvr.toml").read_text(encoding="utf-8")
+    assert b"right" not in (box.data.parent / "log").read_bytes()
+
+
+async def gop(box: RunningBox, name: str, t_us: int) -> tuple[int, dict[str, int]]:
+    """Where the group begins, and how many frames of what come out when it is decoded."""
+    headers, data = await box.take(f"/api/camera/{name}/gop?t_us={t_us}")
+    _, init = await box.take(f"/api/camera/{name}/init?run={headers['X-NVR-Run']}")
+    frames = {"video": 0, "audio": 0}
+    with av.open(io.BytesIO(init + data)) as film:
+        for packet in film.demux():
+            frames[packet.stream.type] += len(packet.decode())
+    return int(headers["X-NVR-From-Us"]), frames
+
+
+@pytest.mark.needs("gst-rtsp-server")
+async def test_a_camera_added_while_running_is_recorded_and_outlives_a_restart(
+    box: RunningBox,
+) -> None:
+    async with gst_camera("h264-aac") as port:
+        await add(box, "gate", port, title="大门")
+        camera = await box.until("gate", "state", "live", 10)
+        assert (camera["title"], camera["codec"], camera["width_px"]) == ("大门", "h264", 320)
+        camera = await box.until("gate", "recorded_until_us", lambda us: us > 0)
+        first_us = camera["recorded_until_us"]
+        await box.until("gate", "recorded_until_us", lambda us: us > first_us + 2_000_000)
+        from_us, frames = await gop(box, "gate", first_us)
+        assert from_us <= first_us
+        assert frames["video"] == 25
+        assert frames["audio"] > 35  # 1,024 samples each at 48 kHz, about a second of them
+        await dome_goes_on(box)
+
+        text = (box.data / "nvr.toml").read_text(encoding="utf-8")
+        assert "# The recorder's configuration." in text
+        assert "# A real camera is three lines" in text
+        assert await box.end(signal.SIGTERM) == 0
+        await box.start()
+        await box.log_in()
+        assert (await box.camera("gate"))["title"] == "大门"
+        await box.until("gate", "recorded_until_us", lambda us: us > first_us + 2_000_000)
+        assert await gop(box, "gate", first_us) == (from_us, frames)
+
+    # Gone while it plays: said within seconds, and the dome does not notice.
+    camera = await box.until("gate", "state", "lost", 10)
+    assert camera["code"] in {"camera.lost", "camera.unreachable"}
+    await dome_goes_on(box)
+
+    await box.call("DELETE", "/api/camera/gate")
+    text = (box.data / "nvr.toml").read_text(encoding="utf-8")
+    assert "gate" not in {one["name"] for one in tomllib.loads(text)["camera"]}
+    assert "# A real camera is three lines" in text
+
+
+async def test_none_of_this_was_a_fault_of_ours(box: RunningBox) -> None:
+    log = await asyncio.to_thread((box.data.parent / "log").read_text)
+    assert "internal.bug" not in log
+    assert "Traceback" not in log
