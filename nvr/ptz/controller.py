@@ -229,7 +229,7 @@ class Controller:
 
     async def run(self) -> None:
         """Publish what changes by itself: idle owners, outputs that their limit cut."""
-        while True:
+        while self._cameras:  # they are fixed; on a board without heads nothing has to wake up
             self.tick()
             await asyncio.sleep(_TICK_S)
 
