@@ -187,16 +187,6 @@ class Ring:
         """Whether every page of the block was durably written once."""
         return number in self._written
 
-    def full_lap(self, number: int) -> None:
-        """Note that a block was durably written up to its end."""
-        with self._guard:
-            self._mark_written(number)
-
-    def _mark_written(self, number: int) -> None:
-        if number not in self._written:
-            self._written.add(number)
-            self._unlogged.append(number)
-
     def keep(self) -> bool:
         """Do one step of what should be ready before the writer asks: grant, or zero a block.
 
@@ -208,7 +198,7 @@ class Ring:
         """
         with self._guard:
             if len(self._granted) * 2 <= self._spare and not self._only_unwritten_free():
-                self._grant(self._spare - len(self._granted))
+                self._grant(self._spare - len(self._granted), zeroed=True)
                 return True
             number = self._next_to_zero()
         if number is None:
@@ -241,9 +231,14 @@ class Ring:
         self._disk.zero(path, size, 0)
         self._disk.flush([(path, 0, size)], written_before=False)
         with self._guard:
-            self._mark_written(number)
+            self._written.add(number)
+            self._unlogged.append(number)
 
-    def _grant(self, count: int) -> None:
+    def _grant(self, count: int, *, zeroed: bool = False) -> None:
+        """Grant blocks; with `zeroed`, those that were never wholly written go to be zeroed first.
+
+        One such block among those of a group makes the flush dearer for all of them.
+        """
         chosen = [number for _ in range(count) if (number := self._victim()) is not None]
         if not chosen:
             raise Misconfigured(
@@ -263,7 +258,11 @@ class Ring:
         except OSError:
             self._free.extendleft(reversed(chosen))
             raise
-        self._granted.extend(grants)
+        for grant in grants:
+            if zeroed and grant.block not in self._written:
+                self._free.append(grant.block)
+            else:
+                self._granted.append(grant)
 
     def _victim(self) -> int | None:
         """Free blocks first, then the one that was begun longest ago and is not being written."""

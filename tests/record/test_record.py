@@ -122,6 +122,16 @@ def test_the_ring_wraps_and_keeps_the_newest(tmp_path: Path) -> None:
     again.disk.close()
 
 
+def test_blocks_begun_before_they_were_zeroed_are_zeroed_when_their_turn_comes(
+    tmp_path: Path,
+) -> None:
+    store = opened(tmp_path)
+    record(store, list(itertools.islice(synthetic.camera(), 500)))  # several laps
+    number = store.identity.blocks
+    assert [n for n in range(number) if not store.ring.written_before(n)] == []
+    store.disk.close()
+
+
 def test_a_restart_goes_on_in_the_same_block_and_the_gap_has_its_cause(tmp_path: Path) -> None:
     store = opened(tmp_path)
     record(store, list(itertools.islice(synthetic.camera(), 6)))
