@@ -106,7 +106,7 @@ static PyObject *engine_remove(PyObject *o, PyObject *args) {
   Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(prompt_doc, "prompt(session, on, /)\n--\n\nLet `wait` return when bytes for `session` are there.");
+PyDoc_STRVAR(prompt_doc, "prompt(session, on, /)\n--\n\nLet `wait` drain `session` when bytes for it are there.");
 static PyObject *engine_prompt(PyObject *o, PyObject *args) {
   EngineObject *self = (EngineObject *)o;
   PyObject *given;
@@ -117,22 +117,23 @@ static PyObject *engine_prompt(PyObject *o, PyObject *args) {
   Py_RETURN_NONE;
 }
 
-/* Read sockets, flush relays. No Python in here. */
-static void drain(EngineObject *self, int64_t now, int which, int cut) {
+/* Read all sockets or those found ready, flush relays. No Python in here. */
+static void drain(EngineObject *self, int64_t now, int all, int cut) {
   for (Py_ssize_t i = 0; i < self->count; i++) {
     SessionObject *session = (SessionObject *)self->sessions[i];
-    int due = which == 2 || (which == 1 && session->ready);
-    if (due && session->link.fd >= 0) {
+    if ((all || session->ready) && session->link.fd >= 0) {
       nvr_link_flush(&session->link);
       nvr_link_read(&session->link, self->room, now);
     }
     session->ready = 0;
     nvr_session_flush_live(session->link.session);
     if (cut) nvr_session_cut(session->link.session);
+    if (nvr_session_ended(session->link.session)) set_prompt(self, session, 0);
   }
   for (Py_ssize_t i = 0; i < self->count; i++) {
     SessionObject *session = (SessionObject *)self->sessions[i];
-    for (int r = 0; r < session->relay_count; r++) nvr_relay_flush(session->relay[r]);
+    for (int r = 0; r < session->relay_count; r++)
+      if (!session->prompt || nvr_relay_due(session->relay[r])) nvr_relay_flush(session->relay[r]);
   }
 }
 
@@ -155,44 +156,41 @@ static int until_ms(double seconds) { return seconds <= 0 ? 0 : seconds > 60 ? 6
 
 PyDoc_STRVAR(wait_doc,
 "wait(now, next, tick, cut, /)\n--\n\n"
-"Sleep until the wake descriptor or a prompt session is ready, or `next` has come.\n\n"
-"With `tick` above 0, `next` before `cut` is a tick that needs no Python: all sockets are drained and\n"
-"relays flushed here, and the sleep goes on until something was completed. All in seconds of the\n"
-"clock that says `now`.\n\n"
-"Returns (prompt sessions that are ready, whether something was completed, when the next tick is).");
+"Sleep until the wake descriptor is ready, something was completed, or `next` has come.\n\n"
+"Prompt sessions are drained here when they are ready. With `tick` above 0, `next` before `cut` is a\n"
+"tick that needs no Python either: all sockets are drained and relays flushed, and the sleep goes on.\n"
+"All in seconds of the clock that says `now`.\n\n"
+"Returns (whether something was completed, when the next tick is).");
 static PyObject *engine_wait(PyObject *o, PyObject *args) {
   EngineObject *self = (EngineObject *)o;
   struct epoll_event events[MAX_READY];
-  int ready, count = 0, done = 0;
+  int done, woken = 0;
   double now, next, tick, cut;
   if (!nvr_engine_idle(self) || !PyArg_ParseTuple(args, "dddd", &now, &next, &tick, &cut)) return NULL;
   self->busy = 1;
   Py_BEGIN_ALLOW_THREADS
   const double origin = now - monotonic_s();
-  for (;;) {
+  do {
     now = origin + monotonic_s();
-    ready = epoll_wait(self->epoll_fd, events, MAX_READY, until_ms(next - now));
+    int ready = epoll_wait(self->epoll_fd, events, MAX_READY, until_ms(next - now));
     now = origin + monotonic_s();
-    if (ready || tick <= 0) break;
-    if (now < next) continue;
-    if (now >= cut) break;
-    drain(self, (int64_t)(now * TICKS_PER_S), 2, 0);
-    next = (floor(now / tick) + 1) * tick;
+    for (int i = 0; i < ready; i++) {
+      if (events[i].data.ptr)
+        ((SessionObject *)events[i].data.ptr)->ready = 1;
+      else
+        woken = 1;
+    }
+    int all = tick > 0 && now >= next && now < cut;
+    if (all || ready > woken) drain(self, (int64_t)(now * TICKS_PER_S), all, 0);
+    if (all) next = (floor(now / tick) + 1) * tick;
     done = completed(self);
-    if (done) break;
-  }
+  } while (!woken && !done && now < next);
   Py_END_ALLOW_THREADS
   self->busy = 0;
-  for (int i = 0; i < ready; i++) {
-    if (events[i].data.ptr) {
-      ((SessionObject *)events[i].data.ptr)->ready = 1;
-      count++;
-    } else {
-      uint64_t value;
-      if (read(self->wake_fd, &value, sizeof value) < 0 && errno != EAGAIN) return PyErr_SetFromErrno(PyExc_OSError);
-    }
-  }
-  return Py_BuildValue("(iNd)", count, PyBool_FromLong(done), next);
+  uint64_t value;
+  if (woken && read(self->wake_fd, &value, sizeof value) < 0 && errno != EAGAIN)
+    return PyErr_SetFromErrno(PyExc_OSError);
+  return Py_BuildValue("(Nd)", PyBool_FromLong(done), next);
 }
 
 /* Takes `e->mdat` over. */
@@ -236,19 +234,19 @@ static int collect(SessionObject *session, PyObject *list) {
 PyDoc_STRVAR(tick_doc,
 "tick(now, read, cut, /)\n--\n\n"
 "Drain sockets, flush relays, and return what was completed, in order.\n\n"
-"now: 90 kHz ticks of the monotonic clock. read: 0 nothing, 1 the sessions found ready by `wait`,\n"
-"2 all. cut: close the open part of every session.\n\n"
+"now: 90 kHz ticks of the monotonic clock. read: all sockets, or nothing. cut: close the open part\n"
+"of every session.\n\n"
 "Returns tuples that begin with kind and tag: (0, tag, message), (1, tag, errno; 0 the peer closed, -1\n"
 "garbage), (2, tag, parameter sets as length(16) and bytes), (3, tag, moof, mdat, tfdt offsets, start,\n"
 "duration, lead, camera_us, key, ends_gop, samples, damaged), (4, tag, fragment, key, start, track).");
 static PyObject *engine_tick(PyObject *o, PyObject *args) {
   EngineObject *self = (EngineObject *)o;
   long long now;
-  int which, cut;
-  if (!nvr_engine_idle(self) || !PyArg_ParseTuple(args, "Lip", &now, &which, &cut)) return NULL;
+  int all, cut;
+  if (!nvr_engine_idle(self) || !PyArg_ParseTuple(args, "Lpp", &now, &all, &cut)) return NULL;
   self->busy = 1;
   Py_BEGIN_ALLOW_THREADS
-  drain(self, now, which, cut);
+  drain(self, now, all, cut);
   Py_END_ALLOW_THREADS
   self->busy = 0;
   PyObject *list = PyList_New(0);
@@ -256,7 +254,6 @@ static PyObject *engine_tick(PyObject *o, PyObject *args) {
   for (Py_ssize_t i = 0; i < self->count; i++) {
     SessionObject *session = (SessionObject *)self->sessions[i];
     session->stats = *nvr_session_stats(session->link.session);
-    if (session->prompt && nvr_session_ended(session->link.session)) set_prompt(self, session, 0);
     if (collect(session, list) < 0) return Py_DECREF(list), NULL;
   }
   return list;

@@ -27,6 +27,7 @@ static uint8_t *tick_room(nvr_relay *r, size_t len) {
   if (!r->tick) {
     r->tick = chunk_new(r->hint > len ? r->hint : len);
     if (!r->tick) return NULL;
+    r->tick->at_s = now_s();
     r->tick->before = r->video_ts;
     r->tick->has_before = r->has_video_ts;
   } else if (r->tick->room - r->tick->len < len) {
@@ -104,6 +105,7 @@ int nvr_relay_packet(nvr_relay *r, int index, const uint8_t *rtp, size_t len, in
     put16(p + FRAME + 2, our_seq);
     put32(p + FRAME + 4, our_ts);
     put32(p + FRAME + 8, t->is.ssrc);
+    r->whole |= video && rtp[1] >> 7;
   }
   if (video) {
     r->video_ts = our_ts;
@@ -182,6 +184,10 @@ static void follow_drift(nvr_relay *r) {
   r->has_early = 0;
 }
 
+int nvr_relay_due(const nvr_relay *r) {
+  return !r->tick || r->whole || r->video < 0 || now_s() - r->tick->at_s >= NVR_RELAY_HOLD_S;
+}
+
 void nvr_relay_flush(nvr_relay *r) {
   double now = now_s();
   int readers = atomic_load(&r->readers);
@@ -196,6 +202,7 @@ void nvr_relay_flush(nvr_relay *r) {
   }
   chunk *c = r->tick;
   r->tick = NULL;
+  r->whole = 0;
   if (!readers) {
     chunk_drop(c);
     return;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #define NVR_RELAY_TRACKS 8
+#define NVR_RELAY_HOLD_S 0.040
 
 typedef struct nvr_relay nvr_relay;
 typedef struct nvr_reader nvr_reader;
@@ -78,6 +79,10 @@ void nvr_relay_restart(nvr_relay *r);
 
 /* Send what came since the last flush, and what is left over from before. */
 void nvr_relay_flush(nvr_relay *r);
+
+/* For a feeder that doesn't wait for its tick: 0 while a flush would only send half a picture, or
+ * sound that can go with the next picture. Neither waits longer than NVR_RELAY_HOLD_S and a tick. */
+int nvr_relay_due(const nvr_relay *r);
 
 /* Send what is left over, without touching the tick buffer. Any thread. */
 void nvr_relay_pump(nvr_relay *r);

@@ -19,7 +19,7 @@ typedef struct {
   int has_before;       /* `before` is known */
   uint32_t before;      /* video timestamp of the packet before this chunk */
   ptrdiff_t key;        /* offset of the first key access unit, -1 if none */
-  double at_s;
+  double at_s;          /* sealed; until then, when its first frame came */
   size_t len, room;
   uint8_t data[];
 } chunk;
@@ -58,6 +58,7 @@ struct nvr_relay {
   double reported_s;
   int report_due;       /* tracks have been anchored since the last report */
   chunk *tick;
+  int whole;            /* a picture has ended in `tick` */
   size_t hint;
   uint32_t video_ts;
   int has_video_ts;

@@ -24,7 +24,6 @@ from nvr.media.ports import PartSink
 from nvr.media.source import IngestRun, IngestStream
 
 _MESSAGE, _CLOSED, _CONFIG, _PART, _LIVE = range(5)
-_READ_NONE, _READ_READY, _READ_ALL = range(3)
 _SEQUENCE_OFFSET = 20
 _PART_S = 0.5
 _WATCHED_MS = 20
@@ -150,7 +149,7 @@ class Ingest:
     def _loop_ticks(self) -> None:
         next_s = cut_s = 0.0
         while not self._stopping:
-            ready, done, next_s = self._sleep(next_s, cut_s)
+            done, next_s = self._sleep(next_s, cut_s)
             self.now_s = now_s = self._clock.monotonic_s()
             self._obey()
             tick_s = self._current_tick_s()
@@ -164,18 +163,18 @@ class Ingest:
                 cut = now_s >= cut_s
                 if cut:
                     cut_s = (math.floor(now_s / _PART_S) + 1) * _PART_S
-                self._tick(_READ_ALL, cut)
-            elif ready or done:
-                self._tick(_READ_READY if ready else _READ_NONE, False)
+                self._tick(read=True, cut=cut)
+            elif done:
+                self.collect()
             self._hand_over()
         for run in list(self._runs):
             run.end()
         self._hand_over()
 
-    def _sleep(self, next_s: float, cut_s: float) -> tuple[int, bool, float]:
+    def _sleep(self, next_s: float, cut_s: float) -> tuple[bool, float]:
         """Sleep and tick without Python until there is something for it, at the latest `cut_s`."""
         fed = any(run.sock is None for run in self._runs)
-        tick_s = 0.0 if fed or self.prompt else self._current_tick_s()
+        tick_s = 0.0 if fed else self._current_tick_s()
         return self.engine.wait(self._clock.monotonic_s(), next_s, tick_s, cut_s)
 
     def _obey(self) -> None:
@@ -217,9 +216,9 @@ class Ingest:
 
     def collect(self) -> None:
         """Take what sessions have completed without reading any socket."""
-        self._tick(_READ_NONE, False)
+        self._tick(read=False, cut=False)
 
-    def _tick(self, read: int, cut: bool) -> None:
+    def _tick(self, *, read: bool, cut: bool) -> None:
         found = self.engine.tick(self.now_90k, read, cut)
         touched: dict[IngestRun, None] = {}
         for item in found:

@@ -49,7 +49,7 @@ class Taker:
     def feed(self, data: bytes):
         self.session.feed(data, self.now)
 
-    def tick(self, cut: bool = False, read: int = 2):
+    def tick(self, cut: bool = False, read: bool = True):
         got = self.engine.tick(self.now, read, cut)
         self.events += [event[:1] + event[2:] for event in got]
         return got

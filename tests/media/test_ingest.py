@@ -12,7 +12,7 @@ from nvr.base.errors import Damaged, Rejected, Unavailable
 from nvr.media.ingest import Ingest
 from nvr.wire import fmp4
 from tests.media import clip, wire
-from tests.media.taker import decode
+from tests.media.taker import Taker, decode
 
 
 @contextlib.asynccontextmanager
@@ -190,6 +190,44 @@ async def test_prompt_mode_reads_when_there_is_something(made, pair):
             await until(lambda number=number: len(got) > number)
             late_s.append(got[-1].arrived_s - sent_s)
     assert sorted(late_s)[25] < 0.01
+
+
+def test_prompt_readers_get_whole_pictures_and_the_sound_between_them(made, pair):
+    camera, ours = pair
+    sound = clip.RtpTrack("audio", "pcma", 8_000, 8, 2, channels=1)
+    one, two = (wire.frame(2, wire.rtp(8, n, n * 160, True, b"x" * 160)) for n in (1, 2))
+    key, half = by_frame(made)[0], len(wire.frame(0, wire.packets(made)[0][1]))
+    relay = Relay([(90_000, 96, 0, 1, 0, 0, True), (8_000, 8, 2, 2, 0, 0, False)])
+    reader = relay.add(-1)
+    reader.play()
+
+    def channels_after(data):
+        """What a reader gets of `data` if the thread wakes for it but no tick comes."""
+        camera.sendall(data)
+        now_s = time.monotonic()
+        taker.engine.wait(now_s, now_s + 0.005, 0, now_s + 1)
+        return channels()
+
+    def channels():
+        found, data = set(), reader.pull(1 << 20)
+        while data:
+            found.add(data[1])
+            data = data[4 + int.from_bytes(data[2:4], "big") :]
+        return found - {1, 3}
+
+    assert len(wire.packets(made)) > 50, "no picture comes in more than one packet"
+    with Taker(made.track, sound, fd=ours.fileno()) as taker:
+        taker.session.set_relays((relay,), False)
+        taker.engine.prompt(taker.session, True)
+        assert channels_after(key[:half]) == set()
+        assert channels_after(key[half:]) == {0}
+        assert channels_after(one) == set()
+        assert channels_after(by_frame(made)[1]) == {0, 2}
+        assert channels_after(two) == set()
+        time.sleep(0.04)
+        taker.tick()
+        assert channels() == {2}, "sound waited for a picture that did not come"
+        taker.session.set_relays((), False)
 
 
 async def test_closing_everything_delivers_what_was_complete(made, pair):
