@@ -1,6 +1,6 @@
 """The ingest thread: reads every camera's socket in ticks and makes parts of what they say.
 
-Cameras are not read whenever a packet arrives. Every 40 ms (20 while somebody watches live, 100
+Cameras are not read whenever a packet arrives. Every 80 ms (20 while somebody watches live, 100
 when nobody takes anything live) one C call drains all sockets with the GIL released; Python sees
 whole parts. Every half second, at the same tick for all streams, open parts close, so that the disk
 is flushed once for all of them. Others talk to the thread through commands (a queue and an eventfd)
@@ -27,7 +27,8 @@ _MESSAGE, _CLOSED, _CONFIG, _PART, _LIVE = range(5)
 _SEQUENCE_OFFSET = 20
 _PART_S = 0.5
 _WATCHED_MS = 20
-_RELAYED_MS = 40
+_RELAYED_MS = 80
+_PROMPT_MS = 40
 _IDLE_MS = 100
 _CAMERA_CLOCK_US = 1_000_000
 """A camera's clock is believed if it puts a picture at most this long before its arrival."""
@@ -184,12 +185,12 @@ class Ingest:
     def _current_tick_s(self) -> float:
         if self._tick_ms > 0:
             return self._tick_ms / 1000
-        tick_ms = _IDLE_MS if self._tick_ms else _RELAYED_MS
+        tick_ms = _IDLE_MS if self._tick_ms else _PROMPT_MS
         for stream in self._streams.values():
             if stream.watchers:
                 return _WATCHED_MS / 1000
             if stream.relays:
-                tick_ms = _RELAYED_MS
+                tick_ms = min(tick_ms, _RELAYED_MS)
         return tick_ms / 1000
 
     def _set_tick(self, tick_ms: int) -> None:

@@ -2,7 +2,7 @@
 
 Both pull one camera and give it to all readers; the pull (and for ours the recording, the page and
 everything else of `nvr run`) is in the figure. *Batched* is ours as shipped: readers get a tick of
-40 ms at once. *Prompt* sends each picture as soon as it is whole, with the sound since the last
+80 ms at once. *Prompt* sends each picture as soon as it is whole, with the sound since the last
 one. Every reader checks that it got the stream whole: bytes, sequence numbers and, of ours, each
 picture's time.
 """
