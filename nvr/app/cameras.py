@@ -11,6 +11,7 @@ import tomlkit
 from nvr.app.data import DataDirectory
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
+from nvr.capture.permit import Permit, check
 from nvr.capture.rtsp import Account, Caller
 from nvr.capture.source import Source
 from nvr.config import load, model
@@ -62,6 +63,8 @@ class CameraTable:
         self.config = config
         self._data = data
         self._buses = frozenset(board.serial)
+        dome = [f"127.0.0.1:{board.dome.rtsp_port}"] if board.dome else []
+        self._permit = Permit([*config.local_cameras, *dome])
         self._hub: Hub | None = None
         self._burners = burners
         self._clock = clock
@@ -123,6 +126,7 @@ class CameraTable:
     ) -> CameraState:
         if name in self._cameras:
             raise Rejected("config.refused", f"$.camera.name: {name} is used already")
+        await check(url, self._permit)
 
         def change(document: tomlkit.TOMLDocument) -> None:
             entry = tomlkit.table()
@@ -192,6 +196,7 @@ class CameraTable:
                 camera.url,
                 Account(camera.user, password) if camera.user else None,
                 self._clock,
+                permit=self._permit,
                 tls=self._tls,
             ),
             self._stream(camera),

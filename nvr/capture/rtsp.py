@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, Misconfigured, NvrError, Rejected, Unavailable
+from nvr.capture.permit import forbidden, host_and_port, resolve
 from nvr.media.track import AudioCodec, RtpTrack, VideoCodec
 from nvr.wire.digest import Login
 from nvr.wire.rtsp_session import Client, Failed, Moved, Playing, Track
@@ -99,7 +99,7 @@ def untrusting_tls() -> ssl.SSLContext:
     return context
 
 
-def _anywhere(_address: str) -> bool:
+def _anywhere(_address: str, _port: int) -> bool:
     return True
 
 
@@ -111,14 +111,14 @@ class Caller:
         url: ``rtsp://`` or ``rtsps://`` without credentials.
         account: Who we are there, None if nobody.
         clock: Time source.
-        permit: Whether an IP address may be connected to at all.
+        permit: Whether an IP address and port may be connected to at all.
         tls: Context for ``rtsps://``.
     """
 
     url: str
     account: Account | None
     clock: Clock
-    permit: Callable[[str], bool] = _anywhere
+    permit: Callable[[str, int], bool] = _anywhere
     tls: ssl.SSLContext | None = None
 
     @asynccontextmanager
@@ -148,9 +148,9 @@ class Caller:
 
     @asynccontextmanager
     async def _open(self, url: str) -> AsyncIterator[Line]:
-        parts = urlsplit(url)
-        host, secure = parts.hostname or "", parts.scheme == "rtsps"
-        sock = await self._connect(host, parts.port or (322 if secure else 554))
+        secure = url.startswith("rtsps:")
+        host, port = host_and_port(url)
+        sock = await self._connect(host, port)
         try:
             if not secure:
                 yield PlainLine(sock)
@@ -172,15 +172,11 @@ class Caller:
 
     async def _connect(self, host: str, port: int) -> socket.socket:
         loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError) as err:
-            raise Unavailable("camera.unreachable", f"nobody knows the name {host}") from err
+        found = await resolve(host, port)
         # Resolved once: what is checked here is what is connected to.
         family, kind, protocol, _, address = found[0]
-        if not self.permit(str(address[0])):
-            raise Rejected("camera.forbidden", "the address is outside the camera networks")
+        if not self.permit(str(address[0]), port):
+            raise forbidden()
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)

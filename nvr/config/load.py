@@ -17,6 +17,7 @@ import tomlkit
 from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 
+from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.shape import Fault, faults
 from nvr.config.model import Config, Secrets
@@ -171,6 +172,23 @@ def _unfit(config: Config, buses: frozenset[str] | None) -> list[Fault]:
             found.append(
                 Fault(f"{at}.bus", f"the board has no serial line {camera.ptz.bus} (it has {has})")
             )
+    return found + _bad_endpoints(config) + _ports_used_twice(config)
+
+
+def _bad_endpoints(config: Config) -> list[Fault]:
+    found = []
+    for i, endpoint in enumerate(config.local_cameras):
+        try:
+            parse_endpoint(endpoint)
+        except ValueError:
+            found.append(
+                Fault(f"$.local_cameras[{i}]", f"{endpoint} is not like 127.0.0.1:554 or [::1]:*")
+            )
+    return found
+
+
+def _ports_used_twice(config: Config) -> list[Fault]:
+    found = []
     ports = [
         ("$.page.port", config.page.port),
         ("$.rtsp.port", config.rtsp.port),

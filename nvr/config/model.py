@@ -83,6 +83,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     page: Page = Page()
     rtsp: Rtsp = Rtsp()
     volume: Volume = Volume(path="ring")
+    # Where a camera is on this box or the local link all the same: "127.0.0.1:8554", "[::1]:*".
+    local_cameras: Annotated[list[str], Meta(max_length=64)] = []
     camera: Annotated[list[Camera], Meta(max_length=64)] = []
 
 

@@ -18,6 +18,9 @@ from tests.capture.test_source import gst_camera
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+INSIDE_PORT = free_port()
+
+
 def camera_table(name: str, port: int) -> str:
     return f'[[camera]]\nname = "{name}"\nurl = "rtsp://127.0.0.1:{port}/camera"\n'
 
@@ -27,6 +30,7 @@ async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running
     async with liars() as ports:
         ports["nobody"] = free_port()
         tables = "\n".join(camera_table(name, port) for name, port in ports.items())
+        tables += f'\n[[camera]]\nname = "inside-file"\nurl = "rtsp://127.0.0.2:{INSIDE_PORT}/"\n'
         async with running_box(tmp_path_factory.mktemp("bad"), tables) as running:
             await running.until("dome", "recorded_until_us", lambda us: us > 0)
             yield running
@@ -69,6 +73,27 @@ async def test_a_camera_that_is_none_says_so_and_disturbs_nobody(
 async def add(box: RunningBox, name: str, port: int, **more: str) -> Any:
     body = {"name": name, "url": f"rtsp://127.0.0.1:{port}/camera", **more}
     return await box.call("POST", "/api/camera", body, status=201)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "0x7f.2", "[::1]", "169.254.169.254"])
+async def test_the_page_cannot_make_the_box_call_itself(box: RunningBox, host: str) -> None:
+    """The configuration lets 127.0.0.1 pass, and nothing else of the box."""
+    body = {"name": "intruder", "url": f"rtsp://{host}:{box.page_port}/"}
+    refused = await box.call("POST", "/api/camera", body, status=403)
+    assert refused["code"] == "camera.forbidden"
+    assert "local_cameras" in refused["detail"]
+    await box.call("GET", "/api/camera/intruder", status=404)
+    assert "intruder" not in (box.data / "nvr.toml").read_text(encoding="utf-8")
+
+
+async def test_a_camera_inside_the_box_in_the_file_is_not_called(box: RunningBox) -> None:
+    called: list[object] = []
+    server = await asyncio.start_server(lambda *ends: called.append(ends), "127.0.0.2", INSIDE_PORT)
+    async with server:
+        camera = await box.until("inside-file", "code", "camera.forbidden", 15)
+        assert camera["state"] == "lost"
+        await asyncio.sleep(2.5)  # it is tried again after a second or two
+    assert not called
 
 
 @pytest.mark.needs("gst-rtsp-server")

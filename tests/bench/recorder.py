@@ -100,6 +100,7 @@ def recorder(
     lines = [
         "schema = 1",
         'name = "bench"',
+        'local_cameras = ["127.0.0.1:*"]',
         f"[page]\nport = {page}",
         f'[rtsp]\nport = {rtsp}\ntls_port = {rtsps}\nmode = "{rtsp_mode}"\nper_address = 1024',
         f'[volume]\npath = "ring"\nsize_mib = {size_mib}',

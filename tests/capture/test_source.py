@@ -180,7 +180,7 @@ async def test_an_address_outside_the_camera_networks_is_not_called():
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         url = f"rtsp://localhost:{server.getsockname()[1]}/x"
-        async with Watched(url, permit=lambda address: address != "127.0.0.1") as camera:
+        async with Watched(url, permit=lambda address, _port: address != "127.0.0.1") as camera:
             await camera.until("lost", "camera.forbidden")
         with pytest.raises(BlockingIOError):
             server.accept()

@@ -139,3 +139,10 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         load.write(path, "schema = 1\n")
     assert path.read_text(encoding="utf-8") == GOOD
     assert [entry.name for entry in tmp_path.iterdir()] == ["nvr.toml"]
+
+
+def test_an_exception_for_a_camera_inside_is_an_address_and_a_port() -> None:
+    good = 'local_cameras = ["127.0.0.1:8554", "[::1]:*"]\n'
+    assert load.check(good) == []
+    bad = 'local_cameras = ["127.0.0.1", "localhost:1", "::1:5", "[127.0.0.1]:5", "127.0.0.1:0"]\n'
+    assert places(bad) == [f"$.local_cameras[{n}]" for n in range(5)]

@@ -446,7 +446,7 @@ export default {
   "cause.stopped": "Recording stopped",
   "cause.disk": "Disk failed",
   "code.camera.unreachable": "The camera cannot be reached. Check power, cable and address.",
-  "code.camera.forbidden": "The address is outside the camera networks.",
+  "code.camera.forbidden": "The address is this box itself, the local link or a metadata service.",
   "code.ptz.held": "{holder} has control. Wait, or ask for it.",
   "code.ptz.locked": "{holder} has taken control. Ask for it.",
   "somebody": "Somebody",

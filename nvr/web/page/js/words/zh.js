@@ -445,7 +445,7 @@ export default {
   "cause.stopped": "录像停止",
   "cause.disk": "磁盘出错",
   "code.camera.unreachable": "摄像机连不上。查电源、网线和地址。",
-  "code.camera.forbidden": "地址不在摄像机网段内。",
+  "code.camera.forbidden": "该地址是本机、本地链路或云元数据服务，不能作为摄像机。",
   "code.ptz.held": "{holder} 在控制。等他停手，或请求控制。",
   "code.ptz.locked": "{holder} 取走了控制。可请求控制。",
   "somebody": "别人",
