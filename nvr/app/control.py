@@ -56,7 +56,12 @@ class Control:
                 Mount(
                     camera.name,
                     self.buses[camera.ptz.bus],
-                    Pelco(camera.ptz.protocol, camera.ptz.address),
+                    Pelco(
+                        camera.ptz.protocol,
+                        camera.ptz.address,
+                        reports=board.serial[camera.ptz.bus].receive,
+                        tilt_reply=camera.ptz.tilt_reply,
+                    ),
                     {
                         function: name
                         for function, name in (

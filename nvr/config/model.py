@@ -30,6 +30,8 @@ class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bus: Name
     address: Annotated[int, Meta(ge=1, le=254)] = 1
     protocol: Literal["pelco-d", "pelco-p"] = "pelco-d"
+    # A head that says where it points counts tilt below the horizon down from 360 or up from 0.
+    tilt_reply: Literal["falls", "rises"] = "falls"
     wiper: Name | None = None
     lamp: Name | None = None
     # Names of positions that the head already keeps, for a box that has no names of its own yet.

@@ -19,7 +19,8 @@ Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 class Serial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A serial line with decoders on it.
 
-    ``driver = "virtual"``: `path` is relative to the simulator's directory.
+    ``driver = "virtual"``: `path` is relative to the simulator's directory. ``receive = false``:
+    only the sending pair is wired, so heads are never asked where they point.
     """
 
     path: Annotated[str, Meta(min_length=1)]
@@ -27,6 +28,7 @@ class Serial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     baud: Literal[2400, 4800, 9600, 19200] = 2400
     direction: Literal["auto", "kernel", "rts", "none"] = "auto"
     gap_ms: Annotated[int, Meta(ge=0, le=1000)] = 80
+    receive: bool = True
 
 
 class Gpio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -216,7 +216,7 @@ class Position:
     Attributes:
         pan_deg: 0 to 360, clockwise.
         tilt_deg: Below the horizon is negative.
-        zoom: 0 wide to 1 tele, or the factor where the head reports one.
+        zoom: 0 wide to 1 tele, of the head's own range; it does not say the factor.
     """
 
     pan_deg: float

@@ -18,7 +18,9 @@ from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Rejected, Unavailable
 from nvr.base.log import event
 from nvr.hal.ports import Guard, SerialPort
+from nvr.media.ports import Position
 from nvr.ptz.echo import EchoFilter
+from nvr.ptz.position import Asked, Locator
 from nvr.ptz.schedule import Motion, Schedule
 
 _log = logging.getLogger(__name__)
@@ -40,16 +42,18 @@ class BusEvent:
     Attributes:
         kind: ``stopped``: a first STOP is on the wire. ``lapsed``: the dead-man stopped it.
             ``cut``: its motion ended because of the port, the guard or a stall.
-            ``up``, ``down``: the port came or went.
+            ``up``, ``down``: the port came or went. ``pointed``: its position is another.
         head: Whom it concerns, empty for the whole bus.
         asked_s: ``stopped``: when the stop was asked for.
         at_s: When it happened.
+        position: ``pointed``: where it says it points.
     """
 
-    kind: Literal["stopped", "lapsed", "cut", "up", "down"]
+    kind: Literal["stopped", "lapsed", "cut", "up", "down", "pointed"]
     head: str
     asked_s: float
     at_s: float
+    position: Position | None = None
 
 
 class Bus:
@@ -86,6 +90,8 @@ class Bus:
         self._gap_s = max(gap_s, frame_s)
         self._heard = heard
         self._schedule = Schedule(self._gap_s)
+        self._locator = Locator(frame_s)
+        self._pointed: dict[str, Position | None] = {}
         self._lock = threading.Lock()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._port: SerialPort | None = None
@@ -99,9 +105,11 @@ class Bus:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"ptz/{name}")
 
-    def add(self, head: str, encode: Callable[[Motion], bytes]) -> None:
-        """Put a head on the line; before `start`."""
+    def add(self, head: str, encode: Callable[[Motion], bytes], asked: Asked | None = None) -> None:
+        """Put a head on the line; before `start`. With `asked` its position is asked for."""
         self._schedule.add(head, encode)
+        if asked:
+            self._locator.add(head, asked)
 
     def start(self) -> None:
         """Start the owner thread. Every head is told to stop as soon as the port is open."""
@@ -198,11 +206,14 @@ class Bus:
                 self._write_due(port, now_s)
             with self._lock:
                 wake_s = self._schedule.wake_at_s()
+                ask_s = max(self._locator.wake_at_s(), self._schedule.idle_at_s())
+                if self._closing:
+                    ask_s = float("inf")
                 at_stake = bool(self._schedule.at_stake())
             if self._closing and not at_stake:
                 return False
             if at_stake or not self._told:  # else the guard hears at once that all is over
-                self._wait(wake_s)
+                self._wait(min(wake_s, ask_s))
         except Unavailable as err:
             self._lose(err)
         return True
@@ -228,14 +239,41 @@ class Bus:
         with self._lock:
             order = self._schedule.next(self._clock.monotonic_s())
         if order is None:
+            self._ask(port)
             return
         if order.kind == "motion" and self._clock.monotonic_s() - now_s > STALL_S:
             return  # we were frozen right here; the next turn stops it
         self._echo.sent(order.data)
         port.write(order.data)
         self._sent_s = self._clock.monotonic_s()
+        self._locator.told(order.head, self._sent_s)
         if order.kind == "stop":
             self._tell(BusEvent("stopped", order.head, order.asked_s, self._sent_s))
+
+    def _ask(self, port: SerialPort) -> None:
+        """Ask a head where it points if nobody wants the line."""
+        now_s = self._clock.monotonic_s()
+        if mute := self._locator.expire(now_s):
+            event(_log, logging.INFO, "ptz.head_mute", bus=self.name, head=mute)
+        self._tell_positions(now_s)
+        with self._lock:
+            if self._closing or now_s < self._schedule.idle_at_s():
+                return
+            query = self._locator.next(now_s)
+            if query is None:
+                return
+            self._schedule.ask(now_s)
+        data = query.encode()
+        self._echo.sent(data)
+        port.write(data)
+        self._sent_s = self._clock.monotonic_s()
+
+    def _tell_positions(self, now_s: float) -> None:
+        positions = self._locator.positions()
+        for head, position in positions.items():
+            if position != self._pointed.get(head):
+                self._tell(BusEvent("pointed", head, now_s, now_s, position))
+        self._pointed = positions
 
     def _wait(self, wake_s: float) -> None:
         now_s = self._clock.monotonic_s()
@@ -257,6 +295,11 @@ class Bus:
             held = self._echo.quiet()
         data = held + self._echo.feed(port.read(0.0))
         if data:
+            now_s = self._clock.monotonic_s()
+            with self._lock:
+                if self._locator.heard(data, now_s):
+                    self._schedule.answered(now_s)
+            self._tell_positions(now_s)
             self._heard(data)
 
     def _cut(self, why: str, **fields: object) -> None:
@@ -294,6 +337,8 @@ class Bus:
         self._cut("ptz.motion_lost")
         self._shut()
         now_s = self._clock.monotonic_s()
+        self._locator.lost()
+        self._tell_positions(now_s)
         self._open_at_s = now_s + REOPEN_S / 4
         self._tell(BusEvent("down", "", now_s, now_s))
 

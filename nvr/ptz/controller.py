@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
-from nvr.media.ports import Holder, Operator, PtzStatus
+from nvr.media.ports import Holder, Operator, Position, PtzStatus
 from nvr.ptz.arbiter import Arbiter
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.pelco import Pelco
@@ -65,6 +65,7 @@ class _Camera:
     stop_asked_s: float = 0.0
     stop_sent_ms: float | None = None
     refused: dict[tuple[Operator, str], float] = field(default_factory=dict)
+    position: Position | None = None
     published: PtzStatus | None = None
     since: tuple[float, int] = (-1.0, 0)
 
@@ -104,7 +105,7 @@ class Controller:
         self._listeners: dict[object, Callable[[PtzStatus], None]] = {}
         self._cameras: dict[str, _Camera] = {}
         for mount in mounts:
-            mount.bus.add(mount.camera, mount.head.encode)
+            mount.bus.add(mount.camera, mount.head.encode, mount.head.asked)
             arbiter = Arbiter(mount.camera, priority, self._wall_us)
             self._cameras[mount.camera] = _Camera(mount, arbiter)
 
@@ -250,6 +251,8 @@ class Controller:
         if told.kind == "stopped":
             if told.asked_s >= it.stop_asked_s:
                 it.stop_sent_ms = round((told.at_s - told.asked_s) * 1000, 1)
+        elif told.kind == "pointed":
+            it.position = told.position
         else:
             if it.arbiter.moving and it.arbiter.began_s <= told.at_s:
                 self._dead_man(it, it.arbiter.stopped(told.at_s, by_neutral=True), told.kind)
@@ -346,7 +349,7 @@ class Controller:
             holder=holder,
             moving=arbiter.moving,
             rearm=arbiter.holder is not None and arbiter.must_let_go(arbiter.holder),
-            position=None,
+            position=it.position,
             outputs=tuple((name, self._switches.get(b)) for name, b in it.mount.outputs.items()),
             presets=self._presets.of(it.mount.camera),
             stop_sent_ms=it.stop_sent_ms,

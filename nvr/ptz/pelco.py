@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from nvr.ptz.position import Asked
 from nvr.ptz.schedule import Motion
 from nvr.wire import pelco_d, pelco_p
 from nvr.wire.pelco_d import Frame, Op
@@ -26,6 +27,8 @@ class Pelco:
         turbo: Pan value for full deflection; makers disagree, so none unless its manual says.
         dialect: Options of Pelco-P.
         reserved: Preset numbers that are no presets.
+        reports: It may be asked where it points; needs the line's return pair.
+        tilt_reply: See `Asked`.
     """
 
     protocol: Literal["pelco-d", "pelco-p"] = "pelco-d"
@@ -33,6 +36,15 @@ class Pelco:
     turbo: Literal[0, 0x40, 0xFF] = 0
     dialect: pelco_p.Dialect = pelco_p.PELCO
     reserved: frozenset[int] = RESERVED
+    reports: bool = False
+    tilt_reply: Literal["falls", "rises"] = "falls"
+
+    @property
+    def asked(self) -> Asked | None:
+        """How it is asked for its position, None if it is not: Pelco-P has no queries."""
+        if not self.reports or self.protocol != "pelco-d":
+            return None
+        return Asked(self.address, self.tilt_reply)
 
     def encode(self, motion: Motion) -> bytes:
         """Return the frame that sets all axes at once."""

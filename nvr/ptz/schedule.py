@@ -2,8 +2,10 @@
 
 Order of precedence: first STOPs in the order they were asked for, then second STOPs, then the
 oldest of what else waits (a changed motion, a command, a motion to be repeated). Frames start at
-least `pace_s` apart. A head keeps one motion, the newest; a head's STOP is never replaced by the
-motion that follows it, and nothing that moves a head survives its STOP.
+least `pace_s` apart. Only a STOP or a changed motion does not wait for the answer to a query: it
+goes out at once, and again after the gap, as it may have met the answer on the wire. A head keeps
+one motion, the newest; a head's STOP is never replaced by the motion that follows it, and nothing
+that moves a head survives its STOP.
 """
 
 from collections import deque
@@ -12,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 COMMANDS_MAX = 16
+TURN_S = 0.005
+"""For a head to leave a two-wire line after its answer: five bytes at 9600 baud."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Schedule:
         self._pace_s = pace_s
         self._repeat_s = repeat_s
         self._free_s = 0.0
+        self._asking = False  # what holds the line is a query
 
     def add(self, head: str, encode: Callable[[Motion], bytes]) -> None:
         """Add a head whose frames `encode` makes."""
@@ -163,19 +168,36 @@ class Schedule:
 
     def next(self, now_s: float) -> Order | None:
         """Take the frame that goes out now; None if none is due or the gap is not over."""
-        if now_s < self._free_s:
+        if now_s >= self._free_s:
+            self._asking = False
+            order = self._stop(now_s) or self._other(now_s)
+        elif self._asking:
+            order = self._stop(now_s) or self._interrupting(now_s)
+        else:
             return None
-        order = self._stop(now_s) or self._other(now_s)
         if order:
-            self._free_s = now_s + self._pace_s
+            self._free_s, self._asking = now_s + self._pace_s, False
         return order
+
+    def idle_at_s(self) -> float:
+        """From when a query would be in nobody's way; infinity while anything moves or waits."""
+        return self._free_s if self.wake_at_s() == float("inf") else float("inf")
+
+    def ask(self, now_s: float) -> None:
+        """A query goes out now."""
+        self._free_s, self._asking = now_s + self._pace_s, True
+
+    def answered(self, now_s: float) -> None:
+        """The query that holds the line was answered, which shows that it was taken."""
+        if self._asking:
+            self._free_s = min(self._free_s, now_s + TURN_S)
 
     def wake_at_s(self) -> float:
         """When `expire` or `next` will have something to do; infinity if never."""
         due = [it.until_s for it in self._heads.values() if it.frame]
-        if self._commands or any(
-            it.stops_left or (it.frame and it.frame != it.sent) for it in self._heads.values()
-        ):
+        if any(it.stops_left or self._changed(it) for it in self._heads.values()):
+            due.append(0.0 if self._asking else self._free_s)
+        if self._commands:
             due.append(self._free_s)
         due += [
             max(self._free_s, it.sent_s + self._repeat_s) for it in self._heads.values() if it.frame
@@ -209,6 +231,15 @@ class Schedule:
         it = self._heads[oldest[1]]
         it.sent, it.sent_s = it.frame, now_s
         return Order(oldest[1], it.frame, "motion", oldest[0])
+
+    def _interrupting(self, now_s: float) -> Order | None:
+        waiting = [(it.changed_s, name) for name, it in self._heads.items() if self._changed(it)]
+        if not waiting:
+            return None
+        asked_s, name = min(waiting)
+        it = self._heads[name]
+        it.sent, it.sent_s = it.frame, now_s + self._pace_s - self._repeat_s
+        return Order(name, it.frame, "motion", asked_s)
 
     @staticmethod
     def _changed(it: _Head) -> bool:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import tty
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +36,15 @@ class Heard:
 
 class FarEnd:
     """The master of a pseudo-terminal, read by a thread of its own. With `echo`, a two-wire
-    adapter whose receiver stays on."""
+    adapter whose receiver stays on. `answer` is the head: bytes in, bytes out."""
 
-    def __init__(self, link: Path | None = None, *, echo: bool = False) -> None:
+    def __init__(
+        self,
+        link: Path | None = None,
+        *,
+        echo: bool = False,
+        answer: Callable[[bytes], bytes] = lambda _data: b"",
+    ) -> None:
         self.master, self._slave = os.openpty()
         tty.setraw(self.master)
         tty.setraw(self._slave)
@@ -50,6 +57,7 @@ class FarEnd:
             fresh.replace(link)
             self.path = str(link)
         self._echo = echo
+        self._answer = answer
         self._decoder = Decoder()
         self._heard: list[Heard] = []
         self._news = threading.Condition()
@@ -70,6 +78,8 @@ class FarEnd:
                 continue
             if self._echo:
                 os.write(self.master, data)
+            if answer := self._answer(data):
+                os.write(self.master, answer)
             first_s = first_s or now_s
             found = [
                 Heard(now_s, first_s, piece)

@@ -75,6 +75,16 @@ async def test_the_stick_turns_the_head_and_letting_go_stops_it(
     assert (await head(recorder))["pan_deg"] == after["pan_deg"]
 
 
+async def test_the_azimuth_tape_shows_where_the_head_points(
+    recorder: RunningBox, page: Page
+) -> None:
+    """Asked of the head over its line, not worked out."""
+    await push(page, 70, 0, 0.6)
+    state = await at_rest(recorder)
+    await page.locator(".tile.focus svg.tape").wait_for()
+    await page.get_by_text(f"{state['pan_deg']:.1f}°").first.wait_for(timeout=5000)
+
+
 async def test_a_preset_saved_on_the_page_is_found_again(recorder: RunningBox, page: Page) -> None:
     home = await at_rest(recorder)
     await page.locator(".pre.new").click()

@@ -13,9 +13,9 @@ function shape(name, attributes, text = "") {
   return node;
 }
 
-/** @param {{pan_deg: number, tilt_deg: number}} at @param {number} zoom */
+/** @param {{pan_deg: number, tilt_deg: number}} at @param {number} zoom 0 wide to 1 tele */
 function tape({ pan_deg }, zoom) {
-  const scale = PX_PER_DEG * Math.max(1, Math.min(6, zoom));
+  const scale = PX_PER_DEG * (1 + 5 * Math.max(0, Math.min(1, zoom)));
   const svg = shape("svg", { class: "tape", viewBox: `0 0 ${TAPE_PX} 44`, width: TAPE_PX, height: 44 });
   svg.append(shape("path", { d: `M0 0h${TAPE_PX}v30H0z`, class: "back" }));
   const step = scale > 30 ? 5 : 10;
@@ -50,7 +50,7 @@ function tilt({ tilt_deg }) {
  * @param {{pan_deg: number, tilt_deg: number, zoom: number} | null | undefined} position
  */
 export function drawHud(host, position) {
-  const key = position ? `${position.pan_deg.toFixed(2)}|${position.tilt_deg.toFixed(2)}|${position.zoom.toFixed(1)}` : "";
+  const key = position ? `${position.pan_deg.toFixed(2)}|${position.tilt_deg.toFixed(2)}|${position.zoom.toFixed(2)}` : "";
   if (host.dataset.key === key) return;
   host.dataset.key = key;
   host.replaceChildren(...(position ? [tape(position, position.zoom), tilt(position)] : []));

@@ -156,7 +156,7 @@ export class Ptz extends Part {
     if (this.speed !== document.activeElement) this.speed.value = String(Math.round(motion.speed * 100));
     put(this.rtt, box.rtt_ms ? unit(box.rtt_ms < 10 ? box.rtt_ms.toFixed(1) : Math.round(box.rtt_ms), "ms") : "–");
     const at = dome?.position;
-    put(this.position, at ? `${at.pan_deg.toFixed(1)}° ${at.tilt_deg >= 0 ? "+" : "−"}${Math.abs(at.tilt_deg).toFixed(1)}° ${at.zoom.toFixed(1)}×` : t("position.none"));
+    put(this.position, at ? `${at.pan_deg.toFixed(1)}° ${at.tilt_deg >= 0 ? "+" : "−"}${Math.abs(at.tilt_deg).toFixed(1)}° ${Math.round(at.zoom * 100)}%` : t("position.none"));
     if (this.#stopped.at_ms && box.link === "up" && performance.now() - this.#stopped.at_ms > CONFIRM_MS) {
       this.#stopped = { at_ms: 0, text: t("stop.unsure"), cls: "warn" };
     }

@@ -101,7 +101,9 @@ export class Tile extends Part {
     this.#badges(camera, player, state);
     this.#message(camera, state, since_s);
     this.#bar(camera, state, since_s);
-    drawHud(this.hud, this.focused && state === "live" && this.zoom?.factor === 1 ? this.app.box.domes.get(this.camera)?.position : null);
+    const dome = this.app.box.domes.get(this.camera);
+    drawHud(this.hud, this.focused && state === "live" && this.zoom?.factor === 1 ? dome?.position : null);
+    this.hud.classList.toggle("stale", dome?.moving === true);
   }
 
   #shown(camera, player) {
