@@ -250,6 +250,10 @@ class Connection:
         self._server.set_up(request, track)
 
     def _play(self, request: Request) -> None:
+        # No RTP-Info (RFC 2326, 12.33): `seq` is the first packet this reader gets, `rtptime` the
+        # time of the Range, and both are those of the next key access unit, which has not come
+        # from the camera yet. A guess would have clients drop packets or shift sound against
+        # picture; waiting for it would hold the answer up for a whole group of pictures.
         headers: Headers = (("Range", "npt=now-"),)
         if self._reader is None:
             self._begin(self._server.answer(request, 200, headers))

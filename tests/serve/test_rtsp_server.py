@@ -121,6 +121,18 @@ async def test_pause_and_play_again_begins_with_a_key_frame():
                     break
 
 
+async def test_an_answer_to_play_promises_no_packet_that_is_yet_to_come():
+    """The first packet is a key frame's; its number and time are not known when we answer."""
+    async with serving({"gate": Camera(sound=False)}) as (_, port), Peer(port) as peer:
+        await peer.set_up()
+        for _ in range(2):  # at the first PLAY and after a pause
+            answer = await peer.ask("PLAY")
+            assert answer.status == 200
+            assert answer.header("Range") == "npt=now-"
+            assert not answer.header("RTP-Info")
+            assert (await peer.ask("PAUSE")).status == 200
+
+
 async def test_a_session_is_bound_to_its_connection_and_user():
     async with serving({"gate": Camera()}, access()) as (_, port):
         async with (
