@@ -1,7 +1,6 @@
 """The cameras of the box: their settings in the file, their sources in tasks, their state."""
 
 import asyncio
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from nvr.app.data import DataDirectory
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
 from nvr.capture.permit import Permit, check
-from nvr.capture.rtsp import Account, Caller
+from nvr.capture.rtsp import Account, Caller, untrusting_tls
 from nvr.capture.source import Source
 from nvr.config import load, model
 from nvr.hal.board import Board
@@ -72,10 +71,7 @@ class CameraTable:
         self._cameras: dict[str, _Camera] = {}
         self._listeners: dict[object, Callable[[CameraState], None]] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._tls = ssl.create_default_context()
-        # Cameras sign for themselves; what is known of them is their address on the local net.
-        self._tls.check_hostname = False
-        self._tls.verify_mode = ssl.CERT_NONE
+        self._tls = untrusting_tls()
 
     def attach(self, hub: Hub, behind: Callable[[], bool]) -> None:
         """Say where the streams are and who knows whether the disk is behind; once."""

@@ -92,7 +92,11 @@ class TlsLine:
 
 
 def untrusting_tls() -> ssl.SSLContext:
-    """A context that encrypts without knowing to whom: cameras sign their own certificates."""
+    """A context that encrypts without knowing to whom: cameras sign their own certificates.
+
+    Any certificate is taken: self-signed, expired, with another's name or a short key. TLS 1.2 at
+    least. Who only listens learns nothing; who can answer in the camera's place is not noticed.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -129,7 +133,7 @@ class Caller:
 
         Raises:
             Unavailable: The camera does not answer: ``camera.unreachable``, ``camera.silent``,
-                ``camera.lost``.
+                ``camera.lost``, ``camera.tls``.
             Rejected: ``camera.refused``, ``camera.forbidden``, ``camera.redirected``.
             Damaged: ``camera.garbage``, ``camera.protocol``.
             Misconfigured: ``camera.unsupported``, ``camera.not_found``, ``camera.no_tcp``.
@@ -165,6 +169,9 @@ class Caller:
                 streams[1].transport.abort()
         except TimeoutError as err:
             raise Unavailable("camera.silent", "the camera does not answer the TLS hello") from err
+        except ssl.SSLError as err:
+            reason = (err.reason or str(err)).lower().replace("_", " ")
+            raise Unavailable("camera.tls", f"no TLS with the camera: {reason}") from err
         except OSError as err:
             raise Unavailable("camera.lost", _sentence(err)) from err
         finally:

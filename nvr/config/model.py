@@ -42,6 +42,7 @@ class Camera(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One camera."""
 
     name: Name
+    # ``rtsps://`` encrypts; nothing of the camera's certificate is verified.
     url: Annotated[str, Meta(pattern=r"^rtsps?://[^@/\s]+(/\S*)?$")]
     title: Title | None = None
     user: Annotated[str, Meta(max_length=64)] = ""

@@ -162,7 +162,7 @@ async def test_our_own_server_over_tls(certificate):
             await camera.until("refused", "camera.refused")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         async with Watched(url, Account(USER, SECRET), tls=context) as camera:
-            await camera.until("lost", "camera.lost")
+            await camera.until("lost", "camera.tls")
 
 
 async def test_nobody_there_is_lost_and_tried_again():
@@ -187,14 +187,14 @@ async def test_an_address_outside_the_camera_networks_is_not_called():
 
 
 @asynccontextmanager
-async def liar(talk):
+async def liar(talk, tls=None):
     tasks = set()
 
     def accepted(reader, writer):
         task = asyncio.create_task(talk(reader, writer))
         tasks.add(task)
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0)
+    server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls)
     try:
         yield f"rtsp://127.0.0.1:{server.sockets[0].getsockname()[1]}/camera"
     finally:

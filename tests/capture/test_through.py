@@ -25,14 +25,17 @@ def free_port():
 
 
 @asynccontextmanager
-async def box(camera_port):
+async def box(camera_port, scheme="rtsp"):
     """A recorder with one camera: its stream, its server's port, its parts, its source."""
     clock = SystemClock()
     parts = []
     ingest = Ingest(parts.extend, clock)
     stream = ingest.stream("gate/main")
     source = Source(
-        "gate", Caller(f"rtsp://127.0.0.1:{camera_port}/camera", None, clock), stream, clock=clock
+        "gate",
+        Caller(f"{scheme}://127.0.0.1:{camera_port}/camera", None, clock),
+        stream,
+        clock=clock,
     )
     server = RtspServer({"gate": stream}.get, None, clock=clock)
     port = server.listen("127.0.0.1", 0)

@@ -1,9 +1,10 @@
 """A GStreamer RTSP server as the camera, run by the distribution's own Python.
 
-    /usr/bin/python3 gst_camera.py KIND [--port N] [--user U --password P]
+    /usr/bin/python3 gst_camera.py KIND [--port N] [--user U --password P] [--certificate PEM]
 
 KIND: h264-aac, h264-b (B-frames), h265, h264-pcma, h264-pcmu, h264, jpeg, jpeg-pcma.
-Prints ``port N`` when it listens, at rtsp://127.0.0.1:N/camera.
+Prints ``port N`` when it listens, at rtsp://127.0.0.1:N/camera, or rtsps:// with a certificate,
+whose file holds the key as well.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 PICTURE = "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=320,height=180,framerate=25/1"
 JPEG = PICTURE.replace("180", "176")  # rtpjpegpay takes whole blocks only
@@ -44,6 +45,7 @@ parser.add_argument("kind", choices=sorted(KINDS))
 parser.add_argument("--port", type=int, default=0)
 parser.add_argument("--user", default="")
 parser.add_argument("--password", default="")
+parser.add_argument("--certificate", default="")
 options = parser.parse_args()
 
 Gst.init(None)
@@ -53,12 +55,18 @@ server.set_service(str(options.port))
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch("( " + KINDS[options.kind] + " )")
 factory.set_shared(True)
-if options.user:
+if options.user or options.certificate:
     auth = GstRtspServer.RTSPAuth()
-    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    if options.certificate:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(options.certificate))
+    if options.user:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "user")
-    auth.add_digest(options.user, options.password, token)
+    if options.user:
+        auth.add_digest(options.user, options.password, token)
+    else:
+        auth.set_default_token(token)
     server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_permission_for_role("user", "media.factory.access", True)

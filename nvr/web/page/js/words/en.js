@@ -411,6 +411,7 @@ export default {
   "code.origin.foreign": "Another site asked, refused. Use this box's own page.",
   "code.body.invalid": "One field is not as it must be. Check and send again.",
   "code.camera.unknown": "No such camera, or not yours to know.",
+  "code.camera.tls": "No secure connection. Check that its rtsps:// address and port are right.",
   "code.camera.silent": "The camera answers but stopped sending. Restart its stream.",
   "code.camera.not_found": "The camera has no such stream. Check the path of the address.",
   "code.camera.no_tcp": "The camera will not send over TCP. Turn on RTSP over TCP there.",

@@ -410,6 +410,7 @@ export default {
   "code.origin.foreign": "请求来自别的网站，已拒绝。从本机页面操作。",
   "code.body.invalid": "有一项填得不对。核对后再发。",
   "code.camera.unknown": "没有这台摄像机，或你看不到它。",
+  "code.camera.tls": "建立不了加密连接。核对 rtsps:// 地址和端口。",
   "code.camera.silent": "摄像机有应答，但不再发送画面。重启它的码流。",
   "code.camera.not_found": "摄像机没有这个码流地址。核对地址里的路径。",
   "code.camera.no_tcp": "摄像机不肯用 TCP 发送。在它那里打开 RTSP over TCP。",
