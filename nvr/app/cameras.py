@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tomlkit
@@ -81,10 +82,9 @@ class CameraTable:
     def start(self, group: asyncio.TaskGroup) -> None:
         """Connect every camera; tasks are `group`'s."""
         self._group = group
-        secrets = self._data.secrets()
+        self._data.secrets()  # at the start a file that is wrong is said at once
         for camera in self.config.camera:
-            secret = secrets.camera.get(camera.name)
-            self._open(camera, secret.password if secret else "")
+            self._cameras[camera.name] = self._open(camera)
         group.create_task(self._measure())
 
     def priority(self, stream: str) -> int:
@@ -137,13 +137,29 @@ class CameraTable:
         await self._edit(change)
         if password:
             await asyncio.to_thread(load.edit_secrets, self._data.secrets_path, name, password)
-        self._open(next(c for c in self.config.camera if c.name == name), password)
-        return self._state(self._cameras[name])
+        camera = self._open(next(c for c in self.config.camera if c.name == name))
+        self._cameras[name] = camera
+        return self._state(camera)
 
-    async def rename(self, name: str, title: str) -> CameraState:  # noqa: D102 - see Cameras
+    async def change(  # noqa: D102 - see Cameras
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+    ) -> CameraState:
         camera = self._must(name)
-        await self._edit(lambda document: _entry(document, name).update({"title": title}))
-        self._refresh(name)
+        wanted = {key: v for key, v in (("title", title), ("user", user)) if v is not None}
+        if wanted:
+            await self._edit(lambda document: _entry(document, name).update(wanted))
+            self._refresh(name)
+        if password is not None:
+            await asyncio.to_thread(
+                load.edit_secrets, self._data.secrets_path, name, password or None
+            )
+        if (user, password) != (None, None) and camera.source.state.state not in {"live", "frozen"}:
+            await self._reopen(camera)
         self._tell(camera)
         return self._state(camera)
 
@@ -184,13 +200,31 @@ class CameraTable:
         self._tell(camera)
         return missing
 
-    def _open(self, camera: model.Camera, password: str) -> None:
+    async def _reopen(self, camera: _Camera) -> None:
+        """Try again now what would wait, up to half a minute after a refused log-in."""
+        task = camera.task
+        task.cancel()
+        await asyncio.wait([task])
+        # Meanwhile it may have been removed, or opened again by another change.
+        if self._cameras.get(camera.config.name) is camera and camera.task is task:
+            fresh = self._open(camera.config)
+            camera.source, camera.task = fresh.source, fresh.task
+
+    def _account(self, name: str) -> Account | None:
+        """Who we are on a camera, as the files say now: passwords change while we run."""
+        user = self._cameras[name].config.user
+        if not user:
+            return None
+        secret = self._data.secrets().camera.get(name)
+        return Account(user, secret.password if secret else "")
+
+    def _open(self, camera: model.Camera) -> _Camera:
         assert self._group is not None
         source = Source(
             camera.name,
             Caller(
                 camera.url,
-                Account(camera.user, password) if camera.user else None,
+                partial(self._account, camera.name),
                 self._clock,
                 permit=self._permit,
                 tls=self._tls,
@@ -199,8 +233,7 @@ class CameraTable:
             clock=self._clock,
             changed=lambda _: self._tell(self._cameras.get(camera.name)),
         )
-        task = self._group.create_task(source.run())
-        self._cameras[camera.name] = _Camera(camera, source, task)
+        return _Camera(camera, source, self._group.create_task(source.run()))
 
     def _stream(self, camera: model.Camera) -> Stream:
         assert self._hub is not None

@@ -103,6 +103,10 @@ def untrusting_tls() -> ssl.SSLContext:
     return context
 
 
+def nobody() -> None:
+    """No account: a camera that asks for none."""
+
+
 def _anywhere(_address: str, _port: int) -> bool:
     return True
 
@@ -113,14 +117,15 @@ class Caller:
 
     Attributes:
         url: ``rtsp://`` or ``rtsps://`` without credentials.
-        account: Who we are there, None if nobody.
+        account: Who we are there, None if nobody. Asked for each connection, in a thread: it may
+            read a file, and raise an `NvrError` if that is not as it should be.
         clock: Time source.
         permit: Whether an IP address and port may be connected to at all.
         tls: Context for ``rtsps://``.
     """
 
     url: str
-    account: Account | None
+    account: Callable[[], Account | None]
     clock: Clock
     permit: Callable[[str, int], bool] = _anywhere
     tls: ssl.SSLContext | None = None
@@ -137,11 +142,13 @@ class Caller:
             Rejected: ``camera.refused``, ``camera.forbidden``, ``camera.redirected``.
             Damaged: ``camera.garbage``, ``camera.protocol``.
             Misconfigured: ``camera.unsupported``, ``camera.not_found``, ``camera.no_tcp``.
+            NvrError: What `account` raises.
         """
         url = self.url
+        account = await asyncio.to_thread(self.account)
         for _ in range(REDIRECTS + 1):
             async with self._open(url) as line:
-                login = Login(self.account.user, self.account.password) if self.account else None
+                login = Login(account.user, account.password) if account else None
                 client = Client(url, login, cnonce=lambda: secrets.token_hex(8))
                 found = await self._negotiate(line, client)
                 if isinstance(found, Playing):

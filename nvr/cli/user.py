@@ -26,7 +26,8 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         help="accounts, and the passwords of cameras",
         description="Works on the data directory itself, for when the page cannot be reached or "
         "nobody knows a password any more. Accounts can be changed only while the recorder is "
-        "stopped. Passwords are asked for, or read from standard input.",
+        "stopped, passwords of cameras always. Passwords are asked for, or read from standard "
+        "input.",
     )
     parser.add_argument(
         "--data",
@@ -103,7 +104,7 @@ async def _remove(users: Users, chosen: argparse.Namespace) -> str:
 
 
 def _camera(chosen: argparse.Namespace) -> int:
-    known = [camera.name for camera in load.read(chosen.data / "nvr.toml").camera]
+    known = {camera.name: camera for camera in load.read(chosen.data / "nvr.toml").camera}
     if chosen.name not in known:
         raise Misconfigured(
             "config.no_camera",
@@ -112,7 +113,9 @@ def _camera(chosen: argparse.Namespace) -> int:
             has=", ".join(known),
         )
     load.edit_secrets(chosen.data / "secrets.toml", chosen.name, _ask(f"password of {chosen.name}"))
-    print("saved; a recorder that runs takes it at its next start")
+    print("saved; a recorder that runs uses it from its next connection on, within half a minute")
+    if not known[chosen.name].user:
+        print(f"but nvr.toml names no user of {chosen.name}: without one we do not log in there")
     return 0
 
 

@@ -5,11 +5,12 @@ spelling stay as they were.
 """
 
 import contextlib
+import fcntl
 import os
 import stat
 import tomllib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -85,9 +86,13 @@ def write(path: Path, text: str, *, mode: int = 0o644) -> None:
     """
     new = path.with_name(path.name + ".new")
     try:
+        # Written by root on the console, the recorder's own account must still be able to read it.
+        owner = (path if path.exists() else path.parent).stat()
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), mode)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -123,17 +128,37 @@ def edit(
 
 
 def edit_secrets(path: Path, camera: str, password: str | None) -> Secrets:
-    """Set (or, with None, forget) a camera's password."""
-    document = _document(path) if path.exists() else tomlkit.document()
-    cameras = document.setdefault("camera", tomlkit.table())
-    if password is None:
-        cameras.pop(camera, None)
-    else:
-        entry = tomlkit.table()
-        entry["password"] = password
-        cameras[camera] = entry
-    write(path, tomlkit.dumps(document), mode=0o600)
-    return read_secrets(path)
+    """Set (or, with None, forget) a camera's password.
+
+    The console does this while the recorder runs, and may do it: one at a time, and a reader
+    finds the old file or the new one.
+    """
+    with _alone(path.parent):
+        document = _document(path) if path.exists() else tomlkit.document()
+        cameras = document.setdefault("camera", tomlkit.table())
+        if password is None:
+            cameras.pop(camera, None)
+        else:
+            entry = tomlkit.table()
+            entry["password"] = password
+            cameras[camera] = entry
+        write(path, tomlkit.dumps(document), mode=0o600)
+        return read_secrets(path)
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as err:
+        raise Unavailable(
+            "config.unwritable", err.strerror or str(err), file=str(directory)
+        ) from err
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _document(path: Path) -> TOMLDocument:

@@ -97,8 +97,19 @@ class Cameras(Protocol):
         """
         ...
 
-    async def rename(self, name: str, title: str) -> CameraState:
-        """Change what people call it. Raises as `add`, and ``camera.unknown``."""
+    async def change(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+    ) -> CameraState:
+        """Change what people call it, or how we log in there; None leaves it, empty forgets it.
+
+        A new log-in is for the next connection: one that stands is not given up for it, one that
+        waits to be tried again is tried at once. Raises as `add`, and ``camera.unknown``.
+        """
         ...
 
     async def remove(self, name: str) -> None:

@@ -28,9 +28,11 @@ class NewCamera(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CameraChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of ``PATCH /api/camera/{name}``."""
+    """Body of ``PATCH /api/camera/{name}``; what is left out stays."""
 
-    title: str
+    title: str | None = None
+    user: str | None = None
+    password: str | None = None
 
 
 class CaptionBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -176,9 +178,18 @@ class CameraPages:
         """``PATCH /api/camera/{name}``."""
         name = self._find(request).name
         body = await read_json(request, CameraChange)
-        _check(1 <= len(body.title) <= 64, "title", "1 to 64 characters")
-        request[REASON] = f"title {body.title}"
-        return self._answer(await self._parts.cameras.rename(name, body.title), caller)
+        login = (body.user, body.password)
+        _check(body.title is not None or login != (None, None), "title", "nothing to change")
+        _check(body.title is None or 1 <= len(body.title) <= 64, "title", "1 to 64 characters")
+        _check(len(body.user or "") <= 64 and len(body.password or "") <= 128, "user", "too long")
+        said = [] if body.title is None else [f"title {body.title}"]
+        if login != (None, None):
+            said.append("log-in")
+        request[REASON] = ", ".join(said)
+        state = await self._parts.cameras.change(
+            name, title=body.title, user=body.user, password=body.password
+        )
+        return self._answer(state, caller)
 
     async def remove(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``DELETE /api/camera/{name}``."""

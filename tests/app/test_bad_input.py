@@ -3,16 +3,20 @@
 import asyncio
 import io
 import signal
+import sys
 import tomllib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import av
 import pytest
 import pytest_asyncio
 
-from tests.app.box import RunningBox, free_port, running_box
+from tests.app.box import ROOT, RunningBox, free_port, running_box
 from tests.app.liar import liars
+from tests.capture.test_secure import certificate
 from tests.capture.test_source import gst_camera
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -112,6 +116,61 @@ async def test_a_wrong_password_is_a_state_of_its_own(box: RunningBox) -> None:
         await box.call("GET", "/api/camera/locked", status=404)
     assert "right" not in (box.data / "nvr.toml").read_text(encoding="utf-8")
     assert b"right" not in (box.data.parent / "log").read_bytes()
+
+
+async def set_password(box: RunningBox, name: str, password: str) -> str:
+    """As a person at the console does it, beside the recorder that runs."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "nvr", "user", "--data", box.data, "camera", name),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate(f"{password}\n".encode())
+    assert process.returncode == 0
+    return out.decode()
+
+
+@pytest.mark.needs("gst-rtsp-server")
+async def test_a_changed_password_needs_no_restart(box: RunningBox, tmp_path: Path) -> None:
+    port, secure = free_port(), ("--certificate", certificate(tmp_path))
+
+    def camera(password: str) -> AbstractAsyncContextManager[int]:
+        user = ("--user", "admin", "--password", password)
+        return gst_camera("h264", *secure, *user, port=port)
+
+    async with camera("wren-1"):
+        # Over TLS, as the shipped recorder has it; the page says the password.
+        body = {"name": "moody", "url": f"rtsps://127.0.0.1:{port}/camera", "user": "admin"}
+        await box.call("POST", "/api/camera", {**body, "password": "wrong"}, status=201)
+        await box.until("moody", "state", "refused", 10)
+        change = {"password": "wren-1", "title": "门"}
+        changed = await box.call("PATCH", "/api/camera/moody", change)
+        assert changed["title"] == "门"
+        # Far sooner than the half minute that a refused account waits.
+        await box.until("moody", "state", "live", 8)
+        before = await box.until("moody", "recorded_until_us", lambda us: us > 0)
+
+        # A log-in that works is not interrupted by another one.
+        assert "half a minute" in await set_password(box, "moody", "wren-2")
+        await asyncio.sleep(1.0)
+        assert (await box.camera("moody"))["since_us"] == before["since_us"]
+    await box.until("moody", "state", "lost", 10)
+    async with camera("wren-2"):
+        seen = await box.until("moody", "state", "live", 15)
+        until_us = seen["recorded_until_us"]
+        await box.until("moody", "recorded_until_us", lambda us: us > until_us)
+
+        # Rights that let others read it are said, and are no reason to stop anything that runs.
+        (box.data / "secrets.toml").chmod(0o644)
+        assert (await box.camera("moody"))["state"] == "live"
+    await box.until("moody", "code", "config.secrets_open", 10)
+    (box.data / "secrets.toml").chmod(0o600)
+    async with camera("wren-2"):
+        await box.until("moody", "state", "live", 15)
+    await box.call("DELETE", "/api/camera/moody")
+    assert "wren" not in (box.data / "secrets.toml").read_text(encoding="utf-8")
+    assert b"wren" not in (box.data.parent / "log").read_bytes()
 
 
 async def gop(box: RunningBox, name: str, t_us: int) -> tuple[int, dict[str, int]]:

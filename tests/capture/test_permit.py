@@ -9,7 +9,7 @@ from nvr.base.clock import SystemClock
 from nvr.base.errors import Rejected
 from nvr.capture import rtsp
 from nvr.capture.permit import Permit, check
-from nvr.capture.rtsp import Caller
+from nvr.capture.rtsp import Caller, nobody
 
 
 def own_address() -> str:
@@ -119,7 +119,7 @@ async def test_a_name_that_changes_its_mind_is_not_connected_to(
         url = f"rtsp://cam.example:{port}/"
         await check(url, Permit())
         with pytest.raises(Rejected) as refused:
-            async with Caller(url, None, SystemClock(), permit=Permit()).call():
+            async with Caller(url, nobody, SystemClock(), permit=Permit()).call():
                 pass
         assert refused.value.code == "camera.forbidden"
         await asyncio.sleep(0.05)
@@ -128,7 +128,7 @@ async def test_a_name_that_changes_its_mind_is_not_connected_to(
 
 
 async def test_a_label_too_long_for_a_name_is_a_name_nobody_knows() -> None:
-    caller = Caller(f"rtsp://{'a' * 70}.example/", None, SystemClock(), permit=Permit())
+    caller = Caller(f"rtsp://{'a' * 70}.example/", nobody, SystemClock(), permit=Permit())
     with pytest.raises(rtsp.Unavailable) as unknown:
         async with caller.call():
             pass

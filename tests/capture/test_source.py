@@ -10,7 +10,7 @@ import pytest
 from nvr.base.clock import FakeClock, SystemClock
 from nvr.base.errors import Unavailable
 from nvr.base.supervise import Backoff
-from nvr.capture.rtsp import Account, Caller
+from nvr.capture.rtsp import Account, Caller, nobody
 from nvr.capture.source import Patience, Source
 from nvr.wire.rtsp import Frame, Parser, Response
 from tests.capture.ports import Stream
@@ -51,7 +51,7 @@ class Watched:
         self.stream = Stream()
         self.states = []
         self.news = asyncio.Event()
-        caller = Caller(url, account, SystemClock(), **options)
+        caller = Caller(url, lambda: account, SystemClock(), **options)
         self.source = Source(
             "gate",
             caller,
@@ -326,7 +326,7 @@ async def test_a_camera_that_asks_gets_its_answer():
 
 async def test_waits_grow_to_the_cap_and_never_beyond():
     clock = FakeClock()
-    source = Source("gate", Caller("rtsp://h/x", None, clock), Stream(), clock=clock)
+    source = Source("gate", Caller("rtsp://h/x", nobody, clock), Stream(), clock=clock)
     lost = [source._wait_s(error("camera.unreachable"), n) for n in range(1, 2000)]
     assert 0.5 <= lost[0] <= 1.0
     assert max(lost) <= 4.0
@@ -341,5 +341,5 @@ def error(code):
 
 def test_a_password_shows_nowhere():
     account = Account("u", "geheim")
-    caller = Caller("rtsp://h/x", account, SystemClock())
+    caller = Caller("rtsp://h/x", lambda: account, SystemClock())
     assert "geheim" not in repr(account) + repr(caller) + str(caller)

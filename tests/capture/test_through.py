@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from nvr.base.clock import SystemClock
-from nvr.capture.rtsp import Caller
+from nvr.capture.rtsp import Caller, nobody
 from nvr.capture.source import Source
 from nvr.media.ingest import Ingest
 from nvr.serve.rtsp import RtspServer
@@ -33,7 +33,7 @@ async def box(camera_port, scheme="rtsp"):
     stream = ingest.stream("gate/main")
     source = Source(
         "gate",
-        Caller(f"{scheme}://127.0.0.1:{camera_port}/camera", None, clock),
+        Caller(f"{scheme}://127.0.0.1:{camera_port}/camera", nobody, clock),
         stream,
         clock=clock,
     )

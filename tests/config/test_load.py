@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,24 @@ def test_secrets_that_others_can_read_are_refused(tmp_path: Path) -> None:
     assert caught.value.code == "config.secrets_open"
     path.chmod(0o600)
     assert load.edit_secrets(path, "gate", None).camera == {}
+
+
+def test_secrets_written_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.toml"
+    names = [f"cam-{n}" for n in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: load.edit_secrets(path, name, f"of {name}"), names))
+    kept = load.read_secrets(path).camera
+    assert {name: secret.password for name, secret in kept.items()} == {n: f"of {n}" for n in names}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write for somebody else")
+def test_root_leaves_the_secrets_to_the_one_who_runs_the_recorder(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.toml"
+    os.chown(tmp_path, 4242, 4343)
+    for password in ("new", "changed"):
+        load.edit_secrets(path, "gate", password)
+        assert (path.stat().st_uid, path.stat().st_gid) == (4242, 4343)
 
 
 def test_a_fault_in_the_secrets_never_prints_one(tmp_path: Path) -> None:

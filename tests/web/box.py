@@ -156,6 +156,7 @@ class MemoryCameras:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.states: dict[str, CameraState] = {}
+        self.logins: dict[str, tuple[str | None, str | None]] = {}
         self._listeners: list[Callable[[CameraState], None]] = []
 
     def put(self, name: str, title: str, **values: object) -> CameraState:
@@ -199,8 +200,17 @@ class MemoryCameras:
             raise Rejected("config.refused", f"{name} is used twice")
         return self.put(name, title, state="connecting", codec="", caption=None)
 
-    async def rename(self, name: str, title: str) -> CameraState:
-        return self.set(dataclasses.replace(self.states[name], title=title))
+    async def change(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+    ) -> CameraState:
+        self.logins[name] = (user, password)
+        state = self.states[name]
+        return self.set(dataclasses.replace(state, title=title or state.title))
 
     async def remove(self, name: str) -> None:
         del self.states[name]

@@ -391,6 +391,10 @@ async def test_what_people_do_is_in_the_log_and_holds_together(box):
             pass
         await owner.log_in("owner")
         await owner.ask("PATCH", "/api/camera/yard", {"title": "后院"})
+        secret = {"user": "root", "password": "pa55 of the yard"}
+        assert (await owner.ask("PATCH", "/api/camera/yard", secret))[0] == 200
+        assert (await owner.ask("PATCH", "/api/camera/yard", {}))[0] == 400
+        assert box.parts.cameras.logins["yard"] == ("root", "pa55 of the yard")
         status, told, _ = await owner.ask("GET", "/api/audit")
         assert status == 200
         assert told["chain"] == {"ok": True, "seq": None, "why": ""}
@@ -405,7 +409,10 @@ async def test_what_people_do_is_in_the_log_and_holds_together(box):
             ("op", "ws /ws/live/{camera}", "gate", "ok", ""),
             ("owner", "box.login", "", "ok", ""),
             ("owner", "http PATCH /api/camera/{name}", "yard", "ok", "title 后院"),
+            ("owner", "http PATCH /api/camera/{name}", "yard", "ok", "log-in"),
+            ("owner", "http PATCH /api/camera/{name}", "yard", "refused", "body.invalid"),
         ]
+        assert "pa55" not in str(told)
         assert {row["hardware_no"] for row in told["rows"]} == {
             "box-1",
             "camera:gate",

@@ -228,6 +228,22 @@ async def test_a_hostile_title_is_only_text(visit: Visit) -> None:
     await page.locator(".tile.focus.live").wait_for()
 
 
+async def test_a_camera_gets_another_password_and_what_is_empty_stays(
+    site: Site, visit: Visit
+) -> None:
+    page, cameras = visit.page, site.box.parts.cameras
+    await page.goto(page.url.split("#")[0] + "#/manage/cameras")
+    title = cameras.states["gate"].title
+    await page.locator(".cam-card", has_text=title).get_by_label("改名称或登录").click()
+    await page.locator(".dialog input[type=password]").fill("k9#x")
+    await page.locator(".dialog button[type=submit]").click()
+    await page.locator(".dialog").wait_for(state="detached")
+    assert cameras.logins == {"gate": (None, "k9#x")}
+    assert cameras.states["gate"].title == title
+    await page.goto(page.url.split("#")[0] + "#/live")
+    await page.locator(".tile.focus.live").wait_for()
+
+
 async def test_the_stick_moves_the_dome_and_letting_go_stops_it(site: Site, visit: Visit) -> None:
     page = visit.page
     x, y = await stick_centre(page)

@@ -57,7 +57,7 @@ function card(app, name) {
     el("div.row.acts", {},
       iconButton("live", t("nav.live"), () => app.go("live", { cam: name }), "q"),
       iconButton("back", t("nav.playback"), () => app.go("playback", { cam: name }), "q"),
-      app.box.may(name, "config") ? iconButton("gear", t("camera.title.edit"), () => rename(app, name), "q") : null,
+      app.box.may(name, "config") ? iconButton("gear", t("camera.edit"), () => edit(app, name), "q") : null,
       app.box.admin ? iconButton("bin", t("camera.remove"), () => removal(app, name), "q") : null));
   return {
     node,
@@ -128,13 +128,19 @@ function add(app) {
   });
 }
 
-function rename(app, name) {
+function edit(app, name) {
   const camera = app.box.camera(name);
   const title = field(t("camera.title"), { required: true, value: camera.title, max: 64 });
+  const user = field(t("camera.user"), { hint: t("camera.login.hint"), max: 64 });
+  const password = field(t("user.password"), { type: "password", autocomplete: "new-password", hint: t("camera.password.hint"), max: 128 });
   const box = dialog({
-    title: t("camera.title.edit"),
-    body: [form({ rows: [title.row], act: t("save"), onSubmit: async () => {
-      await api.patch(api.cameraPath(name), { title: title.input.value.trim() });
+    title: t("camera.edit"),
+    body: [form({ rows: [title.row, el("div.two", {}, user.row, password.row)], act: t("save"), onSubmit: async () => {
+      const change = {};
+      if (title.input.value.trim() !== camera.title) change.title = title.input.value.trim();
+      if (user.input.value) change.user = user.input.value;
+      if (password.input.value) change.password = password.input.value;
+      if (Object.keys(change).length) await api.patch(api.cameraPath(name), change);
       await app.box.loadCameras();
       box.close();
     } })],
