@@ -397,8 +397,70 @@ async def _is(page: Page, numbers: range) -> bool:
     return found in numbers
 
 
+async def test_playback_opens_where_something_is_recorded(site: Site, visit: Visit) -> None:
+    page = visit.page
+    first_us = site.archive.ranges("gate/main", 0, 2**62).runs[0].from_us
+    places: list[tuple[int, Callable[[], int]]] = [
+        (first_us - 3_600_000_000, lambda: first_us),
+        (2**51, lambda: site.archive.until_us("gate/main")),
+    ]
+    for asked_us, wanted_us in places:
+        await page.goto("about:blank")
+        await page.goto(f"{site.box.url}/#/playback?cam=gate&t={asked_us}")
+        await until("a picture", lambda: page.evaluate(_PICTURE))
+        assert abs(await shown_us(page) - wanted_us()) < 4_000_000
+        assert not await page.locator(".pic.nothing").count()
+
+
+_PICTURE = "document.querySelector('.pic video')?.videoWidth > 0"
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "why"),
+    [
+        ("zh", "没有可回放的录像", "摄像机断开"),
+        ("en", "No recordings to play", "camera is gone"),
+    ],
+)
+async def test_a_camera_without_recordings_says_so(
+    visit: Visit, language: str, title: str, why: str
+) -> None:
+    page = visit.page
+    await page.evaluate("name => localStorage.setItem('nvr.lang', name)", language)
+    await page.goto(page.url.split("#")[0] + "#/playback?cam=bridge")
+    await page.reload()
+    message = page.locator(".pic .msg", has_text=title)
+    await message.wait_for()
+    assert why in await message.inner_text()
+    assert "1970" not in await page.locator(".time").input_value()
+    assert await page.locator(".tp[inert]").count() == 1
+    await page.locator("h1").click()
+    for key in ("Space", "ArrowRight", "["):
+        await page.keyboard.press(key)
+    assert title in await page.locator(".pic .msg").inner_text()
+    await page.evaluate("localStorage.setItem('nvr.lang', 'zh')")
+    await page.reload()
+
+
+async def test_a_first_recording_ends_the_empty_screen(site: Site, visit: Visit) -> None:
+    page = visit.page
+    await page.goto(page.url.split("#")[0] + "#/playback?cam=bridge")
+    await page.locator(".pic .msg", has_text="没有可回放的录像").wait_for()
+    copies = [
+        dataclasses.replace(part, stream="bridge/main")
+        for part in site.archive._of("yard/main")[-20:]
+    ]
+    site.archive.take(copies)
+    await until("a picture", lambda: page.evaluate(_PICTURE))
+    assert await page.locator(".tp[inert]").count() == 0
+
+
 async def test_playback_goes_on_by_itself_and_fast(visit: Visit) -> None:
     page = visit.page
+    await page.goto(page.url.split("#")[0] + "#/playback?cam=gate&back=12")
+    await until("a picture", lambda: page.evaluate(_PICTURE))
+    await page.keyboard.press("Space")
+    await asyncio.sleep(0.5)
     before = await shown_us(page)
     await page.keyboard.press("Space")
     await asyncio.sleep(1.5)

@@ -14,7 +14,8 @@ ENTRY = re.compile(r'^  "(?P<key>[^"]+)": "(?P<text>(?:[^"\\]|\\.)*)",$', re.MUL
 
 
 def words(language: str) -> dict[str, str]:
-    found = ENTRY.findall((PAGE / f"js/words/{language}.js").read_text())
+    files = sorted((PAGE / "js/words").glob(f"{language}*.js"))
+    found = [entry for file in files for entry in ENTRY.findall(file.read_text())]
     assert len(found) == len({key for key, _ in found}), "a key stands twice"
     return dict(found)
 

@@ -6,6 +6,8 @@ import { samples, tracks } from "./mp4.js";
 const CACHE_BYTES = 24_000_000;
 const FRESH_MS = 5000;
 const DAY_US = 86_400_000_000;
+/** How far before the end of what is on the disk playback begins. */
+const EDGE_US = 1_500_000;
 
 /**
  * @typedef {{run: any, from_us: number, to_us: number}} Run
@@ -49,7 +51,7 @@ export class Archive {
     const inside = from_us >= this.loaded.from_us && to_us <= this.loaded.to_us;
     const stale = to_us > this.recordedUntil_us - 1_000_000 && performance.now() - this.#fetched_ms > FRESH_MS;
     if (inside && !stale) return false;
-    if (this.#loading) return false;
+    if (this.#loading) return this.#loading.then(() => false);
     const offset_us = new Date(from_us / 1000).getTimezoneOffset() * 60_000_000;
     let from = Math.floor((from_us - offset_us) / DAY_US) * DAY_US + offset_us;
     let to = Math.ceil((to_us - offset_us) / DAY_US) * DAY_US + offset_us;
@@ -84,6 +86,25 @@ export class Archive {
     return this.runs.findLast((run) => run.from_us < t_us - 1_000_000)?.from_us ?? null;
   }
 
+  /**
+   * Where to look for a time: there if it is recorded, else at the nearest recording after it,
+   * else at the newest. Null: nothing is recorded at all.
+   * @param {number} t_us @returns {Promise<number | null>}
+   */
+  async nearest(t_us) {
+    const end_us = this.recordedUntil_us;
+    if (!end_us) return null;
+    // Never later than what is safe on the disk.
+    const at = Math.min(t_us, end_us - EDGE_US);
+    const { from_us, to_us } = this.loaded;
+    const of = (runs) => Math.min(...runs.filter((run) => run.to_us > at).map((run) => Math.max(at, run.from_us)));
+    const known = from_us <= at && at < to_us ? of(this.runs) : Infinity;
+    if (known < Infinity) return known;
+    const found = await get(cameraPath(this.camera, `/ranges?from_us=${Math.max(0, Math.round(at))}&to_us=${end_us + 1}`));
+    const later = of(found.runs);
+    return later < Infinity ? later : at;
+  }
+
   /** Codec configuration of a run. @returns {Promise<{bytes: Uint8Array, mime: string, track: any}>} */
   async init(run) {
     const known = this.#inits.get(run);
@@ -110,7 +131,11 @@ export class Archive {
         return gop;
       }
     }
-    if (this.#knownHole(t_us)) return { gap: true, next_us: this.nextStart(t_us) };
+    if (this.#knownHole(t_us)) {
+      const next_us = this.nextStart(t_us);
+      // What comes next may lie after the days that are loaded: then only the box knows.
+      if (next_us !== null || t_us >= this.recordedUntil_us) return { gap: true, next_us };
+    }
     let response;
     try {
       response = await request(cameraPath(this.camera, `/gop?t_us=${Math.round(t_us)}`), { signal });

@@ -1,5 +1,6 @@
 // Playback: one picture, a timeline with a lane a camera, marks and export.
 
+import { Problem, sentence } from "./api.js";
 import { Archive } from "./archive.js";
 import { attr, el, Part, put } from "./dom.js";
 import { clock, day, fileStamp, parseTime, stamp, t } from "./i18n.js";
@@ -26,6 +27,8 @@ export class Playback extends Part {
   #scrub_us = /** @type {number | null} */ (null);
   #scrubbing = false;
   #rate = 1;
+  /** Nothing of the camera can be played: not now, and not by going somewhere else. */
+  #empty = false;
 
   start() {
     const { app } = this;
@@ -40,19 +43,22 @@ export class Playback extends Part {
     this.#buildPicture();
     this.timeline = el("nvr-timeline", { prop: { vertical, now_us: () => app.box.now_us } });
     this.export = el("nvr-export", { prop: { app, playback: this } });
-    this.replaceChildren(this.picture, this.export, el("section.panel.tlp", { "aria-label": t("timeline") }, this.timeline, this.#transport(), this.#legend()));
+    this.transport = this.#transport();
+    this.replaceChildren(this.picture, this.export, el("section.panel.tlp", { "aria-label": t("timeline") }, this.timeline, this.transport, this.#legend()));
     this.#bar(allowed);
     this.listen(this.timeline, "seek", (event) => this.#wanted(event.detail));
     this.listen(this.timeline, "view", () => this.#cover());
     this.listen(this.timeline, "marks", () => this.export.draw());
     this.listen(this.timeline, "camera", (event) => this.choose(event.detail));
     this.listen(PHONE, "change", () => app.show());
-    this.every(1000, () => this.#cover());
+    this.every(1000, () => this.#tail());
     this.every(200, () => this.draw());
     const back_s = Number(app.query.back ?? 0);
-    const start_us = Number(app.query.t ?? 0) || app.box.now_us - (back_s || 60) * SECOND;
+    const asked_us = Number(app.query.t ?? 0);
+    const start_us = asked_us || app.box.now_us - (back_s || 60) * SECOND;
     this.timeline.view = { from_us: start_us - 300 * SECOND, to_us: start_us + 300 * SECOND };
-    this.#open(start_us, back_s > 0 || app.query.play === "1");
+    this.timeline.playhead_us = start_us;
+    this.#open(start_us, back_s > 0 || app.query.play === "1", asked_us > 0);
   }
 
   stop() {
@@ -141,15 +147,17 @@ export class Playback extends Part {
     const playing = this.#replay?.playing ?? false;
     this.camera = name;
     this.chooser.value = name;
-    this.#open(at_us, playing);
+    this.#open(at_us, playing, true);
   }
 
   get archive() {
     return this.#archive(this.camera);
   }
 
-  #open(at_us, playing) {
+  /** @param {number} at_us @param {boolean} playing @param {boolean} exact Stay in a gap and show why it is one. */
+  #open(at_us, playing, exact) {
     this.#replay?.close();
+    this.#empty = false;
     this.zoom.reset();
     const { app, timeline } = this;
     const camera = app.box.camera(this.camera);
@@ -171,19 +179,35 @@ export class Playback extends Part {
       if (replay.playing && next_us) app.notes.say(t("gap.skipped", { time: clock(next_us) }), "warn");
     });
     replay.addEventListener("trouble", (event) => app.notes.problem(/** @type {CustomEvent} */ (event).detail));
-    this.#begin(replay, at_us, playing);
+    this.#begin(replay, at_us, playing, exact);
   }
 
-  async #begin(replay, at_us, playing) {
+  async #begin(replay, at_us, playing, exact) {
     await this.#cover();
-    if (this.#replay !== replay) return;
     const { archive } = this;
-    const last = archive.recordedUntil_us;
-    // Never later than what is safe on the disk.
-    const start = last ? Math.min(at_us, last - 1.5 * SECOND) : at_us;
+    // Where the ranges did not come, the seek below says why.
+    const start_us = exact && archive.gapAt(at_us) ? at_us : await archive.nearest(at_us).catch(() => at_us);
+    if (this.#replay !== replay) return;
+    this.#empty = start_us === null && archive.loaded.to_us > 0;
+    if (this.#empty) {
+      this.draw();
+      return;
+    }
     if (playing) replay.play();
-    await replay.seek(start);
+    await replay.seek(start_us ?? at_us);
+    // The ring may have overwritten the key frame that the oldest pictures hang on.
+    const next_us = exact || this.#replay !== replay ? null : replay.hole?.next_us;
+    if (next_us) await replay.seek(next_us);
     this.draw();
+  }
+
+  /** Keep the ranges true; a camera with nothing begins to play when its first recording is there. */
+  async #tail() {
+    await this.#cover();
+    const replay = this.#replay;
+    if (!this.#empty || !replay || !this.archive.recordedUntil_us) return;
+    this.#empty = false;
+    await this.#begin(replay, this.app.box.now_us - 60 * SECOND, false, false);
   }
 
   async #cover() {
@@ -202,7 +226,7 @@ export class Playback extends Part {
   /** A scrub sends more places than can be shown: only the newest is on its way. */
   async #wanted({ t_us, done }) {
     const replay = this.#replay;
-    if (!replay) return;
+    if (!replay || this.#empty) return;
     this.#scrub_us = Math.min(t_us, this.app.box.now_us);
     this.timeline.place(this.#scrub_us);
     if (this.#scrubbing && !done) return;
@@ -268,7 +292,7 @@ export class Playback extends Part {
   draw() {
     const replay = this.#replay;
     if (!replay || !this.timeline) return;
-    const at_us = this.#scrub_us ?? replay.position_us;
+    const at_us = this.#scrub_us ?? (replay.position_us || this.timeline.playhead_us);
     if (!this.#scrubbing && at_us) this.timeline.place(at_us);
     if (document.activeElement !== this.time) this.time.value = PHONE.matches ? stamp(at_us).slice(5) : `${day(at_us)} ${clock(at_us, true)}`;
     put(this.capt, stamp(at_us));
@@ -288,7 +312,27 @@ export class Playback extends Part {
     for (const node of this.seg.querySelectorAll("[data-span]")) {
       attr(node, "aria-pressed", String(Math.abs(Number(node.dataset.span) * SECOND - this.timeline.span_us) < SECOND / 10));
     }
-    this.#hole(replay);
+    this.transport.inert = this.#empty;
+    if (this.#empty) this.#nothing();
+    else this.#hole(replay);
+  }
+
+  /** Nothing is recorded at all: says so, and why as far as the box knows. */
+  #nothing() {
+    const { app } = this;
+    const camera = app.box.camera(this.camera);
+    const { fault } = app.box.info;
+    const why = fault ? sentence(new Problem(0, fault.code, fault.detail))
+      : camera?.state === "live" ? t("playback.empty.soon")
+        : camera?.code ? sentence(new Problem(0, camera.code, camera.detail)) : t("playback.empty.camera");
+    this.picture.classList.add("gone", "nothing");
+    this.capt.hidden = this.frameNo.hidden = true;
+    this.msg.hidden = false;
+    const key = `empty|${why}`;
+    if (this.msg.dataset.key === key) return;
+    this.msg.dataset.key = key;
+    this.msg.replaceChildren(icon("disk", "xl"), el("span.b", {}, t("playback.empty")), el("small", {}, why),
+      el("button.jump", { type: "button", on: { click: () => app.go("live", { cam: this.camera }) } }, t("goLive"), icon("right", "s")));
   }
 
   async #frame() {
@@ -336,7 +380,7 @@ export class Playback extends Part {
   /** Keys of this screen. @param {KeyboardEvent} event @returns {boolean} Whether the key meant something. */
   key(event) {
     const replay = this.#replay;
-    if (!replay) return false;
+    if (!replay || (this.#empty && !"lf".includes(event.key.toLowerCase()))) return false;
     const side = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (side) {
       if (event.shiftKey) this.#by(side * 10 * SECOND);
