@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from nvr.app import data
 from nvr.config import load
 from nvr.hal import board
 
@@ -13,7 +14,7 @@ def test_a_shipped_board_is_whole(path: Path) -> None:
     loaded = board.load(path)
     assert loaded.id == path.stem
     assert loaded.proof is None or (path.parent.parent / loaded.proof).exists()
-    assert load.check(loaded.start, buses=frozenset(loaded.serial)) == []
+    assert load.check(loaded.start, board=data.has(loaded)) == []
 
 
 def test_one_line_cannot_be_two_outputs() -> None:

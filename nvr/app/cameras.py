@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from nvr.app.data import DataDirectory
+from nvr.app.data import DataDirectory, has
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
 from nvr.capture.permit import Permit, check
@@ -62,7 +62,7 @@ class CameraTable:
     ) -> None:
         self.config = config
         self._data = data
-        self._buses = frozenset(board.serial)
+        self._board = has(board)
         dome = [f"127.0.0.1:{board.dome.rtsp_port}"] if board.dome else []
         self._permit = Permit([*config.local_cameras, *dome])
         self._hub: Hub | None = None
@@ -241,7 +241,7 @@ class CameraTable:
 
     async def _edit(self, change: Callable[[tomlkit.TOMLDocument], None]) -> None:
         self.config = await asyncio.to_thread(
-            load.edit, self._data.config_path, change, buses=self._buses
+            load.edit, self._data.config_path, change, board=self._board
         )
 
     def _refresh(self, name: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from nvr.base.clock import Clock
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, supervise
-from nvr.config.model import Config
+from nvr.config.model import Config, Ptz
 from nvr.gpio.output import Outputs, Wiring
 from nvr.hal.board import Board, Gpio, Serial
 from nvr.hal.linux_gpio import LinuxOutput
@@ -20,10 +20,12 @@ from nvr.hal.virtual_serial import VirtualSerial
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Audit, Controller, Mount
 from nvr.ptz.guard_link import GuardLink
-from nvr.ptz.pelco import Pelco, frame_s
+from nvr.ptz.pelco import Aux, Pelco, frame_s
 from nvr.ptz.preset import PresetBook
 
 _log = logging.getLogger(__name__)
+
+_MAX_ON_S = {"wiper": 60.0, "lamp": 1800.0}
 
 
 class Control:
@@ -60,16 +62,10 @@ class Control:
                         camera.ptz.protocol,
                         camera.ptz.address,
                         reports=board.serial[camera.ptz.bus].receive,
+                        turbo=camera.ptz.turbo,
                         tilt_reply=camera.ptz.tilt_reply,
                     ),
-                    {
-                        function: name
-                        for function, name in (
-                            ("wiper", camera.ptz.wiper),
-                            ("lamp", camera.ptz.lamp),
-                        )
-                        if name is not None
-                    },
+                    _outputs(camera.ptz),
                 )
                 for camera in config.camera
                 if camera.ptz
@@ -121,6 +117,17 @@ class Control:
                 event(_log, logging.ERROR, "ptz.presets_unsaved", error=str(error))
 
         self._loop.run_in_executor(None, write).add_done_callback(done)
+
+
+def _outputs(ptz: Ptz) -> dict[str, str | Aux]:
+    found: dict[str, str | Aux] = {}
+    for function, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+        if isinstance(place, str):
+            found[function] = place
+        elif place is not None:
+            limit_s = _MAX_ON_S[function] if place.max_on_s is None else place.max_on_s
+            found[function] = Aux(place.aux, limit_s)
+    return found
 
 
 def _presets(path: Path, config: Config) -> PresetBook:

@@ -11,6 +11,11 @@ from nvr.config.model import Config, Secrets
 from nvr.hal.board import Board
 
 
+def has(board: Board) -> load.Has:
+    """Return what a configuration is checked against."""
+    return load.Has(frozenset(board.serial), frozenset(board.gpio))
+
+
 class DataDirectory:
     """Everything one box keeps, held by one process.
 
@@ -58,7 +63,7 @@ class DataDirectory:
         """
         if not self.config_path.exists():
             load.write(self.config_path, board.start)
-        return load.read(self.config_path, buses=frozenset(board.serial))
+        return load.read(self.config_path, board=has(board))
 
     def secrets(self) -> Secrets:
         """Read the cameras' passwords.

@@ -34,7 +34,10 @@ class Fault:
 def faults(value: object, kind: Any, path: str = "$") -> list[Fault]:  # noqa: ANN401 - any type expression
     """Every fault of `value` against `kind`, in the order of the fields."""
     bare = _bare(kind)
-    if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
+    if isinstance(value, dict) and get_origin(bare) in {typing.Union, types.UnionType}:
+        # A name or a table: it is a table, so its faults are those of the table.
+        bare = next((one for one in get_args(bare) if _is_struct(one)), bare)
+    if _is_struct(bare):
         if isinstance(value, dict):
             return _struct_faults(value, bare, path)
     elif get_origin(bare) in {list, tuple} and isinstance(value, list):
@@ -58,6 +61,10 @@ def shaped(value: object, kind: type[T], *, what: str) -> T:
     if found:
         raise Misconfigured("config.invalid", "; ".join(map(str, found)), file=what)
     return msgspec.convert(value, kind)
+
+
+def _is_struct(kind: Any) -> bool:  # noqa: ANN401 - any type expression
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _bare(kind: Any) -> Any:  # noqa: ANN401 - any type expression

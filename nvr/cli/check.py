@@ -4,6 +4,7 @@ import argparse
 import tomllib
 from pathlib import Path
 
+from nvr.app import data
 from nvr.base.errors import Misconfigured
 from nvr.config import load
 from nvr.hal import board
@@ -19,7 +20,10 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="nvr.toml, or a board file")
     parser.add_argument(
-        "--board", type=Path, metavar="BOARD", help="also check the serial lines against this board"
+        "--board",
+        type=Path,
+        metavar="BOARD",
+        help="also check serial lines and outputs against this board",
     )
     parser.set_defaults(run=run)
 
@@ -33,8 +37,8 @@ def run(chosen: argparse.Namespace) -> int:
     if _is_board(text):
         found = board.check(text)
     else:
-        buses = frozenset(board.load(chosen.board).serial) if chosen.board else None
-        found = load.check(text, buses=buses)
+        has = data.has(board.load(chosen.board)) if chosen.board else None
+        found = load.check(text, board=has)
     for fault in found:
         print(fault)
     if not found:

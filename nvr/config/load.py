@@ -11,6 +11,7 @@ import stat
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,32 +22,45 @@ from tomlkit.exceptions import TOMLKitError
 from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.shape import Fault, faults
-from nvr.config.model import Config, Secrets
+from nvr.config.model import Aux, Config, Ptz, Secrets
 
 
-def check(text: str, *, buses: frozenset[str] | None = None) -> list[Fault]:
+@dataclass(frozen=True, slots=True)
+class Has:
+    """What the board has, by name.
+
+    Attributes:
+        buses: Its serial lines.
+        outputs: Its switching outputs.
+    """
+
+    buses: frozenset[str]
+    outputs: frozenset[str]
+
+
+def check(text: str, *, board: Has | None = None) -> list[Fault]:
     """Every fault of a configuration, shape first, then what must fit together.
 
     Args:
         text: The TOML text.
-        buses: Serial lines of the board; None skips the check against it.
+        board: What the board has; None skips the check against it.
     """
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         return [Fault("$", f"not TOML: {err}")]
     found = faults(tree, Config)
-    return found or _unfit(msgspec.convert(tree, Config), buses)
+    return found or _unfit(msgspec.convert(tree, Config), board)
 
 
-def read(path: Path, *, buses: frozenset[str] | None = None) -> Config:
+def read(path: Path, *, board: Has | None = None) -> Config:
     """Load and check a configuration file.
 
     Raises:
         Misconfigured: ``config.missing`` or ``config.invalid`` with every fault.
     """
     text = _text(path)
-    found = check(text, buses=buses)
+    found = check(text, board=board)
     if found:
         raise Misconfigured("config.invalid", "; ".join(map(str, found)), file=str(path))
     return msgspec.convert(tomllib.loads(text), Config)
@@ -108,9 +122,7 @@ def write(path: Path, text: str, *, mode: int = 0o644) -> None:
         raise Unavailable("config.unwritable", err.strerror or str(err), file=str(path)) from err
 
 
-def edit(
-    path: Path, change: Callable[[TOMLDocument], None], *, buses: frozenset[str] | None = None
-) -> Config:
+def edit(path: Path, change: Callable[[TOMLDocument], None], *, board: Has | None = None) -> Config:
     """Apply `change` to the document, check the result as a whole, and only then write it.
 
     Raises:
@@ -120,7 +132,7 @@ def edit(
     document = _document(path)
     change(document)
     text = tomlkit.dumps(document)
-    found = check(text, buses=buses)
+    found = check(text, board=board)
     if found:
         raise Rejected("config.refused", "; ".join(map(str, found)))
     write(path, text)
@@ -177,7 +189,7 @@ def _text(path: Path) -> str:
         raise Misconfigured("config.unreadable", str(err), file=str(path)) from err
 
 
-def _unfit(config: Config, buses: frozenset[str] | None) -> list[Fault]:
+def _unfit(config: Config, board: Has | None) -> list[Fault]:
     """Faults between the parts of a file that is right in shape."""
     found = []
     names = Counter(camera.name for camera in config.camera)
@@ -192,12 +204,29 @@ def _unfit(config: Config, buses: frozenset[str] | None) -> list[Fault]:
             found.append(
                 Fault(f"{at}.address", f"{camera.ptz.address} on {camera.ptz.bus} is used twice")
             )
-        if buses is not None and camera.ptz.bus not in buses:
-            has = ", ".join(sorted(buses)) or "none"
+        if board is not None and camera.ptz.bus not in board.buses:
+            has = ", ".join(sorted(board.buses)) or "none"
             found.append(
                 Fault(f"{at}.bus", f"the board has no serial line {camera.ptz.bus} (it has {has})")
             )
+        found += _unfit_head(at, camera.ptz, board)
     return found + _bad_endpoints(config) + _ports_used_twice(config)
+
+
+def _unfit_head(at: str, ptz: Ptz, board: Has | None) -> list[Fault]:
+    found = []
+    if ptz.protocol == "pelco-p" and ptz.turbo == 0xFF:
+        found.append(Fault(f"{at}.turbo", "Pelco-P knows no turbo but 0x40"))
+    taken: dict[int, str] = {}
+    for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+        if isinstance(place, Aux):
+            before = taken.setdefault(place.aux, name)
+            if before != name:
+                found.append(Fault(f"{at}.{name}.aux", f"{place.aux} is already the {before}'s"))
+        elif place is not None and board is not None and place not in board.outputs:
+            has = ", ".join(sorted(board.outputs)) or "none"
+            found.append(Fault(f"{at}.{name}", f"the board has no output {place} (it has {has})"))
+    return found
 
 
 def _bad_endpoints(config: Config) -> list[Fault]:

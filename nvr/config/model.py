@@ -24,6 +24,14 @@ class Caption(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mode: CaptionMode = "outline"
 
 
+class Aux(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An auxiliary output of the head itself; what hangs on which one, its manual says."""
+
+    aux: Annotated[int, Meta(ge=1, le=8)]
+    # None: 60 s for a wiper, which scratches a dry glass, half an hour for a lamp.
+    max_on_s: Annotated[float, Meta(gt=0, le=86400)] | None = None
+
+
 class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a camera's pan, tilt and zoom are reached: a decoder on a serial line of the board."""
 
@@ -32,8 +40,12 @@ class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     protocol: Literal["pelco-d", "pelco-p"] = "pelco-d"
     # A head that says where it points counts tilt below the horizon down from 360 or up from 0.
     tilt_reply: Literal["falls", "rises"] = "falls"
-    wiper: Name | None = None
-    lamp: Name | None = None
+    # Pan value for full deflection. Makers disagree, and some heads take harm above 63: off
+    # unless the head's manual names one.
+    turbo: Literal[0, 0x40, 0xFF] = 0
+    # The name of an output of the board, or ``{ aux = 1 }``: the head's own.
+    wiper: Name | Aux | None = None
+    lamp: Name | Aux | None = None
     # Names of positions that the head already keeps, for a box that has no names of its own yet.
     presets: dict[Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")], Title] = {}
 

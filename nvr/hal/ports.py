@@ -97,14 +97,22 @@ class Guard(Protocol):
         """Let it drive an output to `safe` when something happens to us."""
         ...
 
-    def beat(self, who: str, stops: Sequence[bytes] = (), *, on: bool = False) -> None:
+    def beat(
+        self,
+        who: str,
+        stops: Sequence[bytes] = (),
+        *,
+        offs: Sequence[bytes] = (),
+        on: bool = False,
+    ) -> None:
         """Tell that thread `who` lives, and what to do if it no longer does.
 
         Args:
             who: The thread: a bus's name, or ``outputs``.
             stops: STOP frames of the heads of this bus that may be moving.
-            on: An output is away from its safe level. With neither, no next beat is expected;
-                otherwise one must come every 100 ms.
+            offs: Frames that switch off the auxiliaries of this bus's heads that may be on.
+            on: An output is away from its safe level. With none of these no next beat is
+                expected; otherwise one must come every 100 ms.
         """
         ...
 

@@ -360,7 +360,8 @@ class Ptz(Protocol):
 
         Raises:
             Rejected: ``ptz.unknown_output``; ``ptz.locked``.
-            Unavailable: ``gpio.gone``.
+            Unavailable: ``gpio.gone``, ``gpio.guard_gone`` for one of the board's;
+                ``ptz.bus_down``, ``ptz.guard_gone`` for one of the head's, when it is to go on.
         """
         ...
 

@@ -21,7 +21,7 @@ from nvr.hal.ports import Guard, SerialPort
 from nvr.media.ports import Position
 from nvr.ptz.echo import EchoFilter
 from nvr.ptz.position import Asked, Locator
-from nvr.ptz.schedule import Motion, Schedule
+from nvr.ptz.schedule import Auxiliary, Motion, Schedule
 
 _log = logging.getLogger(__name__)
 
@@ -43,13 +43,14 @@ class BusEvent:
         kind: ``stopped``: a first STOP is on the wire. ``lapsed``: the dead-man stopped it.
             ``cut``: its motion ended because of the port, the guard or a stall.
             ``up``, ``down``: the port came or went. ``pointed``: its position is another.
+            ``switched``: one of its auxiliaries was told.
         head: Whom it concerns, empty for the whole bus.
         asked_s: ``stopped``: when the stop was asked for.
         at_s: When it happened.
         position: ``pointed``: where it says it points.
     """
 
-    kind: Literal["stopped", "lapsed", "cut", "up", "down", "pointed"]
+    kind: Literal["stopped", "lapsed", "cut", "up", "down", "pointed", "switched"]
     head: str
     asked_s: float
     at_s: float
@@ -111,12 +112,19 @@ class Bus:
         if asked:
             self._locator.add(head, asked)
 
+    def add_auxiliary(self, head: str, name: str, auxiliary: Auxiliary) -> None:
+        """Add an output of a head that was added; before `start`."""
+        self._schedule.add_auxiliary(head, name, auxiliary)
+
     def start(self) -> None:
-        """Start the owner thread. Every head is told to stop as soon as the port is open."""
+        """Start the owner thread.
+
+        As soon as the port is open every head is told to stop, and every auxiliary to go off.
+        """
         self._thread.start()
 
     def close(self) -> None:
-        """Stop every head twice, then end; waits for it."""
+        """Stop every head twice, switch every auxiliary off, then end; waits for it."""
         with self._lock:
             self._schedule.cut(self._clock.monotonic_s())
             self._closing = True
@@ -145,6 +153,23 @@ class Bus:
         with self._lock:
             self._schedule.stop(head, self._clock.monotonic_s())
         self._poke()
+
+    def switch(self, head: str, name: str, on: bool) -> None:
+        """Switch an auxiliary of `head`. Off is never refused.
+
+        Raises:
+            Unavailable: ``ptz.bus_down``, ``ptz.guard_gone``.
+        """
+        if on:
+            self._check()
+        with self._lock:
+            self._schedule.switch(head, name, on, self._clock.monotonic_s())
+        self._poke()
+
+    def lit(self, head: str, name: str) -> bool:
+        """Whether an auxiliary was last told to be on."""
+        with self._lock:
+            return self._schedule.lit(head, name)
 
     def unbar(self, head: str) -> None:
         """Accept motions of `head` again, after a `BusEvent` ``lapsed`` or ``cut`` was heard."""
@@ -209,7 +234,7 @@ class Bus:
                 ask_s = max(self._locator.wake_at_s(), self._schedule.idle_at_s())
                 if self._closing:
                     ask_s = float("inf")
-                at_stake = bool(self._schedule.at_stake())
+                at_stake = bool(self._schedule.at_stake() or self._schedule.on_at_stake())
             if self._closing and not at_stake:
                 return False
             if at_stake or not self._told:  # else the guard hears at once that all is over
@@ -219,36 +244,46 @@ class Bus:
         return True
 
     def _write_due(self, port: SerialPort, now_s: float) -> None:
-        if self._told and self._guard.took_over(self.name):
-            self._cut("ptz.guard_acted")
-        with self._lock:
-            lapsed = self._schedule.expire(now_s)
-            moving = self._schedule.moving()
-        for head in lapsed:
-            self._tell(BusEvent("lapsed", head, now_s, now_s))
-        if moving and not self._guard.ready():
-            self._cut("ptz.guard_lost")
+        self._end_what_is_over(now_s)
         # The guard knows of a motion before the wire does: killed in between, we leave nothing.
         with self._lock:
-            stops = tuple(self._schedule.at_stake())
-        if stops and not self._told:
+            stops, offs = self._schedule.at_stake(), self._schedule.on_at_stake()
+        at_stake = (*stops, *offs)
+        if at_stake and not self._told:
             self._guard.took_over(self.name)  # of an earlier motion, which is over
-        if stops != self._told or (stops and now_s - self._told_s >= BEAT_S):
-            self._guard.beat(self.name, stops)
-            self._told, self._told_s = stops, now_s
+        if at_stake != self._told or (at_stake and now_s - self._told_s >= BEAT_S):
+            self._guard.beat(self.name, stops, offs=offs)
+            self._told, self._told_s = at_stake, now_s
         with self._lock:
             order = self._schedule.next(self._clock.monotonic_s())
         if order is None:
             self._ask(port)
             return
-        if order.kind == "motion" and self._clock.monotonic_s() - now_s > STALL_S:
+        if order.kind in {"motion", "on"} and self._clock.monotonic_s() - now_s > STALL_S:
             return  # we were frozen right here; the next turn stops it
         self._echo.sent(order.data)
         port.write(order.data)
         self._sent_s = self._clock.monotonic_s()
+        if order.kind in {"on", "off"}:
+            self._tell(BusEvent("switched", order.head, order.asked_s, self._sent_s))
+            return
         self._locator.told(order.head, self._sent_s)
         if order.kind == "stop":
             self._tell(BusEvent("stopped", order.head, order.asked_s, self._sent_s))
+
+    def _end_what_is_over(self, now_s: float) -> None:
+        if self._told and self._guard.took_over(self.name):
+            self._cut("ptz.guard_acted")
+        with self._lock:
+            lapsed = self._schedule.expire(now_s)
+            over = self._schedule.expire_auxiliaries(now_s)
+            needs_guard = bool(self._schedule.moving() or self._schedule.wanted_on())
+        for head in lapsed:
+            self._tell(BusEvent("lapsed", head, now_s, now_s))
+        for head, name in over:
+            event(_log, logging.INFO, "ptz.output_cut", bus=self.name, head=head, output=name)
+        if needs_guard and not self._guard.ready():
+            self._cut("ptz.guard_lost")
 
     def _ask(self, port: SerialPort) -> None:
         """Ask a head where it points if nobody wants the line."""
@@ -303,7 +338,7 @@ class Bus:
             self._heard(data)
 
     def _cut(self, why: str, **fields: object) -> None:
-        """End every motion at once; whoever commanded it must begin anew."""
+        """End every motion at once and switch off; whoever commanded it must begin anew."""
         now_s = self._clock.monotonic_s()
         with self._lock:
             cut = self._schedule.cut(now_s)
@@ -326,7 +361,7 @@ class Bus:
         self._guard.serial(self.name, port.fileno(), self._gap_s, rts=port.rts)
         with self._lock:
             # Whatever a head was told before, by us or by a recorder that died, ends here.
-            self._schedule.cut(now_s)
+            self._schedule.begin(now_s)
             self._port = port
         self._turn_s = self._clock.monotonic_s()
         event(_log, logging.INFO, "ptz.port_open", bus=self.name)

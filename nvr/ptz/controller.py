@@ -15,7 +15,7 @@ from nvr.base.errors import Rejected
 from nvr.media.ports import Holder, Operator, Position, PtzStatus
 from nvr.ptz.arbiter import Arbiter
 from nvr.ptz.bus import Bus, BusEvent
-from nvr.ptz.pelco import Pelco
+from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import NAME_MAX, PresetBook
 from nvr.ptz.schedule import NEUTRAL, Motion
 
@@ -48,13 +48,13 @@ class Mount:
         camera: Camera name.
         bus: The line it is on.
         head: Its dialect.
-        outputs: ``wiper``, ``lamp``: name of the output on the board.
+        outputs: ``wiper``, ``lamp``: name of the output on the board, or the head's own.
     """
 
     camera: str
     bus: Bus
     head: Pelco
-    outputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, str | Aux] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -106,6 +106,9 @@ class Controller:
         self._cameras: dict[str, _Camera] = {}
         for mount in mounts:
             mount.bus.add(mount.camera, mount.head.encode, mount.head.asked)
+            for name, place in mount.outputs.items():
+                if isinstance(place, Aux):
+                    mount.bus.add_auxiliary(mount.camera, name, mount.head.auxiliary(place))
             arbiter = Arbiter(mount.camera, priority, self._wall_us)
             self._cameras[mount.camera] = _Camera(mount, arbiter)
 
@@ -204,14 +207,17 @@ class Controller:
 
     def output(self, camera: str, who: Operator, name: str, on: bool) -> None:  # noqa: D102 - see Ptz
         it = self._find(camera)
-        board_name = it.mount.outputs.get(name)
-        if board_name is None:
+        place = it.mount.outputs.get(name)
+        if place is None:
             raise Rejected("ptz.unknown_output", f"there is no {name}", camera=camera)
         if on:
             with self._refusals(it, who):
                 it.arbiter.allow_switch(who, self._clock.monotonic_s())
             self._audit("ptz.output", who, camera, f"{name} on")
-        self._switches.set(board_name, on)
+        if isinstance(place, Aux):
+            it.mount.bus.switch(camera, name, on)
+        else:
+            self._switches.set(place, on)
         if not on:
             self._audit("ptz.output", who, camera, f"{name} off")
         self._publish(it)
@@ -253,7 +259,7 @@ class Controller:
                 it.stop_sent_ms = round((told.at_s - told.asked_s) * 1000, 1)
         elif told.kind == "pointed":
             it.position = told.position
-        else:
+        elif told.kind in {"lapsed", "cut"}:
             if it.arbiter.moving and it.arbiter.began_s <= told.at_s:
                 self._dead_man(it, it.arbiter.stopped(told.at_s, by_neutral=True), told.kind)
             it.mount.bus.unbar(told.head)
@@ -350,10 +356,16 @@ class Controller:
             moving=arbiter.moving,
             rearm=arbiter.holder is not None and arbiter.must_let_go(arbiter.holder),
             position=it.position,
-            outputs=tuple((name, self._switches.get(b)) for name, b in it.mount.outputs.items()),
+            outputs=tuple((name, self._is_on(it, name)) for name in it.mount.outputs),
             presets=self._presets.of(it.mount.camera),
             stop_sent_ms=it.stop_sent_ms,
         )
+
+    def _is_on(self, it: _Camera, name: str) -> bool:
+        place = it.mount.outputs[name]
+        if isinstance(place, Aux):
+            return it.mount.bus.lit(it.mount.camera, name)
+        return self._switches.get(place)
 
     def _publish(self, it: _Camera) -> None:
         status = self._status(it)

@@ -32,6 +32,7 @@ class Guard:
         self.lines: dict[str, tuple[int, bool]] = {}  # output: descriptor, safe level
         self.relays: dict[str, tuple[str, str, bool]] = {}  # output: socket, its name there, safe
         self.stops: dict[str, list[bytes]] = {}  # who: STOP frames of what may move
+        self.offs: dict[str, list[bytes]] = {}  # who: frames that switch off what may be on
         self.heard_s: dict[str, float] = {}  # who has something at stake: last heard
 
     def run(self) -> None:
@@ -82,7 +83,8 @@ class Guard:
         elif do == "beat":
             who = message["who"]
             self.stops[who] = [bytes.fromhex(frame) for frame in message["stops"]]
-            if self.stops[who] or message["on"]:
+            self.offs[who] = [bytes.fromhex(frame) for frame in message["offs"]]
+            if self.stops[who] or self.offs[who] or message["on"]:
                 self.heard_s[who] = time.monotonic()
             else:
                 self.heard_s.pop(who, None)
@@ -92,14 +94,15 @@ class Guard:
     def act(self) -> None:
         """Stop everything that moves and drive every output safe; nothing may prevent the rest."""
         rounds = [
-            [(self.ports[who], frame) for frame in frames * 2]
+            [(self.ports[who], frame) for frame in frames * 2 + self.offs[who] * 2]
             for who, frames in self.stops.items()
             if who in self.ports
         ]
         asked: list[socket.socket] = []
         first = True
         # One frame on every bus, then the longest of their gaps, so that buses do not wait for
-        # each other. The first round tells every head once, the second tells it again.
+        # each other. The first round tells every head to stop, the second tells it again; then
+        # their auxiliaries go off in the same way.
         for step in zip_longest(*rounds) if rounds else [()]:
             for port, frame in (each for each in step if each):
                 with contextlib.suppress(OSError):
@@ -114,6 +117,7 @@ class Guard:
                 sock.settimeout(0.1)
                 sock.recv(64)
         self.stops.clear()
+        self.offs.clear()
         self.heard_s.clear()
 
     def make_safe(self) -> list[socket.socket]:

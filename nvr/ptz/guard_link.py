@@ -129,14 +129,29 @@ class GuardLink:
             }  # fmt: skip
             self._register(("output", name), message, -1)
 
-    def beat(self, who: str, stops: Sequence[bytes] = (), *, on: bool = False) -> None:  # noqa: D102 - see Guard
+    def beat(  # noqa: D102 - see Guard
+        self,
+        who: str,
+        stops: Sequence[bytes] = (),
+        *,
+        offs: Sequence[bytes] = (),
+        on: bool = False,
+    ) -> None:
         with self._lock:
             self._hear()
             self._asked += 1
             if self._waiting_since_s is None:
                 self._waiting_since_s = self._clock.monotonic_s()
-            frames = [frame.hex() for frame in stops]
-            self._send({"do": "beat", "who": who, "stops": frames, "on": on, "n": self._asked})
+            self._send(
+                {
+                    "do": "beat",
+                    "who": who,
+                    "stops": [frame.hex() for frame in stops],
+                    "offs": [frame.hex() for frame in offs],
+                    "on": on,
+                    "n": self._asked,
+                }
+            )
 
     def took_over(self, who: str) -> bool:  # noqa: D102 - see Guard
         with self._lock:

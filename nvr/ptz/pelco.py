@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nvr.ptz.position import Asked
-from nvr.ptz.schedule import Motion
+from nvr.ptz.schedule import Auxiliary, Motion
 from nvr.wire import pelco_d, pelco_p
 from nvr.wire.pelco_d import Frame, Op
 
@@ -15,6 +15,19 @@ RESERVED = frozenset((*range(33, 46), *range(65, 109), 130, 131, 132, 200))
 reboots a Hikvision dome. The union over the makers we know; refused as plain presets."""
 
 _PRESET_OPS = {"call": Op.CALL_PRESET, "set": Op.SET_PRESET, "clear": Op.CLEAR_PRESET}
+
+
+@dataclass(frozen=True, slots=True)
+class Aux:
+    """An auxiliary output of a head.
+
+    Attributes:
+        number: 1-8; what hangs on it differs from dome to dome, 1 is mostly the wiper.
+        max_on_s: Longest time on.
+    """
+
+    number: int
+    max_on_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +79,12 @@ class Pelco:
         """Return the frame that goes to, stores or clears preset `number`, 1-255."""
         return self._bytes(Frame(self.address, _PRESET_OPS[do], 0, number))
 
-    def aux(self, number: int, on: bool) -> bytes:
-        """Return the frame that switches auxiliary output `number`, 1-8."""
-        return self._bytes(Frame(self.address, Op.SET_AUX if on else Op.CLEAR_AUX, 0, number))
+    def auxiliary(self, aux: Aux) -> Auxiliary:
+        """Return what the bus needs to switch `aux`."""
+        on, off = (
+            self._bytes(Frame(self.address, op, 0, aux.number)) for op in (Op.SET_AUX, Op.CLEAR_AUX)
+        )
+        return Auxiliary(on, off, aux.max_on_s)
 
     def _bytes(self, frame: Frame) -> bytes:
         if self.protocol == "pelco-p":

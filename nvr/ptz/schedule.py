@@ -1,7 +1,8 @@
 """What goes out next on one bus: pure decisions, time is an argument.
 
 Order of precedence: first STOPs in the order they were asked for, then second STOPs, then the
-oldest of what else waits (a changed motion, a command, a motion to be repeated). Frames start at
+oldest of what else waits (a changed motion, a command, an auxiliary to be switched, a motion to be
+repeated). Frames start at
 least `pace_s` apart. Only a STOP or a changed motion does not wait for the answer to a query: it
 goes out at once, and again after the gap, as it may have met the answer on the wire. A head keeps
 one motion, the newest; a head's STOP is never replaced by the motion that follows it, and nothing
@@ -47,14 +48,39 @@ class Order:
     Attributes:
         head: Whom it is for.
         data: The frame.
-        kind: Why it is sent.
+        kind: Why it is sent; ``on`` and ``off`` switch an auxiliary.
         asked_s: When the first of the commands it carries out came in.
     """
 
     head: str
     data: bytes
-    kind: Literal["stop", "motion", "command"]
+    kind: Literal["stop", "motion", "command", "on", "off"]
     asked_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Auxiliary:
+    """An output of a head, switched over its line. Off is its safe state.
+
+    Attributes:
+        on: Frame that switches it on.
+        off: Frame that switches it off.
+        max_on_s: Longest time on; switching on again while on does not extend it.
+    """
+
+    on: bytes
+    off: bytes
+    max_on_s: float
+
+
+@dataclass(slots=True)
+class _Switch:
+    auxiliary: Auxiliary
+    wanted: bool = False
+    left: int = 0  # how often it is yet to be told
+    asked_s: float = 0.0
+    off_at_s: float = float("inf")
+    lit: bool = False  # what it was told last
 
 
 @dataclass(slots=True)
@@ -90,6 +116,7 @@ class Schedule:
 
     def __init__(self, pace_s: float, repeat_s: float = 2.0) -> None:
         self._heads: dict[str, _Head] = {}
+        self._switches: dict[tuple[str, str], _Switch] = {}
         self._commands: deque[_Command] = deque()  # full: the newest is refused
         self._pace_s = pace_s
         self._repeat_s = repeat_s
@@ -99,6 +126,30 @@ class Schedule:
     def add(self, head: str, encode: Callable[[Motion], bytes]) -> None:
         """Add a head whose frames `encode` makes."""
         self._heads[head] = _Head(encode, encode(NEUTRAL))
+
+    def add_auxiliary(self, head: str, name: str, auxiliary: Auxiliary) -> None:
+        """Add an auxiliary output of a head that was added."""
+        self._switches[head, name] = _Switch(auxiliary)
+
+    def switch(self, head: str, name: str, on: bool, now_s: float) -> None:
+        """Tell an auxiliary, twice: a frame lost to noise must not leave it on."""
+        it = self._switches[head, name]
+        if on and not it.wanted:
+            it.off_at_s = now_s + it.auxiliary.max_on_s
+        if not it.left or on != it.wanted:
+            it.asked_s = now_s
+        it.wanted, it.left = on, 2
+
+    def lit(self, head: str, name: str) -> bool:
+        """Whether an auxiliary was last told to be on."""
+        return self._switches[head, name].lit
+
+    def expire_auxiliaries(self, now_s: float) -> list[tuple[str, str]]:
+        """Switch off what was on for its longest time, and name it: head and auxiliary."""
+        over = [key for key, it in self._switches.items() if it.wanted and now_s >= it.off_at_s]
+        for head, name in over:
+            self.switch(head, name, False, now_s)
+        return over
 
     def move(self, head: str, motion: Motion, until_s: float, now_s: float) -> None:
         """Want `motion` until `until_s`; newest wins. Neutral is told like a STOP, once.
@@ -147,12 +198,21 @@ class Schedule:
         return lapsed
 
     def cut(self, now_s: float) -> list[str]:
-        """Stop and bar every head, drop commands that move; name the heads that were moving."""
+        """Stop and bar every head, switch off what is on; name the heads that were moving."""
         moving = self.moving()
+        for (head, name), switch in self._switches.items():
+            if switch.wanted or switch.left or switch.lit:
+                self.switch(head, name, False, now_s)
         for name, it in self._heads.items():
             self.stop(name, now_s)
             it.barred = name in moving or it.barred
         return moving
+
+    def begin(self, now_s: float) -> None:
+        """Stop every head and switch everything off: nobody knows what they were told before."""
+        self.cut(now_s)
+        for head, name in self._switches:
+            self.switch(head, name, False, now_s)
 
     def unbar(self, head: str) -> None:
         """Accept motions again: whoever commanded `head` knows that it was stopped."""
@@ -165,6 +225,14 @@ class Schedule:
     def at_stake(self) -> list[bytes]:
         """STOP frames of the heads that may be moving on the wire's other end."""
         return [it.stop for it in self._heads.values() if it.frame or it.stops_left]
+
+    def on_at_stake(self) -> list[bytes]:
+        """Frames that switch off the auxiliaries that may be on at the wire's other end."""
+        return [it.auxiliary.off for it in self._switches.values() if it.wanted or it.left]
+
+    def wanted_on(self) -> list[tuple[str, str]]:
+        """Auxiliaries that are wanted on: head and auxiliary."""
+        return [key for key, it in self._switches.items() if it.wanted]
 
     def next(self, now_s: float) -> Order | None:
         """Take the frame that goes out now; None if none is due or the gap is not over."""
@@ -181,7 +249,7 @@ class Schedule:
 
     def idle_at_s(self) -> float:
         """From when a query would be in nobody's way; infinity while anything moves or waits."""
-        return self._free_s if self.wake_at_s() == float("inf") else float("inf")
+        return float("inf") if self._due() else self._free_s
 
     def ask(self, now_s: float) -> None:
         """A query goes out now."""
@@ -193,16 +261,20 @@ class Schedule:
             self._free_s = min(self._free_s, now_s + TURN_S)
 
     def wake_at_s(self) -> float:
-        """When `expire` or `next` will have something to do; infinity if never."""
+        """When `next` or one of the two `expire` will have something to do; infinity if never."""
+        over = [it.off_at_s for it in self._switches.values() if it.wanted]
+        return min(self._due() + over, default=float("inf"))
+
+    def _due(self) -> list[float]:
         due = [it.until_s for it in self._heads.values() if it.frame]
         if any(it.stops_left or self._changed(it) for it in self._heads.values()):
             due.append(0.0 if self._asking else self._free_s)
-        if self._commands:
+        if self._commands or any(it.left for it in self._switches.values()):
             due.append(self._free_s)
         due += [
             max(self._free_s, it.sent_s + self._repeat_s) for it in self._heads.values() if it.frame
         ]
-        return min(due, default=float("inf"))
+        return due
 
     def _stop(self, now_s: float) -> Order | None:
         first = [(it.stop_asked_s, name) for name, it in self._heads.items() if it.stops_left == 2]
@@ -223,6 +295,11 @@ class Schedule:
             if it.frame and it.frame == it.sent and it.sent_s + self._repeat_s <= now_s
         ]
         oldest = min(waiting, default=None)
+        switches = [(it.asked_s, key) for key, it in self._switches.items() if it.left]
+        if switches and (oldest is None or min(switches)[0] <= oldest[0]):
+            first_s, key = min(switches)
+            if not self._commands or first_s <= self._commands[0].asked_s:
+                return self._switched(key, now_s)
         if self._commands and (oldest is None or self._commands[0].asked_s <= oldest[0]):
             command = self._commands.popleft()
             return Order(command.head, command.data, "command", command.asked_s)
@@ -231,6 +308,15 @@ class Schedule:
         it = self._heads[oldest[1]]
         it.sent, it.sent_s = it.frame, now_s
         return Order(oldest[1], it.frame, "motion", oldest[0])
+
+    def _switched(self, key: tuple[str, str], now_s: float) -> Order:
+        it = self._switches[key]
+        asked_s = it.asked_s
+        it.left -= 1
+        it.asked_s, it.lit = now_s, it.wanted
+        if it.wanted:
+            return Order(key[0], it.auxiliary.on, "on", asked_s)
+        return Order(key[0], it.auxiliary.off, "off", asked_s)
 
     def _interrupting(self, now_s: float) -> Order | None:
         waiting = [(it.changed_s, name) for name, it in self._heads.items() if self._changed(it)]

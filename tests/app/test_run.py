@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import signal
 import ssl
@@ -82,6 +83,47 @@ async def test_from_nothing_to_a_picture_a_recording_and_a_moving_dome(tmp_path:
 
 def head(box: RunningBox) -> dict:
     return launch.ask(box.data / "sim", {"get": True})
+
+
+async def test_lamp_and_wiper_of_the_dome_itself_do_not_outlive_the_recorder(
+    tmp_path: Path,
+) -> None:
+    async with running_box(tmp_path) as box:
+        assert await box.end() == 0
+        config = box.data / "nvr.toml"
+        text = config.read_text(encoding="utf-8")
+        text = re.sub('^wiper = "wiper"', "wiper = { aux = 1 }", text, flags=re.MULTILINE)
+        text = re.sub(
+            '^lamp = "lamp"', "lamp = { aux = 2 }\nturbo = 0x40", text, flags=re.MULTILINE
+        )
+        assert text.count("aux = 1 }\n") == text.count("turbo") == 1
+        config.write_text(text, encoding="utf-8")
+        assert "no faults" in await output(
+            sys.executable, "-m", "nvr", "check", "--board", box.board, config
+        )
+        await box.start()
+        await box.log_in()
+        camera = await box.camera("dome")
+        assert (camera["ptz"]["wiper"], camera["ptz"]["lamp"]) == (True, True)
+        async with box.session.ws_connect(
+            box.url.replace("https", "wss") + "/ws/control", origin=box.url
+        ) as control:
+            for name in ("lamp", "wiper"):
+                switch = {"op": "output", "cam": "dome", "name": name, "on": True, "id": 7}
+                await control.send_bytes(msgpack.packb(switch))
+            move = {"op": "move", "cam": "dome", "n": 1, "v": [1.0, 0.0, 0.0]}
+            await control.send_bytes(msgpack.packb(move))
+            async with asyncio.timeout(5):
+                while not all(map((await at(box)).get, ("lamp", "wiper", "moving"))):
+                    await asyncio.sleep(0.02)
+            await box.end(signal.SIGKILL)
+        async with asyncio.timeout(3):
+            while any(map((await at(box)).get, ("lamp", "wiper", "moving"))):
+                await asyncio.sleep(0.02)
+
+
+async def at(box: RunningBox) -> dict:
+    return await asyncio.to_thread(head, box)
 
 
 @pytest.mark.needs("ffmpeg")

@@ -17,7 +17,7 @@ url = "rtsp://192.0.2.10/stream1"
 """
 
 
-def places(text: str, **more: frozenset[str]) -> list[str]:
+def places(text: str, **more: load.Has) -> list[str]:
     return [fault.path for fault in load.check(text, **more)]
 
 
@@ -71,8 +71,40 @@ def test_two_cameras_cannot_share_a_name_or_a_decoder() -> None:
     ]
 
 
+HEAD = '[camera.ptz]\nbus = "ptz"\n'
+
+
+def test_outputs_are_relays_of_the_board_or_the_head_s_own() -> None:
+    board = load.Has(frozenset({"ptz"}), frozenset({"relay-1"}))
+    good = HEAD + 'wiper = "relay-1"\nlamp = { aux = 2, max_on_s = 600 }\nturbo = 0x40\n'
+    assert load.check(GOOD + good, board=board) == []
+    (fault,) = load.check(GOOD + HEAD + 'lamp = "relay-2"\n', board=board)
+    assert str(fault) == ("$.camera[0].ptz.lamp: the board has no output relay-2 (it has relay-1)")
+
+
+@pytest.mark.parametrize(
+    ("lines", "place"),
+    [
+        ("wiper = { aux = 9 }", "wiper.aux"),
+        ("wiper = { aux = 0 }", "wiper.aux"),
+        ("wiper = { aux = 1, max_on = 5 }", "wiper.max_on"),
+        ("wiper = { max_on_s = 5 }", "wiper.aux"),
+        ("lamp = { aux = 2, max_on_s = 0 }", "lamp.max_on_s"),
+        ("wiper = 1", "wiper"),
+        ("wiper = { aux = 1 }\nlamp = { aux = 1 }", "lamp.aux"),
+        ("turbo = 65", "turbo"),
+        ('protocol = "pelco-p"\nturbo = 255', "turbo"),
+    ],
+)
+def test_a_fault_of_an_output_has_its_place(lines: str, place: str) -> None:
+    assert places(f"{GOOD}{HEAD}{lines}\n") == [f"$.camera[0].ptz.{place}"]
+
+
 def test_a_serial_line_the_board_lacks_is_named() -> None:
-    (fault,) = load.check(GOOD + '[camera.ptz]\nbus = "ptz2"\n', buses=frozenset({"ptz"}))
+    (fault,) = load.check(
+        GOOD + '[camera.ptz]\nbus = "ptz2"\n',
+        board=load.Has(frozenset({"ptz"}), frozenset({"relay-1"})),
+    )
     assert "ptz2 (it has ptz)" in fault.detail
 
 

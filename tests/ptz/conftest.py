@@ -16,9 +16,12 @@ ROOT = Path(__file__).parents[2]
 class Recorder:
     """A control stack in a child process, to be killed and frozen."""
 
-    def __init__(self, far: FarEnd, relays: RelayBox, heads: int = 1) -> None:
+    def __init__(self, far: FarEnd, relays: RelayBox, heads: int = 1, lamp: str = "relay") -> None:
         self.child = subprocess.Popen(
-            [sys.executable, "-m", "tests.ptz.recorder", far.path, relays.path, str(heads)],
+            [
+                *(sys.executable, "-m", "tests.ptz.recorder"),
+                *(far.path, relays.path, str(heads), lamp),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

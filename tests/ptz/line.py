@@ -190,8 +190,8 @@ class PaperGuard:
     def output(self, name: str, _way: object, *, safe: bool) -> None:
         self.log.append(("output", name, safe))
 
-    def beat(self, who: str, stops: object = (), *, on: bool = False) -> None:
-        self.log.append(("beat", who, tuple(stops), on))
+    def beat(self, who: str, stops: object = (), *, offs: object = (), on: bool = False) -> None:
+        self.log.append(("beat", who, (*stops, *offs), on))
 
     def took_over(self, _who: str) -> bool:
         took, self.took = self.took, False

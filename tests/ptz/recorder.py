@@ -20,13 +20,13 @@ from nvr.media.ports import Operator
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Controller, Mount
 from nvr.ptz.guard_link import GuardLink
-from nvr.ptz.pelco import Pelco
+from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
 
 WHO = Operator("tester", "operator", "page/1")
 
 
-async def serve(port: str, relays: str, heads: int) -> None:
+async def serve(port: str, relays: str, heads: int, lamp: str) -> None:
     clock = SystemClock()
     guard = GuardLink(clock)
     guard.start()
@@ -49,7 +49,12 @@ async def serve(port: str, relays: str, heads: int) -> None:
     bus = Bus("ptz", lambda: VirtualSerial(port), clock=clock, guard=guard, tell=tell)
     controller = Controller(
         [
-            Mount(f"dome{n}", bus, Pelco(address=n), {"wiper": "wiper", "lamp": "lamp"})
+            Mount(
+                f"dome{n}",
+                bus,
+                Pelco(address=n),
+                {"wiper": "wiper", "lamp": Aux(2, 600.0) if lamp == "aux" else "lamp"},
+            )
             for n in range(1, heads + 1)
         ],
         switches=outputs,
@@ -72,6 +77,8 @@ async def serve(port: str, relays: str, heads: int) -> None:
                 if do == "status":
                     status = controller.status(**order)
                     answer |= {"moving": status.moving, "rearm": status.rearm}
+                    if lamp == "aux":
+                        answer["lamp"] = dict(status.outputs)["lamp"]
                 else:
                     getattr(controller, do)(who=WHO, **order)
             except NvrError as err:
@@ -85,4 +92,4 @@ async def serve(port: str, relays: str, heads: int) -> None:
 
 if __name__ == "__main__":
     set_up(logging.WARNING)
-    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))

@@ -1,7 +1,7 @@
 """The port others use, on a bus with a real far end; time stands still unless told to move."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,9 @@ from nvr.hal.virtual_serial import VirtualSerial
 from nvr.media.ports import Operator, Preset, Ptz, PtzStatus
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Controller, Mount
-from nvr.ptz.pelco import Pelco
+from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
-from nvr.wire.pelco_d import Op
+from nvr.wire.pelco_d import Frame, Op
 from tests.ptz.line import FarEnd, PaperGuard
 
 ADA = Operator("ada", "operator", "page/1")
@@ -34,7 +34,9 @@ class Switchboard:
 
 
 class Box:
-    def __init__(self, far: FarEnd, place: Path) -> None:
+    def __init__(
+        self, far: FarEnd, place: Path, more: Callable[[Bus], list[Mount]] = lambda _bus: []
+    ) -> None:
         self.clock = FakeClock()
         self.guard = PaperGuard()
         self.switches = Switchboard()
@@ -56,6 +58,7 @@ class Box:
             [
                 Mount("gate", self.bus, Pelco(address=1), {"wiper": "relay-1"}),
                 Mount("yard", self.bus, Pelco(address=2)),
+                *more(self.bus),
             ],
             switches=self.switches,
             presets=PresetBook(self.book),
@@ -65,7 +68,7 @@ class Box:
         )
         self.ptz.subscribe(self.told.append)
         self.bus.start()
-        far.wait_count(4)
+        far.wait_count(4 + 4 * len(more(self.bus)))
         far.clear()
         # So that a lease judged by the bus thread does not lapse while the test runs.
         self.clock.now_s = time.monotonic() + 60
@@ -281,6 +284,47 @@ def test_outputs(box: Box) -> None:
         box.ptz.output("gate", ADA, "wiper", True)
     box.ptz.output("gate", ADA, "wiper", False)  # turning off is always allowed
     assert box.switches.on == {"relay-1": False}
+
+
+def shown(box: Box, lamp: bool) -> None:
+    """The bus tells when the frame is out, and not before the next tick."""
+    end_s = time.monotonic() + 5
+    while [one.outputs for one in box.told if one.camera == "pier"][-1:] != [(("lamp", lamp),)]:
+        assert time.monotonic() < end_s
+        while box.events:
+            box.ptz.bus_event(box.events.pop(0))
+        time.sleep(0.005)
+
+
+def test_an_output_of_the_head_itself(far: FarEnd, tmp_path: Path) -> None:
+    def lit(bus: Bus) -> list[Mount]:
+        return [Mount("pier", bus, Pelco(address=3), {"lamp": Aux(2, 60.0)})]
+
+    box = Box(far, tmp_path, lit)
+    try:
+        assert box.ptz.status("pier").outputs == (("lamp", False),)
+        box.ptz.output("pier", ADA, "lamp", True)
+        heard = far.wait_count(2)
+        assert [h.frame for h in heard] == [Frame(3, Op.SET_AUX, 0, 2)] * 2
+        shown(box, True)
+        assert ("ptz.output", "ada", "pier", "lamp on") in box.audit
+
+        # A STOP is about motion: the light stays.
+        box.ptz.stop("pier", ADA)
+        far.wait_count(4)
+        assert box.ptz.status("pier").outputs == (("lamp", True),)
+
+        # Without the guard it goes off, and nothing goes on.
+        far.clear()
+        box.guard.here = False
+        heard = far.wait(lambda heard: sum(h.frame.op == Op.CLEAR_AUX for h in heard) == 2)
+        with pytest.raises(Unavailable, match="guard_gone"):
+            box.ptz.output("pier", ADA, "lamp", True)
+        box.ptz.output("pier", ADA, "lamp", False)  # off is never refused
+        shown(box, False)
+        assert box.switches.on == {"relay-1": False}
+    finally:
+        box.bus.close()
 
 
 def test_a_camera_without_a_head(box: Box) -> None:

@@ -3,8 +3,12 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
+from itertools import pairwise
 
-from nvr.wire.pelco_d import Cmd
+import pytest
+
+from nvr.wire.pelco_d import Cmd, Op
 from tests.ptz.conftest import Recorder, gone
 from tests.ptz.line import FarEnd, Heard, RelayBox
 
@@ -122,3 +126,68 @@ def test_signals_that_ask_do_not_end_the_guard(recorder: Recorder, far: FarEnd) 
     start_moving(recorder, far)
     recorder.signal(signal.SIGKILL)
     far.wait(two_stops, AFTER_S)
+
+
+@pytest.fixture
+def lit(far: FarEnd, relays: RelayBox) -> Iterator[Recorder]:
+    """Two heads whose lamps are their own; both turn, both lamps are on."""
+    it = Recorder(far, relays, heads=2, lamp="aux")
+    far.wait_count(8)  # STOP and off, twice each
+    far.clear()
+    for camera in ("dome1", "dome2"):
+        assert "code" not in it.ask("output", camera=camera, name="lamp", on=True)
+        it.ask("move", camera=camera, pan=1, tilt=0, zoom=0, lease_s=10)
+    far.wait(lambda heard: sum(h.frame.op == Op.SET_AUX for h in heard) == 4)
+    far.wait(lambda heard: len({h.frame.address for h in heard if h.frame.op is None}) == 2)
+    assert it.ask("status", camera="dome1")["lamp"] is True
+    far.clear()
+    yield it
+    it.close()
+
+
+def dark(heard: list[Heard]) -> bool:
+    return sum(h.frame.op == Op.CLEAR_AUX for h in heard) >= 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_killed_or_frozen_with_lamps_on_that_hang_on_the_heads(
+    lit: Recorder, far: FarEnd, number: int
+) -> None:
+    lit.signal(number)
+    heard = far.wait(dark, AFTER_S)
+    assert [(h.frame.op, h.frame.address, h.frame.data2) for h in heard[:8]] == [
+        *[(None, 1, 0), (None, 2, 0)] * 2,
+        *[(Op.CLEAR_AUX, 1, 2), (Op.CLEAR_AUX, 2, 2)] * 2,
+    ]
+    assert all(h.still for h in heard[:4])
+    assert all(b.at_s - a.at_s >= GAP_S * 0.9 for a, b in pairwise(heard[:8]))
+    if number == signal.SIGKILL:
+        return
+    time.sleep(0.2)
+    lit.signal(signal.SIGCONT)
+    end_s = time.monotonic() + AFTER_S
+    while lit.ask("status", camera="dome1")["lamp"]:
+        assert time.monotonic() < end_s, "thawed, it still believes that the lamp is on"
+        time.sleep(0.02)
+    assert not any(h.frame.op == Op.SET_AUX for h in far.heard)
+
+
+def test_a_lamp_alone_is_enough_for_the_guard_to_watch(
+    lit: Recorder, far: FarEnd, relays: RelayBox
+) -> None:
+    for camera in ("dome1", "dome2"):
+        lit.ask("move", camera=camera, pan=0, tilt=0, zoom=0)
+    far.wait(lambda heard: sum(h.still for h in heard) == 4)
+    time.sleep(0.3)
+    far.clear()
+    lit.signal(signal.SIGSTOP)
+    heard = far.wait(dark, AFTER_S)
+    assert {h.frame.op for h in heard} == {Op.CLEAR_AUX}, "nothing moved, so nothing is stopped"
+    lit.signal(signal.SIGCONT)
+
+
+def test_a_lamp_goes_out_when_its_guard_is_killed(lit: Recorder, far: FarEnd) -> None:
+    os.kill(lit.guard_pid, signal.SIGKILL)
+    far.wait(dark, AFTER_S)
+    answer = lit.ask("output", camera="dome1", name="lamp", on=True)
+    assert answer["code"] == "ptz.guard_gone"

@@ -1,7 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nvr.ptz.pelco import Pelco, frame_s
+from nvr.ptz.pelco import Aux, Pelco, frame_s
 from nvr.ptz.schedule import NEUTRAL, Motion
+from nvr.wire import pelco_d, pelco_p
 from nvr.wire.pelco_p import Dialect
 
 
@@ -22,8 +25,31 @@ def test_pelco_p_by_its_dialect() -> None:
 
 
 def test_aux() -> None:
-    assert Pelco().aux(1, on=True).hex(" ") == "ff 01 00 09 00 01 0b"
-    assert Pelco().aux(1, on=False).hex(" ") == "ff 01 00 0b 00 01 0d"
+    d = Pelco().auxiliary(Aux(1, 60.0))
+    assert d.on.hex(" ") == "ff 01 00 09 00 01 0b"
+    assert d.off.hex(" ") == "ff 01 00 0b 00 01 0d"
+    assert Pelco().auxiliary(Aux(5, 60.0)).off.hex(" ") == "ff 01 00 0b 00 05 11"
+    p = Pelco(protocol="pelco-p").auxiliary(Aux(1, 60.0))
+    assert p.on.hex(" ") == "a0 00 00 09 00 01 af 07"
+    assert p.off.hex(" ") == "a0 00 00 0b 00 01 af 05"
+
+
+def test_turbo_in_pelco_p() -> None:
+    head = Pelco(protocol="pelco-p", turbo=0x40)
+    assert head.encode(Motion(pan=-1, tilt=1)).hex(" ") == "a0 00 00 0c 40 3f af 7c"
+    assert head.encode(Motion(pan=0.9)).hex(" ") == "a0 00 00 02 39 00 af 34"
+
+
+@given(number=st.integers(1, 8), address=st.integers(1, 32), on=st.booleans())
+def test_every_auxiliary_is_understood_at_the_other_end(
+    number: int, address: int, on: bool
+) -> None:
+    for protocol, decoder in (("pelco-d", pelco_d.Decoder()), ("pelco-p", pelco_p.Decoder())):
+        frames = Pelco(protocol, address).auxiliary(Aux(number, 1.0))
+        op = pelco_d.Op.SET_AUX if on else pelco_d.Op.CLEAR_AUX
+        assert decoder.feed(frames.on if on else frames.off) == [
+            pelco_d.Frame(address, op, 0, number)
+        ]
 
 
 def test_frame_time() -> None:

@@ -17,9 +17,9 @@ from nvr.base.errors import NvrError, Unavailable
 from nvr.media.ports import Operator
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Controller, Mount
-from nvr.ptz.pelco import Pelco
+from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
-from nvr.wire.pelco_d import Decoder, Frame
+from nvr.wire.pelco_d import Decoder, Frame, Op
 from tests.ptz.line import PaperGuard
 
 PEOPLE = [
@@ -32,6 +32,9 @@ LEASE_S = 2.0
 GAP_S = 0.08
 STILL_S = (len(CAMERAS) + 1) * GAP_S
 """What is left of a gap, and each head's STOP before any second one."""
+LAMP_S = 3.0
+DARK_S = 1.0
+"""Both STOPs of each head, what each was told before, and the lamps in their turn."""
 
 
 class Wire:
@@ -41,6 +44,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.turning = dict.fromkeys(CAMERAS, False)
+        self.lit = dict.fromkeys(CAMERAS, False)
         self.gone = False
         self._decoder = Decoder()
 
@@ -52,7 +56,9 @@ class Wire:
             raise Unavailable("serial.gone", "pulled")
         for piece in self._decoder.feed(data):
             assert isinstance(piece, Frame)
-            if not piece.command & 1:
+            if piece.op in {Op.SET_AUX, Op.CLEAR_AUX}:
+                self.lit[f"dome{piece.address}"] = piece.op == Op.SET_AUX
+            elif not piece.command & 1:
                 self.turning[f"dome{piece.address}"] = piece.command != 0
 
     def read(self, _timeout_s: float) -> bytes:
@@ -81,7 +87,10 @@ class Runaway(RuleBasedStateMachine):
             "ptz", lambda: self.wire, clock=self.clock, guard=self.guard, tell=self.events.append
         )
         self.ptz = Controller(
-            [Mount(name, self.bus, Pelco(address=int(name[-1]))) for name in CAMERAS],
+            [
+                Mount(name, self.bus, Pelco(address=int(name[-1])), {"lamp": Aux(2, LAMP_S)})
+                for name in CAMERAS
+            ],
             switches=Quiet(),
             presets=PresetBook(Path("/nonexistent/presets.json")),
             clock=self.clock,
@@ -94,6 +103,7 @@ class Runaway(RuleBasedStateMachine):
         self.renewed_s = dict.fromkeys(CAMERAS, -10.0)
         self.stands_s = dict.fromkeys(CAMERAS, -10.0)
         self.must_centre: set[tuple[str, Operator]] = set()
+        self.dark_s = dict.fromkeys(CAMERAS, -10.0)  # since when a lamp ought to be off
         self.cut: dict[str, tuple[Operator | None, float]] = {}
         self.bus._open(self.clock.now_s)
         self.turns(1.0)
@@ -138,6 +148,9 @@ class Runaway(RuleBasedStateMachine):
                 self.stand(camera, until_s)
 
     def stand(self, camera: str, since_s: float) -> None:
+        if any(told.kind == "cut" and told.head == camera for told in self.events):
+            # Ended on purpose before anybody heard of the cut, so nobody is told to let go first.
+            self.cut.pop(camera, None)
         if self.mover[camera]:
             self.mover[camera], self.stands_s[camera] = None, since_s
 
@@ -218,6 +231,23 @@ class Runaway(RuleBasedStateMachine):
         self.stand(camera, self.clock.now_s)
         self.turns(then)
 
+    @rule(camera=cameras, who=people, on=st.booleans(), then=then)
+    def switch(self, camera: str, who: Operator, on: bool, then: float) -> None:
+        self.lapse()
+        try:
+            self.ptz.output(camera, who, "lamp", on)
+        except NvrError:
+            return
+        if not on:
+            self.dark_s[camera] = self.clock.now_s
+        elif self.dark_s[camera] <= self.clock.now_s:
+            self.dark_s[camera] = self.clock.now_s + LAMP_S
+        self.turns(then)
+
+    def darken(self) -> None:
+        for camera in CAMERAS:
+            self.dark_s[camera] = min(self.dark_s[camera], self.clock.now_s)
+
     @rule(for_s=st.floats(0.0, 2.5))
     def wait(self, for_s: float) -> None:
         self.turns(for_s)
@@ -234,6 +264,7 @@ class Runaway(RuleBasedStateMachine):
             if turning:
                 self.cut[camera] = (self.mover[camera], self.clock.now_s)
                 self.wire.turning[camera] = False
+        self.darken()
         self.turns(0.01, hear=heard)
 
     @rule(for_s=st.floats(0.1, 2.0))
@@ -241,9 +272,11 @@ class Runaway(RuleBasedStateMachine):
         self.wire.gone = True
         self.bus._open_port = self.missing
         self.turns(for_s)
+        if self.bus._port is None:  # noticed, which takes a write
+            self.darken()
         self.wire.gone = False
         self.bus._open_port = lambda: self.wire
-        self.turns(1.5)
+        self.turns(2.0)
 
     def missing(self) -> Wire:
         raise Unavailable("serial.gone", "pulled")
@@ -251,9 +284,22 @@ class Runaway(RuleBasedStateMachine):
     @rule(for_s=st.floats(0.0, 0.3))
     def guard_missing(self, for_s: float) -> None:
         self.guard.here = False
+        self.darken()
         self.turns(STILL_S + for_s)
         assert not any(self.wire.turning.values()), "moves without a guard"
+        self.turns(DARK_S)
+        assert not any(self.wire.lit.values()), "lit without a guard"
         self.guard.here = True
+
+    @invariant()
+    def no_lamp_is_left_on(self) -> None:
+        if not hasattr(self, "wire") or self.wire.gone:
+            return
+        for camera in CAMERAS:
+            late_s = self.clock.now_s - self.dark_s[camera]
+            assert not self.wire.lit[camera] or late_s <= DARK_S, f"{camera} stays lit"
+            shown = dict(self.ptz.status(camera).outputs)["lamp"]
+            assert shown == self.wire.lit[camera]
 
     @invariant()
     def nothing_turns_without_a_hand_on_it(self) -> None:

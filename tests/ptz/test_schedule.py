@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from nvr.ptz.pelco import Pelco
+from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.schedule import COMMANDS_MAX, NEUTRAL, Motion, Order, Schedule
 
 GAP = 0.08
@@ -13,10 +13,14 @@ LEFT, RIGHT, UP = Motion(pan=-1), Motion(pan=0.5), Motion(tilt=0.5)
 HEADS = {f"dome{n}": Pelco(address=n) for n in range(1, 9)}
 
 
+LAMP = {name: head.auxiliary(Aux(2, 1.0)) for name, head in HEADS.items()}
+
+
 def schedule(*names: str, told: bool = True) -> Schedule:
     made = Schedule(GAP)
     for name in names or HEADS:
         made.add(name, HEADS[name].encode)
+        made.add_auxiliary(name, "lamp", LAMP[name])
     return made
 
 
@@ -25,6 +29,7 @@ def drain(it: Schedule, now: float, until: float) -> list[tuple[float, Order]]:
     out = []
     while now <= until:
         it.expire(now)
+        it.expire_auxiliaries(now)
         order = it.next(now)
         if order:
             out.append((round(now, 6), order))
@@ -50,6 +55,52 @@ def test_a_busy_bus_sends_after_what_is_left_of_the_gap() -> None:
     assert it.next(100.03) is None
     assert it.wake_at_s() == pytest.approx(100.08)
     assert it.next(it.wake_at_s()).head == "dome2"
+
+
+def test_an_auxiliary_is_told_twice_and_cut_when_its_time_is_over() -> None:
+    it = schedule("dome1")
+    it.switch("dome1", "lamp", True, 100.0)
+    assert not it.lit("dome1", "lamp"), "asked for, and not told yet"
+    out = drain(it, 100.0, 100.5)
+    assert [(at, order.kind, order.data) for at, order in out] == [
+        (100.0, "on", LAMP["dome1"].on),
+        (100.08, "on", LAMP["dome1"].on),
+    ]
+    assert it.lit("dome1", "lamp")
+    assert it.idle_at_s() < 100.5, "a lamp that is on is no reason not to ask where the head points"
+    it.switch("dome1", "lamp", True, 100.6)  # does not extend it
+    out = drain(it, 100.6, 102.0)
+    assert [(at, order.kind) for at, order in out if order.kind == "off"] == [
+        (101.0, "off"),
+        (101.08, "off"),
+    ]
+    assert not it.lit("dome1", "lamp")
+    assert it.on_at_stake() == []
+
+
+def test_all_stops_go_out_before_the_first_auxiliary_is_cut() -> None:
+    it = schedule("dome1", "dome2")
+    it.move("dome1", LEFT, 200, 100.0)
+    it.next(100.0)
+    it.switch("dome2", "lamp", True, 100.1)
+    it.next(100.1)
+    assert it.cut(100.2) == ["dome1"]
+    out = drain(it, 100.2, 102.0)
+    assert [order.kind for _, order in out] == ["stop"] * 4 + ["off"] * 2
+    it.begin(103.0)
+    out = drain(it, 103.0, 105.0)
+    assert [order.kind for _, order in out] == ["stop"] * 4 + ["off"] * 4
+
+
+def test_a_restless_stick_lets_an_auxiliary_through() -> None:
+    it = schedule("dome1")
+    it.switch("dome1", "lamp", True, 100.0)
+    kinds = []
+    for n in range(20):
+        now = 100.0 + n * GAP
+        it.move("dome1", LEFT if n % 2 else RIGHT, 200, now)
+        kinds.append(it.next(now).kind)
+    assert kinds[:4].count("on") == 2
 
 
 def test_the_newest_motion_wins_and_an_old_one_is_never_sent() -> None:
@@ -206,6 +257,9 @@ class AnyOperators(RuleBasedStateMachine):
         self.owed: dict[str, tuple[float, int]] = {}
         self.last_s = -1.0
         self.turning = dict.fromkeys(self.lease, False)
+        self.lit_s: dict[str, float] = {}
+        self.stopped_s = 0.0
+        self.told_off = dict.fromkeys(self.lease, 2)
 
     names = st.sampled_from(("dome1", "dome2", "dome3"))
 
@@ -218,6 +272,7 @@ class AnyOperators(RuleBasedStateMachine):
     @rule(name=names)
     def stop(self, name: str) -> None:
         self.it.stop(name, self.now)
+        self.stopped_s = self.now
         self.lease[name] = self.now
         self.owed.setdefault(name, (self.now, 0))
 
@@ -225,11 +280,24 @@ class AnyOperators(RuleBasedStateMachine):
     def command(self, name: str) -> None:
         self.it.command(name, b"cmd", self.now, moves=True)
 
+    @rule(name=names, on=st.booleans())
+    def switch(self, name: str, on: bool) -> None:
+        self.it.switch(name, "lamp", on, self.now)
+
+    @rule()
+    def cut(self) -> None:
+        self.it.cut(self.now)
+        self.stopped_s = self.now
+        for name in self.lease:
+            self.lease[name] = self.now
+            self.owed.setdefault(name, (self.now, 0))
+
     @rule(delay=st.floats(0.0, 0.6))
     def wait(self, delay: float) -> None:
         until = self.now + delay
         while self.now <= until:
             self.it.expire(self.now)
+            self.it.expire_auxiliaries(self.now)
             order = self.it.next(self.now)
             if order:
                 self.written(order)
@@ -246,11 +314,28 @@ class AnyOperators(RuleBasedStateMachine):
             assert self.now < self.lease[order.head], "motion without a lease"
             assert order.head not in self.owed, "motion before the STOP that was asked for"
             self.turning[order.head] = True
+        elif order.kind == "on":
+            self.lit_s.setdefault(order.head, self.now)
+            self.told_off[order.head] = 0
+        elif order.kind == "off":
+            self.lit_s.pop(order.head, None)
+            self.told_off[order.head] += 1
         elif order.kind == "stop":
             self.turning[order.head] = False
             asked = self.owed.pop(order.head, None)
             if asked:
                 assert self.now - asked[0] <= 3 * 2 * GAP + 1e-6, "a STOP waited too long"
+
+    @invariant()
+    def what_is_on_goes_off_in_time_and_the_guard_would_do_it_too(self) -> None:
+        for name, told in self.told_off.items():
+            if told < 2:
+                assert LAMP[name].off in self.it.on_at_stake()
+            assert self.it.lit(name, "lamp") == (name in self.lit_s)
+        for name, since_s in self.lit_s.items():
+            # STOPs pass it, two for each head, and then a motion and an auxiliary of each.
+            due_s = max(since_s + LAMP[name].max_on_s, self.stopped_s)
+            assert self.now - due_s <= 4 * 3 * GAP, f"{name} stays lit"
 
     @precondition(lambda self: any(self.turning.values()))
     @invariant()
