@@ -1,7 +1,9 @@
 """The volume as the rest of the box sees it, there or not.
 
 A missing, foreign or broken disk stops the recording and nothing else: pictures are live, domes
-obey, the page says what is wrong, and the disk is tried again until it is right.
+obey, the page says what is wrong, and the disk is tried again until it is right. One that fails
+while it is recorded on is let go after some seconds: a file system that turned read-only, or whose
+disk was pulled, comes back only once nobody holds its files any more.
 """
 
 import asyncio
@@ -22,7 +24,12 @@ from nvr.record.recording import Recording
 
 _log = logging.getLogger(__name__)
 
-RETRY_S = 10.0
+RETRY_S = 5.0
+WATCH_S = 1.0
+FAILURES = 2
+"""So many groups in a row that the disk refused, about a second apart, are no accident."""
+GIVE_UP_S = 6.0
+"""What waits to be written is kept for so long; it is lost when the volume is let go."""
 
 
 class Vault:
@@ -48,7 +55,9 @@ class Vault:
         died: Callable[[], None],
     ) -> None:
         self._directory = directory / volume.path
-        self._volume = volume
+        self._size_bytes = volume.size_mib << 20
+        # Once open, it is this one that must come back, not what lies under a mount that is gone.
+        self._ring_id = uuid.UUID(volume.uuid) if volume.uuid else None
         self._clock = clock
         self._acknowledged = acknowledged
         self._priority = priority
@@ -63,8 +72,8 @@ class Vault:
             recording = Recording(
                 self._directory,
                 self._clock,
-                size_bytes=self._volume.size_mib << 20,
-                ring_id=uuid.UUID(self._volume.uuid) if self._volume.uuid else None,
+                size_bytes=self._size_bytes,
+                ring_id=self._ring_id,
                 acknowledged=self._acknowledged,
                 priority=self._priority,
                 died=self._died,
@@ -75,29 +84,59 @@ class Vault:
             self.fault = err
             return
         recording.start()
+        self._ring_id = recording.store.identity.ring_id
         self._archive = Archive(recording.store)
         self._recording = recording
         self.fault = None
 
     async def run(self) -> None:
-        """Try again until the volume is open."""
-        while self._recording is None:
-            await self._clock.sleep(RETRY_S)
-            await asyncio.to_thread(self.open)
+        """Open the volume when it can be, watch it while it is, let it go when it fails."""
+        since_s: float | None = None
+        while True:
+            if self._recording is None:
+                await self._clock.sleep(RETRY_S)
+                await asyncio.to_thread(self.open)
+                since_s = None
+                continue
+            await self._clock.sleep(WATCH_S)
+            now_s = self._clock.monotonic_s()
+            if not self._fails(self._recording):
+                since_s = None
+            elif since_s is None:
+                since_s = now_s
+            elif now_s - since_s >= GIVE_UP_S:
+                await asyncio.to_thread(self._let_go)
+
+    def _fails(self, recording: Recording) -> bool:
+        failures = recording.state().failures
+        if failures >= FAILURES and self.fault is None:
+            self.fault = Unavailable(
+                "volume.unwritable", "the disk does not take what is recorded any more"
+            )
+            event(_log, logging.ERROR, "record.stopped", error=str(self.fault))
+        elif not failures:
+            self.fault = None
+        return failures > 0
+
+    def _let_go(self) -> None:
+        recording, self._recording, self._archive = self._recording, None, None
+        if recording is not None:
+            recording.stop()
 
     def close(self) -> None:
         """Write what waits and let the volume go; blocks."""
-        if self._recording is not None:
-            self._recording.stop()
+        self._let_go()
 
     def submit(self, parts: list[Part]) -> None:
         """Queue parts; without a volume there is nowhere to put them. See `PartSink`."""
-        if self._recording is not None:
-            self._recording.submit(parts)
+        recording = self._recording  # read once: another thread lets go of it
+        if recording is not None:
+            recording.submit(parts)
 
     def behind_s(self) -> float:
         """Seconds by which the disk lags, 0 if it keeps up."""
-        return self._recording.state().behind_s if self._recording else 0.0
+        recording = self._recording
+        return recording.state().behind_s if recording else 0.0
 
     def ranges(self, stream: str, from_us: int, to_us: int) -> Ranges:
         """See `Archive`; each of these raises `fault` while there is no volume."""
@@ -120,7 +159,9 @@ class Vault:
         return self._open_archive().volume()
 
     def _open_archive(self) -> Archive:
-        if self._archive is None:
-            assert self.fault is not None
-            raise type(self.fault)(self.fault.code, self.fault.detail, **self.fault.context)
-        return self._archive
+        archive, fault = self._archive, self.fault
+        if archive is not None:
+            return archive
+        if fault is None:  # it is being closed
+            raise Unavailable("volume.opening", "the volume is not open")
+        raise type(fault)(fault.code, fault.detail, **fault.context)

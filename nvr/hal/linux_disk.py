@@ -54,6 +54,7 @@ class LinuxDisk:
         self._guard = threading.Lock()
         self._open: OrderedDict[str, int] = OrderedDict()
         self._users: dict[int, int] = {}
+        self._closed = False
         self._locked = -1
         self._pool: ThreadPoolExecutor | None = None
 
@@ -63,11 +64,13 @@ class LinuxDisk:
             fd = self._open.get(path, -1)
             if fd < 0:
                 fd = os.open(self.directory / path, self._flags)
-                self._open[path] = fd
                 self._users[fd] = 0
+                if not self._closed:  # else it is this reader's alone
+                    self._open[path] = fd
                 if len(self._open) > _OPEN_FILES:
                     self._close_idle()
-            self._open.move_to_end(path)
+            if not self._closed:
+                self._open.move_to_end(path)
             self._users[fd] += 1
             return fd
 
@@ -75,6 +78,9 @@ class LinuxDisk:
         with self._guard:
             for fd in fds:
                 self._users[fd] -= 1
+                if self._closed and not self._users[fd]:
+                    del self._users[fd]
+                    os.close(fd)
 
     @contextmanager
     def _file(self, path: str) -> Iterator[int]:
@@ -230,10 +236,13 @@ class LinuxDisk:
             self._pool.shutdown()
             self._pool = None
         with self._guard:
+            # One in use is closed by whoever uses it: its number must not be another file's before.
+            self._closed = True
             for fd in self._open.values():
-                os.close(fd)
+                if not self._users[fd]:
+                    del self._users[fd]
+                    os.close(fd)
             self._open.clear()
-            self._users.clear()
         if self._locked >= 0:
             os.close(self._locked)
             self._locked = -1
