@@ -455,6 +455,40 @@ async def test_a_first_recording_ends_the_empty_screen(site: Site, visit: Visit)
     assert await page.locator(".tp[inert]").count() == 0
 
 
+async def test_a_far_seek_shows_that_picture_and_not_the_old_one(site: Site, visit: Visit) -> None:
+    page = visit.page
+    site.box.parts.cameras.put("far", "Far")
+    for parts, run, ago_us in (
+        (site.archive._of("yard/main")[:20], 8, 3600_000_000),
+        (site.archive._of("yard/main")[-20:], 9, 0),
+    ):
+        site.archive.take(
+            [
+                dataclasses.replace(part, stream="far/main", run=run, wall_us=part.wall_us - ago_us)
+                for part in parts
+            ]
+        )
+    early, late = site.archive.ranges("far/main", 0, 2**62).runs
+    newest = round((late.to_us - early.from_us - 3600_000_000) / 40_000) + 1
+    assert late.from_us - early.to_us > 600_000_000
+    await page.goto("about:blank")
+    await page.goto(f"{site.box.url}/#/playback?cam=far&t={late.to_us - 300_000}")
+    await until("a picture", lambda: page.evaluate(_PICTURE))
+    await until("the newest", lambda: _is(page, range(newest - 100, newest + 100)))
+    for at_us, numbers in (
+        (early.from_us + 1_500_000, range(200)),
+        (late.to_us - 300_000, range(newest - 100, newest + 100)),
+        (early.to_us - 100_000, range(200)),
+    ):
+        await page.evaluate(
+            """t_us => document.querySelector("nvr-playback").timeline
+                 .dispatchEvent(new CustomEvent("seek", {detail: {t_us, done: true}}))""",
+            at_us,
+        )
+        await until("the picture of that time", lambda n=numbers: _is(page, n))
+        assert not await page.locator(".pic.veiled").count()
+
+
 async def test_playback_goes_on_by_itself_and_fast(visit: Visit) -> None:
     page = visit.page
     await page.goto(page.url.split("#")[0] + "#/playback?cam=gate&back=12")
