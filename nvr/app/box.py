@@ -101,7 +101,9 @@ class Box:
         burners: dict[str, Burner],
         say: Callable[[str, str], None],
     ) -> None:
-        cameras = CameraTable(self._config, self._data, self._board, burners, self._clock)
+        cameras = CameraTable(
+            self._config, self._data, self._board, burners, self._clock, control.mount
+        )
         vault = Vault(
             self._data.path,
             self._config.volume,

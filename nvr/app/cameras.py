@@ -9,6 +9,7 @@ from typing import Any
 import tomlkit
 
 from nvr.app.data import DataDirectory, has
+from nvr.app.head import settings_of, table_of
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
 from nvr.capture.permit import Permit, check
@@ -16,7 +17,7 @@ from nvr.capture.rtsp import Account, Caller, untrusting_tls
 from nvr.capture.source import Source
 from nvr.config import load, model
 from nvr.hal.board import Board
-from nvr.media.camera import CameraState, CaptionText
+from nvr.media.camera import CameraState, CaptionText, HeadSettings, Sockets
 from nvr.media.ports import Acknowledged, Hub, RunStats, Stream
 
 _MEASURE_S = 2.0
@@ -50,6 +51,7 @@ class CameraTable:
         board: What changes are checked against.
         burners: By camera name: who burns its caption.
         clock: Time source.
+        mount: Gives a camera that has these settings its head; None takes it away.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class CameraTable:
         board: Board,
         burners: Mapping[str, Burner],
         clock: Clock,
+        mount: Callable[[str, model.Ptz | None], None],
     ) -> None:
         self.config = config
         self._data = data
@@ -67,6 +70,7 @@ class CameraTable:
         self._permit = Permit([*config.local_cameras, *dome])
         self._hub: Hub | None = None
         self._burners = burners
+        self._mount = mount
         self._clock = clock
         self._behind: Callable[[], bool] = lambda: False
         self._cameras: dict[str, _Camera] = {}
@@ -173,6 +177,34 @@ class CameraTable:
         await asyncio.to_thread(load.edit_secrets, self._data.secrets_path, name, None)
         camera = self._cameras.pop(name)
         camera.task.cancel()
+        self._mount(name, None)
+
+    def head(self, name: str) -> HeadSettings | None:  # noqa: D102 - see Cameras
+        ptz = self._must(name).config.ptz
+        return None if ptz is None else settings_of(ptz)
+
+    def sockets(self) -> Sockets:  # noqa: D102 - see Cameras
+        return Sockets(tuple(sorted(self._board.buses)), tuple(sorted(self._board.outputs)))
+
+    async def write_head(self, name: str, head: HeadSettings | None) -> None:  # noqa: D102 - see Cameras
+        camera = self._must(name)
+
+        def change(document: tomlkit.TOMLDocument) -> None:
+            entry = _entry(document, name)
+            if head is None:
+                entry.pop("ptz", None)
+                return
+            table = entry.setdefault("ptz", tomlkit.table())
+            for key, value in table_of(head).items():
+                if value is None:
+                    table.pop(key, None)
+                else:
+                    table[key] = value
+
+        await self._edit(change)
+        self._refresh(name)
+        self._mount(name, camera.config.ptz)
+        self._tell(camera)
 
     async def write_caption(  # noqa: D102 - see Cameras
         self, name: str, caption: CaptionText

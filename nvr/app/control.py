@@ -43,6 +43,7 @@ class Control:
     def __init__(
         self, board: Board, config: Config, sim: Path, data: Path, clock: Clock, audit: Audit
     ) -> None:
+        self._board = board
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self.guard = GuardLink(clock)
@@ -54,22 +55,7 @@ class Control:
         )
         self.buses = {name: self._bus(name, line, sim) for name, line in board.serial.items()}
         self.ptz = Controller(
-            [
-                Mount(
-                    camera.name,
-                    self.buses[camera.ptz.bus],
-                    Pelco(
-                        camera.ptz.protocol,
-                        camera.ptz.address,
-                        reports=board.serial[camera.ptz.bus].receive,
-                        turbo=camera.ptz.turbo,
-                        tilt_reply=camera.ptz.tilt_reply,
-                    ),
-                    _outputs(camera.ptz),
-                )
-                for camera in config.camera
-                if camera.ptz
-            ],
+            [self._mount(camera.name, camera.ptz) for camera in config.camera if camera.ptz],
             switches=self.outputs,
             presets=_presets(data / "presets.json", config),
             clock=clock,
@@ -80,6 +66,23 @@ class Control:
         self.outputs.start()
         for bus in self.buses.values():
             bus.start()
+
+    def mount(self, camera: str, ptz: Ptz | None) -> None:
+        """Give a camera a head, another one, or none, while everything runs."""
+        if ptz is None:
+            self.ptz.unmount(camera)
+        else:
+            self.ptz.mount(self._mount(camera, ptz))
+
+    def _mount(self, camera: str, ptz: Ptz) -> Mount:
+        head = Pelco(
+            ptz.protocol,
+            ptz.address,
+            turbo=ptz.turbo,
+            reports=self._board.serial[ptz.bus].receive,
+            tilt_reply=ptz.tilt_reply,
+        )
+        return Mount(camera, self.buses[ptz.bus], head, _outputs(ptz))
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Start the dead-man and watch over the guard."""

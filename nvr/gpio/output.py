@@ -137,6 +137,14 @@ class Outputs:
             it.wanted, it.retry_s = on, 0.0
         os.eventfd_write(self._wake, 1)
 
+    def rest(self, name: str) -> None:
+        """Let `name` go to its safe level; never refused.
+
+        Raises:
+            Rejected: ``gpio.unknown_output``.
+        """
+        self.set(name, self._find(name).wiring.safe)
+
     def get(self, name: str) -> bool:
         """Level last driven."""
         it = self._find(name)

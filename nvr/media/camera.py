@@ -69,6 +69,55 @@ class CameraState:
     caption: CaptionText | None
 
 
+@dataclass(frozen=True, slots=True)
+class OwnOutput:
+    """An auxiliary output of a head.
+
+    Attributes:
+        aux: Its number, 1-8.
+        max_on_s: Longest time on, None for what is usual.
+    """
+
+    aux: int
+    max_on_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSettings:
+    """How a camera's head is reached. See ``[camera.ptz]`` of the configuration.
+
+    Attributes:
+        bus: Serial line of the board.
+        address: Number on the head's switch.
+        protocol: ``pelco-d`` or ``pelco-p``.
+        turbo: Pan value for full deflection, 0 if it knows none.
+        tilt_reply: ``falls`` or ``rises``.
+        wiper: Name of an output of the board, or the head's own; None if there is none.
+        lamp: The same.
+    """
+
+    bus: str
+    address: int = 1
+    protocol: str = "pelco-d"
+    turbo: int = 0
+    tilt_reply: str = "falls"
+    wiper: str | OwnOutput | None = None
+    lamp: str | OwnOutput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """What a head can hang on.
+
+    Attributes:
+        buses: Serial lines of the board.
+        outputs: Outputs of the board.
+    """
+
+    buses: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
 class Cameras(Protocol):
     """The cameras of the box and their settings. Rights are the caller's business."""
 
@@ -114,6 +163,22 @@ class Cameras(Protocol):
 
     async def remove(self, name: str) -> None:
         """Stop recording it and forget its settings; what is recorded stays."""
+        ...
+
+    def head(self, name: str) -> HeadSettings | None:
+        """Return how the camera's head is reached. Raises ``camera.unknown``."""
+        ...
+
+    def sockets(self) -> Sockets:
+        """What a head can hang on."""
+        ...
+
+    async def write_head(self, name: str, head: HeadSettings | None) -> None:
+        """Give a camera a head, another one, or none; at once and for good.
+
+        The one it had is stopped first, and whoever held it has to begin anew. Raises as `add`,
+        and ``camera.unknown``.
+        """
         ...
 
     async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ class Bus:
         self._heard = heard
         self._schedule = Schedule(self._gap_s)
         self._locator = Locator(frame_s)
+        self._askable: list[tuple[str, Asked | None]] = []  # for the owner thread to take up
         self._pointed: dict[str, Position | None] = {}
         self._lock = threading.Lock()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -107,14 +108,31 @@ class Bus:
         self._thread = threading.Thread(target=self._run, name=f"ptz/{name}")
 
     def add(self, head: str, encode: Callable[[Motion], bytes], asked: Asked | None = None) -> None:
-        """Put a head on the line; before `start`. With `asked` its position is asked for."""
-        self._schedule.add(head, encode)
-        if asked:
-            self._locator.add(head, asked)
+        """Put a head on the line. With `asked` its position is asked for.
+
+        It is told to stop, at once or as soon as the port is open.
+        """
+        with self._lock:
+            self._schedule.add(head, encode)
+            if self._port is not None:
+                self._schedule.stop(head, self._clock.monotonic_s())
+            self._askable.append((head, asked))
+        self._poke()
 
     def add_auxiliary(self, head: str, name: str, auxiliary: Auxiliary) -> None:
-        """Add an output of a head that was added; before `start`."""
-        self._schedule.add_auxiliary(head, name, auxiliary)
+        """Add an output of a head that was added; it is switched off."""
+        with self._lock:
+            self._schedule.add_auxiliary(head, name, auxiliary)
+            if self._port is not None:
+                self._schedule.switch(head, name, False, self._clock.monotonic_s())
+        self._poke()
+
+    def leave(self, head: str) -> None:
+        """Take a head off the line, after a STOP and with everything of it switched off."""
+        with self._lock:
+            self._schedule.leave(head, self._clock.monotonic_s())
+            self._askable.append((head, None))
+        self._poke()
 
     def start(self) -> None:
         """Start the owner thread.
@@ -244,6 +262,7 @@ class Bus:
         return True
 
     def _write_due(self, port: SerialPort, now_s: float) -> None:
+        self._take_up()
         self._end_what_is_over(now_s)
         # The guard knows of a motion before the wire does: killed in between, we leave nothing.
         with self._lock:
@@ -270,6 +289,15 @@ class Bus:
         self._locator.told(order.head, self._sent_s)
         if order.kind == "stop":
             self._tell(BusEvent("stopped", order.head, order.asked_s, self._sent_s))
+
+    def _take_up(self) -> None:
+        with self._lock:
+            news, self._askable = self._askable, []
+        for head, asked in news:
+            self._locator.leave(head)
+            self._pointed.pop(head, None)
+            if asked:
+                self._locator.add(head, asked)
 
     def _end_what_is_over(self, now_s: float) -> None:
         if self._told and self._guard.took_over(self.name):

@@ -35,6 +35,10 @@ class Switches(Protocol):
         """Switch one. Raises `Unavailable` ``gpio.gone``."""
         ...
 
+    def rest(self, name: str) -> None:
+        """Let it go to its safe level."""
+        ...
+
     def get(self, name: str) -> bool:
         """Whether it is on."""
         ...
@@ -104,13 +108,31 @@ class Controller:
         self._save = save
         self._listeners: dict[object, Callable[[PtzStatus], None]] = {}
         self._cameras: dict[str, _Camera] = {}
+        self._mounted = asyncio.Event()
         for mount in mounts:
-            mount.bus.add(mount.camera, mount.head.encode, mount.head.asked)
-            for name, place in mount.outputs.items():
-                if isinstance(place, Aux):
-                    mount.bus.add_auxiliary(mount.camera, name, mount.head.auxiliary(place))
-            arbiter = Arbiter(mount.camera, priority, self._wall_us)
-            self._cameras[mount.camera] = _Camera(mount, arbiter)
+            self.mount(mount)
+
+    def mount(self, mount: Mount) -> None:
+        """Give a camera a head, in place of the one it has; both are told to stop."""
+        self.unmount(mount.camera)
+        mount.bus.add(mount.camera, mount.head.encode, mount.head.asked)
+        for name, place in mount.outputs.items():
+            if isinstance(place, Aux):
+                mount.bus.add_auxiliary(mount.camera, name, mount.head.auxiliary(place))
+        arbiter = Arbiter(mount.camera, priority, self._wall_us)
+        self._cameras[mount.camera] = _Camera(mount, arbiter)
+        self._mounted.set()
+        self._publish(self._cameras[mount.camera])
+
+    def unmount(self, camera: str) -> None:
+        """Take a camera's head away: it is stopped, its outputs go to rest. No effect without."""
+        it = self._cameras.pop(camera, None)
+        if it is None:
+            return
+        it.mount.bus.leave(camera)
+        for place in it.mount.outputs.values():
+            if isinstance(place, str):
+                self._switches.rest(place)
 
     def cameras(self) -> tuple[str, ...]:  # noqa: D102 - see Ptz
         return tuple(self._cameras)
@@ -236,7 +258,10 @@ class Controller:
 
     async def run(self) -> None:
         """Publish what changes by itself: idle owners, outputs that their limit cut."""
-        while self._cameras:  # they are fixed; on a board without heads nothing has to wake up
+        while True:
+            if not self._cameras:  # nothing has to wake up on a board without heads
+                self._mounted.clear()
+                await self._mounted.wait()
             self.tick()
             await asyncio.sleep(_TICK_S)
 
@@ -253,7 +278,10 @@ class Controller:
             for it in self._cameras.values():
                 self._publish(it)
             return
-        it = self._cameras[told.head]
+        found = self._cameras.get(told.head)
+        if found is None:
+            return  # it has left
+        it = found
         if told.kind == "stopped":
             if told.asked_s >= it.stop_asked_s:
                 it.stop_sent_ms = round((told.at_s - told.asked_s) * 1000, 1)

@@ -79,6 +79,12 @@ class Locator:
         """Let `head` be asked."""
         self._heads[head] = _Head(asked)
 
+    def leave(self, head: str) -> None:
+        """Forget `head`; no effect if it was not asked."""
+        self._heads.pop(head, None)
+        if self._query and self._query.head == head:
+            self._query = None
+
     def told(self, head: str, now_s: float) -> None:
         """A command went out to `head`: where it points will change."""
         self._quiet_s = now_s + QUIET_S

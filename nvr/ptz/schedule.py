@@ -117,6 +117,8 @@ class Schedule:
     def __init__(self, pace_s: float, repeat_s: float = 2.0) -> None:
         self._heads: dict[str, _Head] = {}
         self._switches: dict[tuple[str, str], _Switch] = {}
+        self._leaving: set[str] = set()
+        self._left = 0
         self._commands: deque[_Command] = deque()  # full: the newest is refused
         self._pace_s = pace_s
         self._repeat_s = repeat_s
@@ -124,12 +126,30 @@ class Schedule:
         self._asking = False  # what holds the line is a query
 
     def add(self, head: str, encode: Callable[[Motion], bytes]) -> None:
-        """Add a head whose frames `encode` makes."""
-        self._heads[head] = _Head(encode, encode(NEUTRAL))
+        """Add a head whose frames `encode` makes; it may be one that is just leaving."""
+        stop = encode(NEUTRAL)
+        for one in [one for one in self._leaving if self._heads[one].stop == stop]:
+            self._heads[one].stops_left = 0  # what it is yet to be told would end newer motions
+        self._heads[head] = _Head(encode, stop)
 
     def add_auxiliary(self, head: str, name: str, auxiliary: Auxiliary) -> None:
         """Add an auxiliary output of a head that was added."""
-        self._switches[head, name] = _Switch(auxiliary)
+        fresh = _Switch(auxiliary)
+        for (of, _), it in self._switches.items():
+            if of in self._leaving and it.auxiliary.off == auxiliary.off:
+                it.left, fresh.lit = 0, it.lit
+        self._switches[head, name] = fresh
+
+    def leave(self, head: str, now_s: float) -> None:
+        """Stop a head and switch it off, then forget it; its name is free at once."""
+        self._left += 1
+        spare = f"{head} that left {self._left}"
+        self.stop(head, now_s)
+        self._heads[spare] = self._heads.pop(head)
+        for of, name in [key for key in self._switches if key[0] == head]:
+            self._switches[spare, name] = self._switches.pop((of, name))
+            self.switch(spare, name, False, now_s)
+        self._leaving.add(spare)
 
     def switch(self, head: str, name: str, on: bool, now_s: float) -> None:
         """Tell an auxiliary, twice: a frame lost to noise must not leave it on."""
@@ -236,6 +256,8 @@ class Schedule:
 
     def next(self, now_s: float) -> Order | None:
         """Take the frame that goes out now; None if none is due or the gap is not over."""
+        if self._leaving:
+            self._forget_the_gone()
         if now_s >= self._free_s:
             self._asking = False
             order = self._stop(now_s) or self._other(now_s)
@@ -246,6 +268,13 @@ class Schedule:
         if order:
             self._free_s, self._asking = now_s + self._pace_s, False
         return order
+
+    def _forget_the_gone(self) -> None:
+        told = {head for (head, _), it in self._switches.items() if it.left}
+        for head in [one for one in self._leaving - told if not self._heads[one].stops_left]:
+            self._leaving.discard(head)
+            del self._heads[head]
+            self._switches = {key: it for key, it in self._switches.items() if key[0] != head}
 
     def idle_at_s(self) -> float:
         """From when a query would be in nobody's way; infinity while anything moves or waits."""

@@ -8,7 +8,7 @@ from msgspec import Struct
 from nvr.auth.policy import unknown_camera
 from nvr.auth.user import Subject, plain
 from nvr.base.errors import Rejected
-from nvr.media.camera import CameraState, CaptionText
+from nvr.media.camera import CameraState, CaptionText, HeadSettings, OwnOutput
 from nvr.web.gate import REASON
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import answer, read_json
@@ -33,6 +33,36 @@ class CameraChange(Struct, frozen=True, forbid_unknown_fields=True):
     title: str | None = None
     user: str | None = None
     password: str | None = None
+
+
+class OwnOutputBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An auxiliary output of a head as JSON."""
+
+    aux: int
+    max_on_s: float | None = None
+
+
+Place = str | OwnOutputBody | None
+
+
+class HeadBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``PUT /api/camera/{name}/ptz``; the configuration's own checks come after."""
+
+    bus: str
+    address: int = 1
+    protocol: str = "pelco-d"
+    turbo: int = 0
+    tilt_reply: str = "falls"
+    wiper: Place = None
+    lamp: Place = None
+
+
+class HeadAnswer(Struct, frozen=True):
+    """A head's settings as JSON, and what it could hang on."""
+
+    ptz: HeadBody | None
+    buses: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 class CaptionBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,6 +179,9 @@ class CameraPages:
             Route(f"http GET {one}", self.one, "name"),
             Route(f"http PATCH {one}", self.change, "name", "admin-setting"),
             Route(f"http DELETE {one}", self.remove, "name", "admin-setting"),
+            Route(f"http GET {one}/ptz", self.head, "name"),
+            Route(f"http PUT {one}/ptz", self.write_head, "name", "admin-setting"),
+            Route(f"http DELETE {one}/ptz", self.remove_head, "name", "admin-setting"),
             Route(f"http GET {one}/caption", self.caption, "name"),
             Route(f"http PUT {one}/caption", self.write_caption, "name", "function-setting"),
         ]
@@ -196,6 +229,49 @@ class CameraPages:
         await self._parts.cameras.remove(self._find(request).name)
         return answer({})
 
+    async def head(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``GET /api/camera/{name}/ptz``."""
+        return self._answer_head(self._find(request).name)
+
+    async def write_head(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``PUT /api/camera/{name}/ptz``."""
+        name = self._find(request).name
+        body = await read_json(request, HeadBody)
+        request[REASON] = f"{body.protocol} {body.address} on {body.bus}"[:300]
+        head = HeadSettings(
+            body.bus,
+            body.address,
+            body.protocol,
+            body.turbo,
+            body.tilt_reply,
+            _own(body.wiper),
+            _own(body.lamp),
+        )
+        await self._parts.cameras.write_head(name, head)
+        return self._answer_head(name)
+
+    async def remove_head(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``DELETE /api/camera/{name}/ptz``."""
+        name = self._find(request).name
+        await self._parts.cameras.write_head(name, None)
+        return self._answer_head(name)
+
+    def _answer_head(self, name: str) -> web.Response:
+        head = self._parts.cameras.head(name)
+        has = self._parts.cameras.sockets()
+        shown = None
+        if head is not None:
+            shown = HeadBody(
+                head.bus,
+                head.address,
+                head.protocol,
+                head.turbo,
+                head.tilt_reply,
+                _place(head.wiper),
+                _place(head.lamp),
+            )
+        return answer(HeadAnswer(shown, has.buses, has.outputs))
+
     async def caption(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``GET /api/camera/{name}/caption``."""
         caption = self._find(request).caption
@@ -224,6 +300,14 @@ class CameraPages:
         head = state.name in self._parts.ptz.cameras()
         rights = plain(caller.subject.may(state.name))
         return answer(_view(self._parts, state, rights, head), status)
+
+
+def _own(place: Place) -> str | OwnOutput | None:
+    return OwnOutput(place.aux, place.max_on_s) if isinstance(place, OwnOutputBody) else place
+
+
+def _place(place: str | OwnOutput | None) -> Place:
+    return OwnOutputBody(place.aux, place.max_on_s) if isinstance(place, OwnOutput) else place
 
 
 def _check(good: bool, field: str, rule: str) -> None:

@@ -29,6 +29,9 @@ class Switchboard:
     def set(self, name: str, on: bool) -> None:
         self.on[name] = on
 
+    def rest(self, name: str) -> None:
+        self.on[name] = False
+
     def get(self, name: str) -> bool:
         return self.on[name]
 
@@ -325,6 +328,44 @@ def test_an_output_of_the_head_itself(far: FarEnd, tmp_path: Path) -> None:
         assert box.switches.on == {"relay-1": False}
     finally:
         box.bus.close()
+
+
+def test_a_head_is_mounted_while_the_bus_runs(box: Box, far: FarEnd) -> None:
+    box.ptz.mount(Mount("pier", box.bus, Pelco(address=3), {"lamp": Aux(2, 60.0)}))
+    heard = far.wait_count(4)
+    assert sorted((h.frame.address, h.frame.op is None) for h in heard) == [
+        *[(3, False)] * 2,
+        *[(3, True)] * 2,
+    ], "it is told to stop and to go dark, nobody knows what it was told before"
+    assert box.told[-1].camera == "pier"
+    far.clear()
+    box.ptz.move("pier", ADA, 1, 0, 0)
+    far.wait(lambda heard: any(h.frame.command for h in heard))
+
+    # Mounted anew at another address, it must not go on turning at the old one.
+    far.clear()
+    box.ptz.mount(Mount("pier", box.bus, Pelco(address=4)))
+    heard = far.wait(
+        lambda heard: (
+            sum(h.still and h.frame.address == 3 for h in heard) == 2
+            and sum(h.still and h.frame.address == 4 for h in heard) == 2
+        )
+    )
+    assert not any(h.frame.command for h in heard if h.frame.op is None)
+    assert box.ptz.status("pier").holder is None
+    box.ptz.move("pier", BO, 1, 0, 0)
+    box.ptz.unmount("pier")
+    assert box.ptz.cameras() == ("gate", "yard")
+    for told in box.events:  # what the bus said of it meanwhile finds nobody
+        box.ptz.bus_event(told)
+    with refused("ptz.unknown_camera"):
+        box.ptz.move("pier", ADA, 1, 0, 0)
+
+
+def test_a_relay_goes_to_rest_with_its_camera(box: Box) -> None:
+    box.ptz.output("gate", ADA, "wiper", True)
+    box.ptz.unmount("gate")
+    assert box.switches.on == {"relay-1": False}
 
 
 def test_a_camera_without_a_head(box: Box) -> None:

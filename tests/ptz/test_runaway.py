@@ -72,6 +72,9 @@ class Quiet:
     def set(self, name: str, on: bool) -> None:
         pass
 
+    def rest(self, name: str) -> None:
+        pass
+
     def get(self, _name: str) -> bool:
         return False
 
@@ -87,10 +90,7 @@ class Runaway(RuleBasedStateMachine):
             "ptz", lambda: self.wire, clock=self.clock, guard=self.guard, tell=self.events.append
         )
         self.ptz = Controller(
-            [
-                Mount(name, self.bus, Pelco(address=int(name[-1])), {"lamp": Aux(2, LAMP_S)})
-                for name in CAMERAS
-            ],
+            [self.mount(name) for name in CAMERAS],
             switches=Quiet(),
             presets=PresetBook(Path("/nonexistent/presets.json")),
             clock=self.clock,
@@ -107,6 +107,9 @@ class Runaway(RuleBasedStateMachine):
         self.cut: dict[str, tuple[Operator | None, float]] = {}
         self.bus._open(self.clock.now_s)
         self.turns(1.0)
+
+    def mount(self, name: str) -> Mount:
+        return Mount(name, self.bus, Pelco(address=int(name[-1])), {"lamp": Aux(2, LAMP_S)})
 
     def teardown(self) -> None:
         if hasattr(self, "bus"):
@@ -247,6 +250,17 @@ class Runaway(RuleBasedStateMachine):
     def darken(self) -> None:
         for camera in CAMERAS:
             self.dark_s[camera] = min(self.dark_s[camera], self.clock.now_s)
+
+    @rule(camera=cameras, then=then)
+    def mount_anew(self, camera: str, then: float) -> None:
+        """As the page does it when the settings of a head are changed."""
+        self.lapse()
+        self.ptz.mount(self.mount(camera))
+        self.stand(camera, self.clock.now_s)
+        self.dark_s[camera] = min(self.dark_s[camera], self.clock.now_s)
+        self.must_centre -= {(camera, who) for who in PEOPLE}
+        self.cut.pop(camera, None)
+        self.turns(then)
 
     @rule(for_s=st.floats(0.0, 2.5))
     def wait(self, for_s: float) -> None:

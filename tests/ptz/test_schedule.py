@@ -92,6 +92,27 @@ def test_all_stops_go_out_before_the_first_auxiliary_is_cut() -> None:
     assert [order.kind for _, order in out] == ["stop"] * 4 + ["off"] * 4
 
 
+def test_a_head_that_leaves_is_stopped_and_its_name_is_free_at_once() -> None:
+    it = schedule("dome1")
+    it.move("dome1", LEFT, 200, 100.0)
+    it.switch("dome1", "lamp", True, 100.0)
+    drain(it, 100.0, 100.4)
+    it.leave("dome1", 101.0)
+    assert it.at_stake() == [HEADS["dome1"].encode(NEUTRAL)]
+    assert it.on_at_stake() == [LAMP["dome1"].off]
+    it.add("dome1", HEADS["dome2"].encode)
+    it.add_auxiliary("dome1", "lamp", LAMP["dome2"])
+    it.move("dome1", UP, 101.5, 101.0)
+    out = [order.data for _, order in drain(it, 101.0, 103.0)]
+    assert out.count(HEADS["dome1"].encode(NEUTRAL)) == out.count(LAMP["dome1"].off) == 2
+    assert HEADS["dome2"].encode(UP) in out
+    assert it.at_stake() == it.on_at_stake() == []
+    it.begin(104.0)
+    assert {order.data[1] for _, order in drain(it, 104.0, 106.0)} == {2}, (
+        "the old one is forgotten"
+    )
+
+
 def test_a_restless_stick_lets_an_auxiliary_through() -> None:
     it = schedule("dome1")
     it.switch("dome1", "lamp", True, 100.0)

@@ -24,7 +24,7 @@ from nvr.auth.throttle import Throttle
 from nvr.auth.user import Users, rights_of
 from nvr.base.clock import Clock, SystemClock
 from nvr.base.errors import NvrError, Rejected
-from nvr.media.camera import CameraState, CaptionText, ClockState
+from nvr.media.camera import CameraState, CaptionText, ClockState, HeadSettings, Sockets
 from nvr.media.ingest import Ingest
 from nvr.media.part import Fragment, Part
 from nvr.media.ports import Holder, Operator, Preset, PtzStatus
@@ -156,6 +156,7 @@ class MemoryCameras:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.states: dict[str, CameraState] = {}
+        self.heads: dict[str, HeadSettings] = {}
         self.logins: dict[str, tuple[str | None, str | None]] = {}
         self._listeners: list[Callable[[CameraState], None]] = []
 
@@ -214,6 +215,20 @@ class MemoryCameras:
 
     async def remove(self, name: str) -> None:
         del self.states[name]
+
+    def head(self, name: str) -> HeadSettings | None:
+        return self.heads.get(name)
+
+    def sockets(self) -> Sockets:
+        return Sockets(("ptz", "yard"), ("relay-1",))
+
+    async def write_head(self, name: str, head: HeadSettings | None) -> None:
+        if head is None:
+            del self.heads[name]
+        elif head.bus not in self.sockets().buses:
+            raise Rejected("config.refused", f"$.camera[0].ptz.bus: {head.bus}")
+        else:
+            self.heads[name] = head
 
     async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:
         state = self.states[name]

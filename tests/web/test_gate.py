@@ -9,6 +9,7 @@ import pytest
 from nvr.auth.policy import TABLE
 from nvr.auth.user import RIGHTS
 from nvr.base.errors import Misconfigured
+from nvr.media.camera import OwnOutput
 from nvr.web.assets import load_assets
 from nvr.web.gate import Gate, host_of
 from nvr.web.operation import ACTIONS
@@ -418,6 +419,30 @@ async def test_what_people_do_is_in_the_log_and_holds_together(box):
             "camera:gate",
             "camera:yard",
         }
+
+
+async def test_a_head_through_the_api(box):
+    async with box.client() as client:
+        await client.log_in("owner")
+        path = "/api/camera/gate/ptz"
+        none = {"ptz": None, "buses": ["ptz", "yard"], "outputs": ["relay-1"]}
+        assert (await client.ask("GET", path))[1] == none
+        body = {"bus": "yard", "address": 7, "wiper": "relay-1", "lamp": {"aux": 2}}
+        status, told, _ = await client.ask("PUT", path, body)
+        assert status == 200
+        assert told["ptz"] == {
+            **body,
+            "protocol": "pelco-d",
+            "turbo": 0,
+            "tilt_reply": "falls",
+        }
+        kept = box.parts.cameras.heads["gate"]
+        assert (kept.wiper, kept.lamp) == ("relay-1", OwnOutput(2))
+        for wrong in ({}, {"bus": 1}, {**body, "horn": "relay-1"}, {**body, "lamp": {"aux": "2"}}):
+            assert (await client.ask("PUT", path, wrong))[0] == 400
+        assert (await client.ask("DELETE", path))[1] == none
+        told = (await client.ask("GET", "/api/audit"))[1]["rows"]
+        assert ("pelco-d 7 on yard", "ok") in {(row["reason"], row["outcome"]) for row in told}
 
 
 async def test_accounts_and_credentials_through_the_api(box):

@@ -29,8 +29,6 @@ class App extends EventTarget {
   route = "live";
   /** Rest of the address: "cameras" of #/manage/cameras. */
   path = "";
-  /** The frame around the screens while somebody is logged in. @type {any} */
-  shell = null;
   /** @type {Record<string, string>} */
   query = {};
   root = /** @type {HTMLElement} */ (document.getElementById("app"));
@@ -40,7 +38,7 @@ class App extends EventTarget {
     this.keys = new Keys(this);
     this.pads.addEventListener("press", (event) => this.keys.pad(/** @type {CustomEvent} */ (event).detail));
     window.addEventListener("hashchange", () => this.box.info.user && this.show());
-    window.addEventListener("nvr-signed-out", () => this.#signedOut(true));
+    window.addEventListener("nvr-signed-out", () => this.#signedOut());
     document.addEventListener("fullscreenchange", () => !document.fullscreenElement && this.full(false));
   }
 
@@ -65,22 +63,17 @@ class App extends EventTarget {
     else this.#enter();
   }
 
-  #enter(ended = false) {
+  #enter() {
     this.live = null;
     this.playback = null;
-    this.root.replaceChildren(el("nvr-enter", { prop: { app: this, ended } }));
+    this.root.replaceChildren(el("nvr-enter", { prop: { app: this } }));
   }
 
-  /** @param {boolean} ended By the box, not by the person. */
-  #signedOut(ended) {
-    // Not by the user of `box.info`: the box may have told already that there is none.
-    if (!this.shell) return;
-    this.shell = null;
-    for (const veil of document.querySelectorAll(".veil")) veil.remove();
-    this.full(false);
+  #signedOut() {
+    if (!this.box.info.user) return;
     this.box.close();
     this.box.info = { ...this.box.info, user: null };
-    this.#enter(ended);
+    this.#enter();
   }
 
   /** Logged in, by whatever way. */
@@ -101,7 +94,7 @@ class App extends EventTarget {
     } catch (error) {
       this.notes.problem(error);
     }
-    this.#signedOut(false);
+    this.#signedOut();
   }
 
   /** @param {string} route @param {Record<string, string>} [query] */

@@ -5,6 +5,7 @@ import { el, put } from "../dom.js";
 import { bitrate, clock, span, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { codecName } from "../tile.js";
+import { headDialog } from "./head.js";
 import { button, confirmLoss, dialog, field, form, iconButton } from "../ui.js";
 
 const ADDRESS = /^rtsps?:\/\/[^/\s@]+(\/\S*)?$/i;
@@ -57,6 +58,7 @@ function card(app, name) {
     el("div.row.acts", {},
       iconButton("live", t("nav.live"), () => app.go("live", { cam: name }), "q"),
       iconButton("back", t("nav.playback"), () => app.go("playback", { cam: name }), "q"),
+      app.box.may(name, "config") ? iconButton("stick", t("head.edit"), () => headDialog(app, name), "q") : null,
       app.box.may(name, "config") ? iconButton("gear", t("camera.edit"), () => edit(app, name), "q") : null,
       app.box.admin ? iconButton("bin", t("camera.remove"), () => removal(app, name), "q") : null));
   return {

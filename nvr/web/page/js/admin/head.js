@@ -1,0 +1,62 @@
+// How a camera's head is reached: serial line, address, protocol, what its wiper and lamp hang on.
+
+import * as api from "../api.js";
+import { el } from "../dom.js";
+import { t } from "../i18n.js";
+import { button, dialog, field, form } from "../ui.js";
+
+const AUX = "aux ";
+
+/** @param {any} app @param {string} name */
+export async function headDialog(app, name) {
+  const path = `${api.cameraPath(name)}/ptz`;
+  let found;
+  try {
+    found = await api.get(path);
+  } catch (error) {
+    app.notes.problem(error);
+    return;
+  }
+  const now = found.ptz ?? { bus: found.buses[0] ?? "", address: 1, protocol: "pelco-d", turbo: 0, tilt_reply: "falls", wiper: null, lamp: null };
+  const places = [["", t("head.none")], ...found.outputs.map((output) => [output, output]),
+    ...[1, 2, 3, 4, 5, 6, 7, 8].map((n) => [AUX + n, t("head.aux", { n })])];
+  const shown = (place) => (typeof place === "string" ? place : place ? AUX + place.aux : "");
+  const bus = field(t("head.bus"), { options: found.buses.map((one) => [one, one]), value: now.bus });
+  const address = field(t("head.address"), { type: "number", required: true, value: String(now.address), hint: t("head.address.hint") });
+  const protocol = field(t("head.protocol"), { options: [["pelco-d", "Pelco-D"], ["pelco-p", "Pelco-P"]], value: now.protocol });
+  const wiper = field(t("head.wiper"), { options: places, value: shown(now.wiper) });
+  const lamp = field(t("head.lamp"), { options: places, value: shown(now.lamp), hint: t("head.place.hint") });
+  const turbo = field(t("head.turbo"), { options: [["0", t("head.none")], ["64", "0x40"], ["255", "0xFF"]], value: String(now.turbo), hint: t("head.turbo.hint") });
+  // What the form does not show of a place that stays, such as its longest time on, stays too.
+  const place = (input, before) => {
+    if (input.value === shown(before)) return before;
+    return input.value.startsWith(AUX) ? { aux: Number(input.value.slice(AUX.length)) } : input.value || null;
+  };
+  const done = async () => {
+    await app.box.loadCameras();
+    box.close();
+  };
+  const box = dialog({
+    title: t("head.edit"),
+    body: [form({
+      rows: [el("div.two", {}, bus.row, protocol.row), address.row, el("div.two", {}, wiper.row, lamp.row), turbo.row],
+      act: t("save"),
+      onSubmit: async () => {
+        await api.put(path, {
+          ...now, bus: bus.input.value, address: Number(address.input.value), protocol: protocol.input.value,
+          turbo: Number(turbo.input.value), wiper: place(wiper.input, now.wiper), lamp: place(lamp.input, now.lamp),
+        });
+        await done();
+      },
+      extra: found.ptz ? [button("", t("head.remove"), async () => {
+        try {
+          await api.remove(path);
+          await done();
+        } catch (error) {
+          app.notes.problem(error);
+        }
+      })] : [],
+    })],
+    actions: [],
+  });
+}
