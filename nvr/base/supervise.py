@@ -1,9 +1,11 @@
 """Keeps one task alive: waits out what may pass, ends what cannot, never ends its neighbours."""
 
+import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError
@@ -92,6 +94,25 @@ async def supervise(
         if failed:
             failed(error, wait_s)
         await clock.sleep(wait_s)
+
+
+async def first_end(*bodies: Coroutine[Any, Any, None]) -> None:
+    """Run `bodies` until one of them ends, cancel the others, and raise what the first raised.
+
+    A task group forgets that it was cancelled when a child fails just then; whoever tries for ever
+    around it would never stop.
+    """
+    tasks = [asyncio.ensure_future(body) for body in bodies]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    raised = [task.exception() for task in tasks if not task.cancelled()]
+    for error in raised:
+        if error is not None:
+            raise error
 
 
 def leaves(group: BaseExceptionGroup[NvrError]) -> list[NvrError]:

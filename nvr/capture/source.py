@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
-from nvr.base.supervise import Backoff, leaves, supervise
+from nvr.base.supervise import Backoff, first_end, supervise
 from nvr.capture.rtsp import Caller, Line, failure, rtp_track
 from nvr.capture.state import Connection, State
 from nvr.media.ports import Run, RunStats, Stream
@@ -17,7 +17,7 @@ from nvr.wire.rtsp_session import Client, Failed, Playing
 
 _log = logging.getLogger(__name__)
 
-POLL_S = 0.5
+_FIRST_LOOK_S = 0.25
 
 _UNREACHABLE = Backoff(first_s=1.0, cap_s=4.0, stable_s=30.0, jitter=0.5)
 _REFUSED = Backoff(first_s=30.0, cap_s=30.0, stable_s=30.0, jitter=0.1)
@@ -31,13 +31,15 @@ class Patience:
         frozen_s: Without a picture, packets or not: ``frozen``.
         silent_s: Without any packet: the connection is given up.
         stuck_s: Without a picture although packets come: the same.
+        look_s: Between two looks at this, once pictures come; each wakes the box for every camera.
         unreachable: Waits between attempts.
         refused: Waits after a refused account; cameras lock accounts that try often.
     """
 
     frozen_s: float = 3.0
-    silent_s: float = 5.0
+    silent_s: float = 4.5
     stuck_s: float = 15.0
+    look_s: float = 1.0
     unreachable: Backoff = _UNREACHABLE
     refused: Backoff = _REFUSED
 
@@ -130,21 +132,21 @@ class Source:
             return err
 
     async def _carry(self, line: Line, client: Client, playing: Playing, run: Run) -> NvrError:
-        ended: list[NvrError] = []
+        bodies = [self._converse(line, client, run), self._watch(client, line, playing, run)]
+        if line.sock is None:
+            bodies.append(self._feed(line, run))
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._converse(line, client, run))
-                group.create_task(self._watch(client, line, playing, run))
-                if line.sock is None:
-                    group.create_task(self._feed(line, run))
-        except* NvrError as found:
-            ended = leaves(found)
-        except* OSError as found:
-            ended = [Unavailable("camera.lost", str(found.exceptions[0]))]
+            await first_end(*bodies)
+        except NvrError as err:
+            ended = err
+        except OSError as err:
+            ended = Unavailable("camera.lost", str(err))
+        else:
+            ended = Unavailable("camera.lost", "the connection ended")
         client.close()
         if goodbye := client.to_send():
             await self._send(line, run, goodbye)
-        return ended[0]
+        return ended
 
     async def _converse(self, line: Line, client: Client, run: Run) -> None:
         """Answer what the camera says between its packets."""
@@ -177,7 +179,7 @@ class Source:
         pictures = packets = 0
         has_video = any(track.media.kind == "video" for track in playing.tracks)
         while True:
-            await self._clock.sleep(POLL_S)
+            await self._clock.sleep(self._patience.look_s if pictures else _FIRST_LOOK_S)
             now_s = self._clock.monotonic_s()
             client.wake(now_s)
             await self._send(line, run, client.to_send())

@@ -29,6 +29,8 @@ _OPEN_FILES = 128
 _FLUSH_THREADS = 4
 _PIECE_BYTES = 1 << 20
 _ZERO_PIECES = 16
+_MOST_PIECES = 1024
+"""A vectored write takes no more (``IOV_MAX``)."""
 _LOCK_NAME = "volume.lock"
 
 
@@ -120,6 +122,8 @@ class LinuxDisk:
     def pwrite(  # noqa: D102 - see Disk
         self, path: str, pieces: Sequence[bytes | bytearray | memoryview], offset: int
     ) -> None:
+        if len(pieces) > _MOST_PIECES:
+            pieces = [b"".join(pieces)]
         fd = self._lend(path)  # not `_file`: generators are dear 40 times a second
         try:
             size = sum(map(len, pieces))

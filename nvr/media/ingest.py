@@ -221,12 +221,14 @@ class Ingest:
 
     def _tick(self, *, read: bool, cut: bool) -> None:
         found = self.engine.tick(self.now_90k, read, cut)
+        has_parts = any(item[0] == _PART for item in found)
+        uncertainty_ms = self._uncertainty_ms() if has_parts else UNKNOWN_MS
         touched: dict[IngestRun, None] = {}
         for item in found:
             run: IngestRun = item[1]
             kind = item[0]
             if kind == _PART:
-                self._take_part(run, item)
+                self._take_part(run, item, uncertainty_ms)
             elif kind == _LIVE:
                 _, _, data, key, start_90k, track = item
                 run.stream.take_live(Fragment(data, bool(key), start_90k, self.now_s, track))
@@ -240,7 +242,7 @@ class Ingest:
         for run in touched:
             run.stream.deliver(run)
 
-    def _take_part(self, run: IngestRun, item: tuple[Any, ...]) -> None:
+    def _take_part(self, run: IngestRun, item: tuple[Any, ...], uncertainty_ms: int) -> None:
         (_, _, moof, mdat, offsets, start_90k, duration_90k, lead_90k, camera_us) = item[:9]
         key, ends_gop, samples, damaged = item[9:]
         if run.config is None:
@@ -252,7 +254,7 @@ class Ingest:
             wall_us = camera_us
         part = Part(
             run.stream.name, run.number, run.config, moof, mdat, offsets, _SEQUENCE_OFFSET,
-            start_90k, duration_90k, wall_us, self._uncertainty_ms(), bool(key), samples, damaged,
+            start_90k, duration_90k, wall_us, uncertainty_ms, bool(key), samples, damaged,
         )  # fmt: skip
         run.stream.take_part(part, bool(ends_gop))
         self._parts.append(part)

@@ -26,12 +26,13 @@ STREAM_BYTES = 64
 KEY = 1
 NO_LINK = bytes(32)
 
-_FIELDS = struct.Struct(">I4s16sHHI16sIIIIQQQqqqIIqIIIIII4IB3xI64s32s32s32s12s4x16s16s64sQ52x")
+_PLACE = ">I4s16sHHI16sIIIIQQQqqqIIqIIIIII4IB3x"
+_FIELDS = struct.Struct(_PLACE + "I64s32s32s32s12s4x16s16s64sQ52x")
+_PAYLOAD_CRC_AT = struct.calcsize(_PLACE)
+_HASHES = struct.Struct("32s32s32s")
+_HASHES_AT = struct.calcsize(_PLACE + "I64s")
 _CRC = struct.Struct(">I")
 _CRC_AT = _FIELDS.size
-_NO_NONCE = bytes(12)
-_NO_TAG = bytes(16)
-_NO_SIGNATURE = bytes(64)
 
 
 class Cause(IntEnum):
@@ -117,7 +118,7 @@ class PartHeader:
         return PART_HEADER_BYTES + self.moof_bytes + self.mdat_bytes
 
 
-def encode_into(
+def begin_into(
     buffer: bytearray,
     *,
     key: bool,
@@ -142,12 +143,9 @@ def encode_into(
     sequence_offset: int,
     tfdt_offsets: tuple[int, ...],
     cause: int,
-    payload_crc: int,
     stream: bytes,
-    sha256: bytes,
-    previous: bytes,
-) -> bytes:
-    """Write the header of an unsealed part to the front of `buffer` and return its link.
+) -> None:
+    """Write the header of an unsealed part to the front of `buffer`, but for its sums.
 
     A function of plain values, not a method of `PartHeader`: it runs for every part, and making
     the value first costs more than packing it.
@@ -185,17 +183,23 @@ def encode_into(
         sequence_offset,
         *tfdt,
         cause,
-        payload_crc,
+        0,
         stream,
-        sha256,
-        sha256,
-        previous,
-        _NO_NONCE,
-        _NO_TAG,
-        _NO_TAG,
-        _NO_SIGNATURE,
+        b"",
+        b"",
+        b"",
+        b"",
+        b"",
+        b"",
+        b"",
         0,
     )
+
+
+def end_into(buffer: bytearray, *, payload_crc: int, sha256: bytes, previous: bytes) -> bytes:
+    """Put the sums of the payload and the link before into a begun header; returns its link."""
+    _CRC.pack_into(buffer, _PAYLOAD_CRC_AT, payload_crc)
+    _HASHES.pack_into(buffer, _HASHES_AT, sha256, sha256, previous)
     covered = memoryview(buffer)[:_CRC_AT]
     _CRC.pack_into(buffer, _CRC_AT, crc32c(covered))
     return hashlib.sha256(covered).digest()

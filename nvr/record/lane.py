@@ -6,9 +6,9 @@ next part. Everything it changes is undone when the group it was for does not re
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from nvr.base.clock import TICKS_PER_S
 from nvr.media.part import PART_HEADER_BYTES, Part
@@ -23,7 +23,6 @@ from nvr.wire.fmp4 import init_segment
 
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
-_MOST_BUFFERS = 512  # a vectored write takes 1024
 _TAIL_BYTES = 4096
 """A whole page of memory: writing less would make the kernel read the rest first."""
 
@@ -56,8 +55,9 @@ class Write:
     Attributes:
         place: The lane's place in the block.
         block: Number of the block.
-        pieces: ``(offset, buffers)`` in order.
-        start: First byte written.
+        head: The block's head, for a block begun by this group.
+        parts_at: Offset of `buffers`.
+        buffers: The parts, one after the other, and the box over the rest of the block.
         end: Byte after the last.
         entries: The parts among it.
         tail: Where the parts end.
@@ -68,8 +68,9 @@ class Write:
 
     place: Place
     block: int
-    pieces: list[tuple[int, list[bytes | bytearray | memoryview]]]
-    start: int
+    head: bytes
+    parts_at: int
+    buffers: list[bytes | bytearray | memoryview]
     end: int
     entries: list[Entry]
     tail: int
@@ -77,45 +78,10 @@ class Write:
     link: bytes
     row: Row | None
 
-    def joined(self) -> list[tuple[int, list[bytes | bytearray | memoryview]]]:
-        """Return `pieces` with those that touch made one, so that each run is one write."""
-        runs: list[tuple[int, list[bytes | bytearray | memoryview]]] = []
-        end = -1
-        for offset, buffers in self.pieces:
-            if offset == end and len(runs[-1][1]) < _MOST_BUFFERS:
-                runs[-1][1].extend(buffers)
-            else:
-                runs.append((offset, list(buffers)))
-            end = offset + sum(map(len, buffers))
-        return runs
-
-
-class Draft(NamedTuple):
-    """A part laid out but for its header, which needs the sums of the payload first.
-
-    Attributes:
-        part: The part.
-        write: What it belongs to.
-        front: Room for the header, then ``moof`` and the head of ``mdat``.
-        payload: What the sums cover.
-        number: Its place in the block.
-        base_90k: Of the block's time line.
-        mdat_bytes: Size of its ``mdat`` box.
-        cause: Why nothing was recorded before it.
-        run: Its run.
-        run_90k: Tick at which that began.
-    """
-
-    part: Part
-    write: Write
-    front: bytearray
-    payload: tuple[memoryview, memoryview]
-    number: int
-    base_90k: int
-    mdat_bytes: int
-    cause: Cause
-    run: int
-    run_90k: int
+    @property
+    def start(self) -> int:
+        """First byte written."""
+        return 0 if self.head else self.parts_at
 
 
 @dataclass(slots=True)
@@ -158,7 +124,7 @@ class Lane:
         self.cause = cause if last else Cause.NONE
         self._identity = identity
         self._name = stream.encode()
-        self._drafts: list[Draft] = []
+        self._unsealed: list[tuple[bytearray, memoryview]] = []
         self._now = _Standing(
             place=None,
             sequence=last.sequence if last else 0,
@@ -194,7 +160,7 @@ class Lane:
     def restore(self, saved: Saved) -> None:
         """Go back to what `saved` returned, but keep the reason of a gap noted since."""
         self._now, cause = saved
-        self._drafts = []
+        self._unsealed = []
         self.cause = self.cause or cause
 
     def is_new_run(self, part: Part) -> bool:
@@ -249,9 +215,10 @@ class Lane:
         return Write(
             place=place,
             block=grant.block,
-            pieces=[(0, [block.encode_head(head, init)])],
-            start=0,
-            end=head.header_bytes,
+            head=block.encode_head(head, init),
+            parts_at=tail,
+            buffers=[],
+            end=tail,
             entries=[],
             tail=tail,
             sequence=self._now.sequence,
@@ -264,8 +231,9 @@ class Lane:
         return Write(
             place=place,
             block=place.head.block,
-            pieces=[],
-            start=place.tail,
+            head=b"",
+            parts_at=place.tail,
+            buffers=[],
             end=place.tail,
             entries=[],
             tail=place.tail,
@@ -274,21 +242,46 @@ class Lane:
             row=None,
         )
 
-    def add(self, part: Part, write: Write) -> None:
-        """Append `part` to `write`; its header comes with `seal`."""
+    def add(self, part: Part, write: Write, group: int) -> None:
+        """Append `part` to `write`; the sums in its header come with `seal`."""
         now, place = self._now, write.place
+        head = place.head
         moof_bytes = len(part.moof)
         whole = room(part)
-        front = bytearray(PART_HEADER_BYTES + moof_bytes + 8)
-        front[PART_HEADER_BYTES:-8] = part.moof
+        mdat_bytes = whole - PART_HEADER_BYTES - moof_bytes
+        front = bytearray(PART_HEADER_BYTES) + part.moof + _U32.pack(mdat_bytes) + b"mdat"
         _U32.pack_into(front, PART_HEADER_BYTES + part.sequence_offset, place.number + 1)
         for at, base in zip(part.tfdt_offsets, place.bases, strict=True):
             if at >= 0:
                 ticks = _U64.unpack_from(part.moof, at)[0] - base
                 _U64.pack_into(front, PART_HEADER_BYTES + at, max(0, ticks))
-        mdat_bytes = whole - PART_HEADER_BYTES - moof_bytes
-        front[-8:] = _U32.pack(mdat_bytes) + b"mdat"
         samples = memoryview(part.mdat)[8:]
+        header.begin_into(
+            front,
+            key=part.key,
+            ring_id=head.ring_id,
+            generation=self._identity.generation,
+            group=group,
+            number=place.number,
+            serial=head.serial,
+            sequence=now.sequence,
+            run=now.run,
+            start_90k=part.start_90k,
+            base_90k=place.base_90k,
+            run_90k=now.run_90k,
+            duration_90k=part.duration_90k,
+            uncertainty_ms=part.uncertainty_ms,
+            wall_us=part.wall_us,
+            samples=part.samples,
+            damaged=part.damaged,
+            moof_bytes=moof_bytes,
+            mdat_bytes=mdat_bytes,
+            stored_bytes=moof_bytes + 8 + len(samples),
+            sequence_offset=part.sequence_offset,
+            tfdt_offsets=part.tfdt_offsets,
+            cause=self.cause,
+            stream=self._name,
+        )
         write.entries.append(
             Entry(
                 place.tail,
@@ -301,63 +294,30 @@ class Lane:
                 self.cause,
             )
         )
-        write.pieces.append((place.tail, [front, samples]))
-        payload = (memoryview(front)[PART_HEADER_BYTES:], samples)
-        self._drafts.append(
-            Draft(
-                part, write, front, payload, place.number, place.base_90k, mdat_bytes, self.cause,
-                now.run, now.run_90k,
-            )
-        )  # fmt: skip
+        write.buffers += (front, samples)
+        if short := whole - len(front) - len(samples):
+            write.buffers.append(bytes(short))
+        self._unsealed.append((front, samples))
         place.tail += whole
         place.number += 1
         place.end_90k = part.start_90k + part.duration_90k - place.base_90k
+        now.sequence += 1
         self.cause = Cause.NONE
-        write.tail = place.tail
+        write.tail, write.sequence = place.tail, now.sequence
 
-    @property
-    def drafts(self) -> list[Draft]:
-        """Parts added but not sealed."""
-        return self._drafts
+    def payloads(self) -> list[tuple[memoryview, memoryview]]:
+        """Return what `seal` needs the sums of: what each part added holds after its header."""
+        return [
+            (memoryview(front)[PART_HEADER_BYTES:], samples) for front, samples in self._unsealed
+        ]
 
-    def seal(self, sums: Sequence[tuple[int, bytes]], group: int) -> None:
-        """Write the headers of all drafts, in order; `sums` are theirs, by `record.sums`."""
-        now = self._now
-        for draft, (crc, sha256) in zip(self._drafts, sums, strict=True):
-            part, write = draft.part, draft.write
-            head = write.place.head
-            now.link = header.encode_into(
-                draft.front,
-                key=part.key,
-                ring_id=head.ring_id,
-                generation=self._identity.generation,
-                group=group,
-                number=draft.number,
-                serial=head.serial,
-                sequence=now.sequence,
-                run=draft.run,
-                start_90k=part.start_90k,
-                base_90k=draft.base_90k,
-                run_90k=draft.run_90k,
-                duration_90k=part.duration_90k,
-                uncertainty_ms=part.uncertainty_ms,
-                wall_us=part.wall_us,
-                samples=part.samples,
-                damaged=part.damaged,
-                moof_bytes=len(part.moof),
-                mdat_bytes=draft.mdat_bytes,
-                stored_bytes=len(part.moof) + 8 + len(draft.payload[1]),
-                sequence_offset=part.sequence_offset,
-                tfdt_offsets=part.tfdt_offsets,
-                cause=draft.cause,
-                payload_crc=crc,
-                stream=self._name,
-                sha256=sha256,
-                previous=now.link,
-            )
-            now.sequence += 1
-            write.sequence, write.link = now.sequence, now.link
-        self._drafts = []
+    def seal(self, sums: Iterable[tuple[int, bytes]], write: Write) -> None:
+        """End the headers of all parts added to `write`, with their `sums` in order."""
+        link = self._now.link
+        for (front, _), (crc, sha256) in zip(self._unsealed, sums, strict=True):
+            link = header.end_into(front, payload_crc=crc, sha256=sha256, previous=link)
+        write.link = self._now.link = link
+        self._unsealed = []
 
     @staticmethod
     def finish(write: Write) -> None:
@@ -366,7 +326,7 @@ class Lane:
         write.end = write.tail
         end = block.tail_page(place.head.block_bytes, write.tail)
         if end:
-            write.pieces.append((write.tail, [end + bytes(_TAIL_BYTES - len(end))]))
+            write.buffers.append(end + bytes(_TAIL_BYTES - len(end)))
             write.end += _TAIL_BYTES
 
 

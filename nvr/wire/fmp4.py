@@ -7,6 +7,7 @@ it plays. G.711 goes into the QuickTime sample entries ``alaw`` and ``ulaw``.
 Source: ISO/IEC 14496-12:2022 section 8, 14496-14:2020 section 5.6, 14496-15:2022 sections 5.4, 8.4.
 """
 
+import functools
 import struct
 from collections.abc import Sequence
 from typing import Protocol
@@ -116,6 +117,7 @@ def _trak(track: Track, number: int) -> bytes:
     )
 
 
+@functools.lru_cache(maxsize=64)
 def init_segment(config: Sequence[Track]) -> bytes:
     """Build ``ftyp moov`` for the tracks of a stream.
 

@@ -36,6 +36,12 @@ def pictures(path: Path) -> int:
         return sum(packet.size > 0 for packet in container.demux(video))
 
 
+def begun(path: Path) -> bool:
+    """Whether something was recorded in a block."""
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ftyp"
+
+
 def missing(ring: Path, streams: int, seconds: float) -> int:
     """Return the video frames missing in a volume, and damaged access units.
 
@@ -47,9 +53,7 @@ def missing(ring: Path, streams: int, seconds: float) -> int:
     parts: dict[str, list[PartHeader]] = defaultdict(list)
     lost = 0
     for path in sorted(ring.glob("block-*.mp4")):
-        with path.open("rb") as file:
-            begun = file.read(8)[4:] == b"ftyp"
-        found = headers(path.read_bytes()) if begun else []
+        found = headers(path.read_bytes()) if begun(path) else []
         for header in found:
             parts[header.stream].append(header)
         if found:

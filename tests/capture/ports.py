@@ -70,6 +70,9 @@ class Run:
         except OSError as err:
             self._messages.put_nowait(Unavailable("camera.lost", str(err)))
 
+    def fail(self, error):
+        self._messages.put_nowait(error)
+
     def stats(self):
         return RunStats(0, self.packets, 0, 0, self.frames, 0, self._last_s, 0.0, 0)
 

@@ -209,3 +209,11 @@ def test_the_index_is_a_cache(tmp_path: Path) -> None:
         index.save(store.catalog)
         index.close()
         store.disk.close()
+
+
+def test_more_pieces_than_a_vectored_write_takes_are_written_whole(tmp_path):
+    disk = LinuxDisk(tmp_path)
+    disk.create("block", 4096)
+    pieces = [bytes([n % 251]) for n in range(2500)]
+    disk.pwrite("block", pieces, 100)
+    assert disk.pread("block", 2500, 100) == b"".join(pieces)

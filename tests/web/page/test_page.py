@@ -488,6 +488,40 @@ async def test_a_first_recording_ends_the_empty_screen(site: Site, visit: Visit)
     assert await page.locator(".tp[inert]").count() == 0
 
 
+async def test_a_far_seek_shows_that_picture_and_not_the_old_one(site: Site, visit: Visit) -> None:
+    page = visit.page
+    site.box.parts.cameras.put("far", "Far")
+    for parts, run, ago_us in (
+        (site.archive._of("yard/main")[:20], 8, 3600_000_000),
+        (site.archive._of("yard/main")[-20:], 9, 0),
+    ):
+        site.archive.take(
+            [
+                dataclasses.replace(part, stream="far/main", run=run, wall_us=part.wall_us - ago_us)
+                for part in parts
+            ]
+        )
+    early, late = site.archive.ranges("far/main", 0, 2**62).runs
+    newest = round((late.to_us - early.from_us - 3600_000_000) / 40_000) + 1
+    assert late.from_us - early.to_us > 600_000_000
+    await page.goto("about:blank")
+    await page.goto(f"{site.box.url}/#/playback?cam=far&t={late.to_us - 300_000}")
+    await until("a picture", lambda: page.evaluate(_PICTURE))
+    await until("the newest", lambda: _is(page, range(newest - 100, newest + 100)))
+    for at_us, numbers in (
+        (early.from_us + 1_500_000, range(200)),
+        (late.to_us - 2_000_000, range(newest - 100, newest + 100)),
+        (early.to_us - 1_000_000, range(200)),
+    ):
+        await page.evaluate(
+            """t_us => document.querySelector("nvr-playback").timeline
+                 .dispatchEvent(new CustomEvent("seek", {detail: {t_us, done: true}}))""",
+            at_us,
+        )
+        await until("the picture of that time", lambda n=numbers: _is(page, n))
+        assert not await page.locator(".pic.veiled").count()
+
+
 async def test_playback_goes_on_by_itself_and_fast(visit: Visit) -> None:
     page = visit.page
     await page.goto(page.url.split("#")[0] + "#/playback?cam=gate&back=12")
@@ -561,6 +595,40 @@ async def test_the_language_changes_everywhere(visit: Visit) -> None:
     await page.locator(".rail .me").click()
     await page.locator(".menu .btn", has_text="中文").click()
     await page.locator(".ctl .stop", has_text="停止").wait_for()
+
+
+async def test_a_wrong_old_password_ends_no_session(visit: Visit) -> None:
+    page = visit.page
+    visit.expected = {401}
+    await page.locator(".rail .me").click()
+    await page.locator(".menu .btn", has_text="改密码").click()
+    inputs = page.locator(".dialog input[type=password]")
+    for at, text in enumerate(("not this one", "another horse 9", "another horse 9")):
+        await inputs.nth(at).fill(text)
+    await page.locator(".dialog button[type=submit]").click()
+    await page.locator(".dialog .problem .code", has_text="auth.wrong").wait_for()
+    assert await page.locator(".ctl .stop").is_visible(), "whoever steers still has a STOP"
+    await page.locator(".dialog header button").click()
+    visit.expected = set()
+
+
+async def test_an_ended_session_says_so_and_takes_its_dialogs_along(
+    site: Site, browser: Browser
+) -> None:
+    await site.box.user("second", "admin", {})
+    context = await browser.new_context(ignore_https_errors=True, locale="en")
+    page = await context.new_page()
+    await page.goto(site.box.url)
+    await page.locator("input").nth(0).fill("second")
+    await page.locator("input").nth(1).fill(PASSWORD)
+    await page.locator("form button[type=submit]").click()
+    await page.locator(".tile.focus").wait_for()
+    await page.keyboard.press("?")
+    await page.locator(".dialog").wait_for()
+    await site.box.parts.users.remove("second")
+    await page.locator(".problem", has_text="The log-in has ended").wait_for()
+    assert not await page.locator(".veil").count()
+    await context.close()
 
 
 async def test_a_viewer_sees_only_what_is_theirs(site: Site, browser: Browser) -> None:

@@ -52,7 +52,8 @@ export async function request(path, { method = "GET", body, signal } = {}) {
   } catch {
     // A proxy in between may answer with something else than our JSON.
   }
-  if (response.status === 401) window.dispatchEvent(new CustomEvent("nvr-signed-out"));
+  // A wrong password is 401 as well, and no end of a session.
+  if (["auth.needed", "claim.needed"].includes(told.code)) window.dispatchEvent(new CustomEvent("nvr-signed-out"));
   throw new Problem(response.status, told.code ?? `http.${response.status}`, told.detail ?? "", told.context ?? {});
 }
 

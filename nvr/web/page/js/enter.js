@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { el, Part } from "./dom.js";
 import { language, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { button, field, form } from "./ui.js";
+import { button, field, form, problemBox } from "./ui.js";
 
 const LEAST = 8;
 
@@ -14,6 +14,8 @@ export const grouped = (text) => (text.toUpperCase().replace(/[^A-Z0-9]/g, "").m
 export class Enter extends Part {
   /** @type {any} */
   app;
+  /** The log-in was ended by the box. */
+  ended = false;
 
   start() {
     const claimed = this.app.box.info.claimed;
@@ -31,6 +33,7 @@ export class Enter extends Part {
     const name = field(t("user.name"), { autocomplete: "username", required: true });
     const password = field(t("user.password"), { type: "password", autocomplete: "current-password", required: true });
     return el("section.card", {}, el("h1", {}, t("login.title")), el("p.sub", {}, t("login.sub")),
+      this.ended ? problemBox(new api.Problem(401, "auth.needed", ""), "soft") : null,
       form({
         rows: [name.row, password.row], act: t("login.do"),
         onSubmit: async () => {

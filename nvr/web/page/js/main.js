@@ -29,6 +29,8 @@ class App extends EventTarget {
   route = "live";
   /** Rest of the address: "cameras" of #/manage/cameras. */
   path = "";
+  /** The frame around the screens while somebody is logged in. @type {any} */
+  shell = null;
   /** @type {Record<string, string>} */
   query = {};
   root = /** @type {HTMLElement} */ (document.getElementById("app"));
@@ -38,7 +40,7 @@ class App extends EventTarget {
     this.keys = new Keys(this);
     this.pads.addEventListener("press", (event) => this.keys.pad(/** @type {CustomEvent} */ (event).detail));
     window.addEventListener("hashchange", () => this.box.info.user && this.show());
-    window.addEventListener("nvr-signed-out", () => this.#signedOut());
+    window.addEventListener("nvr-signed-out", () => this.#signedOut(true));
     document.addEventListener("fullscreenchange", () => !document.fullscreenElement && this.full(false));
   }
 
@@ -63,17 +65,22 @@ class App extends EventTarget {
     else this.#enter();
   }
 
-  #enter() {
+  #enter(ended = false) {
     this.live = null;
     this.playback = null;
-    this.root.replaceChildren(el("nvr-enter", { prop: { app: this } }));
+    this.root.replaceChildren(el("nvr-enter", { prop: { app: this, ended } }));
   }
 
-  #signedOut() {
-    if (!this.box.info.user) return;
+  /** @param {boolean} ended By the box, not by the person. */
+  #signedOut(ended) {
+    // Not by the user of `box.info`: the box may have told already that there is none.
+    if (!this.shell) return;
+    this.shell = null;
+    for (const veil of document.querySelectorAll(".veil")) veil.remove();
+    this.full(false);
     this.box.close();
     this.box.info = { ...this.box.info, user: null };
-    this.#enter();
+    this.#enter(ended);
   }
 
   /** Logged in, by whatever way. */
@@ -94,7 +101,7 @@ class App extends EventTarget {
     } catch (error) {
       this.notes.problem(error);
     }
-    this.#signedOut();
+    this.#signedOut(false);
   }
 
   /** @param {string} route @param {Record<string, string>} [query] */

@@ -308,6 +308,8 @@ export class Playback extends Part {
     this.factor.hidden = factor <= 1;
     put(this.factor, `${factor.toFixed(1)}×`);
     if (replay.playing) put(this.frameNo, replay.waiting ? t("edge.wait") : `${replay.rate}×`);
+    // Old pictures under a new time would be false evidence: they go dark until the right one is there.
+    this.picture.classList.toggle("veiled", replay.late);
     this.frameNo.hidden = !this.frameNo.textContent || Boolean(replay.hole);
     for (const node of this.seg.querySelectorAll("[data-span]")) {
       attr(node, "aria-pressed", String(Math.abs(Number(node.dataset.span) * SECOND - this.timeline.span_us) < SECOND / 10));
@@ -339,8 +341,8 @@ export class Playback extends Part {
     const replay = this.#replay;
     if (!replay || replay.playing) return;
     const frame = await replay.frame().catch(() => null);
-    if (!replay.playing && frame) put(this.frameNo, t("frame.of", frame));
-    this.frameNo.hidden = !frame;
+    if (!replay.playing && frame && !replay.late) put(this.frameNo, t("frame.of", frame));
+    this.frameNo.hidden = !frame || replay.late;
   }
 
   #hole(replay) {
@@ -366,7 +368,7 @@ export class Playback extends Part {
   }
 
   async snapshot() {
-    if (!this.video.videoWidth || this.#replay?.hole) return;
+    if (!this.video.videoWidth || this.#replay?.hole || this.#replay?.late) return;
     const canvas = el("canvas", { prop: { width: this.video.videoWidth, height: this.video.videoHeight } });
     canvas.getContext("2d").drawImage(this.video, 0, 0);
     const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));

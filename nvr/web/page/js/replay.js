@@ -21,6 +21,8 @@ export class Replay extends EventTarget {
   waiting = false;
   /** At a place without recording. @type {{t_us: number, next_us: number | null} | null} */
   hole = null;
+  /** The picture is still that of another time: the browser has not got to the one asked for. */
+  late = false;
 
   #source = /** @type {any} */ (null);
   #buffer = /** @type {SourceBuffer | null} */ (null);
@@ -144,17 +146,19 @@ export class Replay extends EventTarget {
         await this.#append(gop.data);
       } catch {
         // The quota of the browser: make room, then once more.
-        await this.#trim(5);
+        await this.#trim(5, gop);
         await this.#append(gop.data);
       }
-      if (buffer.buffered.length && buffer.buffered.end(buffer.buffered.length - 1) - buffer.buffered.start(0) > 4 * KEEP_S) await this.#trim(KEEP_S);
+      if (buffer.buffered.length && buffer.buffered.end(buffer.buffered.length - 1) - buffer.buffered.start(0) > 4 * KEEP_S) await this.#trim(KEEP_S, gop);
     });
   }
 
-  async #trim(keep_s) {
+  /** Forget what is far from a group: it is where a seek goes, and the element may still be elsewhere. */
+  async #trim(keep_s, gop) {
     const buffer = /** @type {SourceBuffer} */ (this.#buffer);
-    const at = this.video.currentTime;
-    for (const [from, to] of [[0, at - keep_s], [at + keep_s, Infinity]]) {
+    const [begin_s, end_s] = [this.#media(gop.from_us), this.#media(gop.to_us)];
+    const now_s = this.#seeking ? begin_s : this.video.currentTime;
+    for (const [from, to] of [[0, Math.min(now_s, begin_s) - keep_s], [Math.max(now_s, end_s) + keep_s, Infinity]]) {
       if (to <= from) continue;
       const ended = once(buffer, "updateend");
       buffer.remove(from, to);
@@ -207,14 +211,24 @@ export class Replay extends EventTarget {
     const at_us = gop.times_us.findLast((time) => time <= t_us + 1000) ?? gop.from_us;
     const inside = this.playing && !this.#stepping ? Math.min(t_us, gop.to_us - frame_us / 2) : at_us + frame_us / 4;
     const media_s = this.#media(Math.max(inside, gop.from_us + frame_us / 4));
-    if (Math.abs(this.video.currentTime - media_s) < 0.0005) return;
-    const seeked = once(this.video, "seeked");
+    if (Math.abs(this.video.currentTime - media_s) < 0.0005 && !this.video.seeking) {
+      this.late = false;
+      return;
+    }
+    const mine = this.#generation;
+    this.late = true;
+    const seeked = once(this.video, "seeked").then(() => {
+      if (mine !== this.#generation) return;
+      this.late = false;
+      this.#tell("state");
+    });
     this.video.currentTime = media_s;
     await Promise.race([seeked, new Promise((resolve) => setTimeout(resolve, 1500))]);
   }
 
   #enterHole(t_us, next_us) {
     this.hole = { t_us, next_us };
+    this.late = false;
     this.video.pause();
     this.#tell("gap", this.hole);
     if (this.playing && next_us && this.rate > 0) this.seek(next_us);

@@ -38,7 +38,7 @@ export default {
   "code.record.behind": "The disk is behind. Use a faster disk or lower the bit rate.",
   "code.auth.wrong": "Name or password is wrong. Check it, enter it again.",
   "code.auth.throttled": "Too many wrong tries. Wait {retry_after_s} s.",
-  "code.auth.needed": "The log-in has ended. Log in again.",
+  "code.auth.needed": "The log-in has ended: expired, account changed or recorder restarted. Log in again.",
   "code.claim.paused": "Ten wrong codes, claiming is paused. Wait {retry_after_s} s.",
   "code.claim.needed": "Nobody owns this box yet. Claim it first.",
   "code.host.unknown": "The box does not go by this address. Use the one it printed.",

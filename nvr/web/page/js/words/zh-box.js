@@ -38,7 +38,7 @@ export default {
   "code.record.behind": "写盘落后。换更快的盘或减少码率。",
   "code.auth.wrong": "名字或密码不对。核对后再输。",
   "code.auth.throttled": "试错太多次。等 {retry_after_s} 秒再试。",
-  "code.auth.needed": "登录已过期。重新登录。",
+  "code.auth.needed": "登录已结束：到期、账户改动或录像机重启。重新登录。",
   "code.claim.paused": "错了十次，认领暂停。等 {retry_after_s} 秒再试。",
   "code.claim.needed": "这台机器还没有主人。先认领。",
   "code.host.unknown": "用这个地址打开的页面不被接受。用机器打印的地址。",
