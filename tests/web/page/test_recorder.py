@@ -1,6 +1,7 @@
 """The page on the shipped `nvr run`: hands on the stick, a head that turns, the picture of it."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -132,6 +133,22 @@ async def test_what_was_seen_is_played_back(recorder: RunningBox, page: Page) ->
     await asyncio.sleep(1.2)
     assert await picture.evaluate("v => v.currentTime") - before > 0.6
     assert await page.locator(".pic.nothing").count() == 0
+
+
+async def test_a_killed_recorder_is_not_said_to_record(recorder: RunningBox, page: Page) -> None:
+    await page.goto(f"{recorder.url}/#/live")
+    await page.locator(".tile.focus.live").wait_for()
+    await recorder.end(signal.SIGKILL)
+    await page.locator(".banner", has_text="失联").wait_for()
+    assert "录像照常" not in await page.locator(".banner").inner_text()
+    await page.locator(".tile.focus .msg", has_text="与本机失联").wait_for()
+    assert not await page.get_by_text("已录", exact=True).is_visible()
+    await recorder.start()
+    await page.locator(".problem", has_text="登录已结束").wait_for(timeout=20_000)
+    await page.locator("input").nth(0).fill(NAME)
+    await page.locator("input").nth(1).fill(PASSWORD)
+    await page.locator("form button[type=submit]").click()
+    await page.locator(".tile.focus.live").wait_for()
 
 
 async def test_a_page_that_goes_leaves_no_dome_turning(recorder: RunningBox, page: Page) -> None:

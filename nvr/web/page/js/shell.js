@@ -83,12 +83,14 @@ export class Shell extends Part {
     put(this.camsAll, `/${box.cameras.length}`);
     const bad = box.cameras.filter((camera) => camera.state !== "live" && camera.state !== "connecting").length
       + box.cameras.filter((camera) => camera.record_behind).length;
-    this.fix.hidden = !bad;
+    const down = box.link === "down";
+    // How the cameras are, only the box knows.
+    this.camChip.hidden = down;
+    this.fix.hidden = !bad || down;
     put(this.fix.lastElementChild, t("fix", { n: bad }));
     const newest = Math.max(0, ...box.cameras.map((camera) => camera.recorded_until_us || 0));
     this.diskChip.hidden = !newest;
     put(this.disk, t("ago", { span: span((box.now_us - newest) / 1e6) }));
-    const down = box.link === "down";
     const fault = box.info.fault;
     this.banner.hidden = !down && !fault;
     this.banner.classList.toggle("alarm", !down && Boolean(fault));

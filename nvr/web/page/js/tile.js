@@ -127,7 +127,7 @@ export class Tile extends Part {
     put(this.factor, `${factor.toFixed(1)}×`);
     const behind_s = camera.recorded_until_us ? (this.app.box.now_us - camera.recorded_until_us) / 1e6 : Infinity;
     const key = camera.record_behind ? "rec.behind" : behind_s < 5 ? "rec.on" : "rec.off";
-    this.rec.hidden = state === "denied" || (!this.focused && key === "rec.on");
+    this.rec.hidden = state === "denied" || this.app.box.link === "down" || (!this.focused && key === "rec.on");
     this.rec.classList.toggle("w", key !== "rec.on");
     if (this.rec.dataset.key !== key) {
       this.rec.dataset.key = key;
@@ -139,7 +139,8 @@ export class Tile extends Part {
     const lines = [];
     if (state === "connecting") {
       const waits = this.#trouble || camera.code;
-      if (this.#trouble === "page.codec") lines.push(t("code.page.codec"));
+      if (this.app.box.link === "down") lines.push(t("hold.off"));
+      else if (this.#trouble === "page.codec") lines.push(t("code.page.codec"));
       else if (camera.state === "live") lines.push(t("wait.picture"));
       else if (waits) lines.push(sentence(new Problem(0, waits, camera.detail)));
       else lines.push(t("wait.camera"));
