@@ -23,6 +23,27 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 
+MANAGE = ("cameras", "captions", "users", "machines", "audit", "box")
+# Text that stands outside of the screen or is wider than its own box; rows made to be pushed
+# sideways (tabs, presets) and names that end in dots are meant to be so.
+CUT = """() => [...document.querySelectorAll("main *, header.bar *, nav *")].filter((node) => {
+  if (!node.checkVisibility() || !node.firstChild || node.closest(".strip, .tabs, .quad, .nm")) {
+    return false;
+  }
+  const box = node.getBoundingClientRect();
+  const style = getComputedStyle(node);
+  const own = [...node.childNodes].some((one) => one.nodeType === 3 && one.data.trim());
+  if (node.matches(".rate")) {
+    const ctx = new OffscreenCanvas(1, 1).getContext("2d");
+    ctx.font = style.font;
+    const room = node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    return ctx.measureText(node.selectedOptions[0].text).width > room;
+  }
+  if (!own) return false;
+  if (node.tagName === "OPTION" || style.textOverflow === "ellipsis") return false;
+  return box.width > 1 && (box.right > innerWidth + 1 || box.left < -1
+    || (node.scrollWidth > node.clientWidth + 1 && style.overflowX !== "visible"));
+}).map((node) => `${node.tagName}.${node.className}: ${node.textContent.trim().slice(0, 40)}`)"""
 HOSTILE = '"><img src=x onerror="globalThis.pwned=1"><script>globalThis.pwned=1</script>'
 
 
@@ -629,6 +650,56 @@ async def test_an_ended_session_says_so_and_takes_its_dialogs_along(
     await page.locator(".problem", has_text="The log-in has ended").wait_for()
     assert not await page.locator(".veil").count()
     await context.close()
+
+
+async def test_a_form_speaks_the_language_of_the_page(site: Site, visit: Visit) -> None:
+    page = visit.page
+    before = set(site.box.parts.cameras.states)
+    await page.goto(site.box.url + "/#/manage/cameras")
+    await page.locator(".head .btn.p").click()
+    inputs, send = page.locator(".dialog input"), page.locator(".dialog button[type=submit]")
+    await send.click()
+    await page.locator(".dialog .problem", has_text="“名称”还没有填").wait_for()
+    await inputs.nth(0).fill("西门")
+    # As pasted from a browser's history: a password with @ and a bare %.
+    await inputs.nth(1).fill("rtsp://admin:p@ss%@192.0.2.9/x")
+    assert await inputs.nth(1).input_value() == "rtsp://192.0.2.9/x"
+    assert await inputs.nth(2).input_value() == "admin"
+    assert await inputs.nth(3).input_value() == "p@ss%"
+    for name, said in (("West Gate", "“短名”填得不对"), ("gate", "已有摄像机在用")):
+        await inputs.nth(4).fill(name)
+        await send.click()
+        await page.locator(".dialog .problem", has_text=said).wait_for()
+    assert set(site.box.parts.cameras.states) == before
+    await page.locator(".dialog header button").click()
+    await page.goto(site.box.url + "/#/live")
+    small = page.locator("nvr-tile.lost:not(.focus)", has_text="大桥")
+    assert "摄像机断开" in await small.inner_text()
+    assert "camera.lost" not in await small.inner_text(), "words, no codes, where little room is"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(
+    "where", ["live", "playback?cam=gate", *(f"manage/{name}" for name in MANAGE)]
+)
+async def test_nothing_is_cut_off_on_a_phone(
+    site: Site, browser: Browser, visit: Visit, where: str, language: str
+) -> None:
+    context = await browser.new_context(
+        ignore_https_errors=True,
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+        locale=language,
+        storage_state=await visit.context.storage_state(),
+    )
+    await context.add_init_script(f"localStorage.setItem('nvr.lang', '{language}')")
+    page = await context.new_page()
+    await page.goto(f"{site.box.url}/#/{where}")
+    await page.locator("main > *").first.wait_for()
+    await asyncio.sleep(1)
+    cut = await page.evaluate(CUT)
+    await context.close()
+    assert cut == []
 
 
 async def test_a_viewer_sees_only_what_is_theirs(site: Site, browser: Browser) -> None:

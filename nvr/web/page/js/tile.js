@@ -157,7 +157,7 @@ export class Tile extends Part {
     this.msg.replaceChildren(
       ...(state === "connecting" && this.#trouble !== "page.codec" ? [el("span.spin", {})] : []),
       ...(state === "denied" ? [icon("lock")] : []),
-      ...lines.map((line, index) => (index || state === "connecting" ? el("small", {}, line) : el("span", {}, line))),
+      ...lines.map((line, index) => (index || state === "connecting" ? el(line === camera.code ? "small.code" : "small", {}, line) : said(line))),
     );
   }
 
@@ -203,6 +203,12 @@ export class Tile extends Part {
     canvas.getContext("2d").drawImage(player.picture, 0, 0, 160, 90);
     return canvas;
   }
+}
+
+/** What is wrong, and what to do: a small tile has room for the first only. @param {string} text */
+function said(text) {
+  const [what, ...rest] = text.split(/(?<=[。.])\s?/);
+  return el("span", {}, what, rest.length ? el("span.do", {}, ` ${rest.join(" ")}`) : null);
 }
 
 /** avc1.42c01f and its like, or the short name, as people say it. @param {string} codec */

@@ -1,6 +1,6 @@
 // Small parts every screen uses: STOP, notes, dialogs, fields, problems.
 
-import { codeOf, sentence } from "./api.js";
+import { codeOf, Problem, sentence } from "./api.js";
 import { el } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
@@ -138,10 +138,19 @@ export function form({ rows, act, onSubmit, extra = [] }) {
   const send = el("button.btn.p.wide", { type: "submit" }, act);
   const place = el("div.place", {});
   const node = el("form.form", {
+    novalidate: true,
     on: {
       submit: async (event) => {
         event.preventDefault();
         if (send.disabled) return;
+        // The browser's own bubbles speak the browser's language, not the page's.
+        const wrong = [...node.querySelectorAll("input")].find((input) => !input.checkValidity());
+        if (wrong) {
+          const label = wrong.labels?.[0]?.textContent ?? "";
+          place.replaceChildren(problemBox(new Problem(0, wrong.validity.valueMissing ? "page.missing" : "page.format", "", { label })));
+          wrong.focus();
+          return;
+        }
         send.disabled = true;
         node.setAttribute("aria-busy", "true");
         place.replaceChildren();

@@ -47,12 +47,13 @@ export async function camerasPage(app, host, part) {
 }
 
 function card(app, name) {
+  const no = el("span.no", {});
   const title = el("b", {});
   const facts = el("span.sub.s", {});
   const state = el("span.chip", {});
   const why = el("p.s", {});
   const node = el("article.cam-card.panel", {},
-    el("span.no", {}, app.number(name)),
+    no,
     el("div.grow", {}, el("div.row", {}, title, el("span.mono.dim.xs", {}, name)), facts, why),
     state,
     el("div.row.acts", {},
@@ -64,6 +65,7 @@ function card(app, name) {
   return {
     node,
     draw(camera) {
+      put(no, app.number(name));
       put(title, camera.title || camera.name);
       const parts = [codecName(camera.codec), camera.width_px ? `${camera.width_px} × ${camera.height_px}` : "", bitrate(camera.bitrate_bps)];
       if (camera.recorded_until_us) parts.push(`${t("chip.disk")} ${t("ago", { span: span((app.box.now_us - camera.recorded_until_us) / 1e6) })}`);
@@ -84,6 +86,15 @@ function card(app, name) {
   };
 }
 
+/** Text of a part of an address; a bare % in a password is no code of a letter. @param {string} text */
+function plain(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** ASCII name from an address: rtsp://192.168.1.65/… becomes cam-65. */
 function suggest(url, taken) {
   const host = /^rtsps?:\/\/([^/:\s]+)/i.exec(url)?.[1] ?? "";
@@ -100,16 +111,16 @@ function add(app) {
   const url = field(t("camera.url"), { required: true, hint: t("camera.url.hint"), placeholder: "rtsp://192.168.1.65:554/…" });
   const user = field(t("camera.user"), {});
   const password = field(t("user.password"), { type: "password", autocomplete: "new-password", hint: t("camera.password.hint") });
-  const name = field(t("camera.name"), { required: true, hint: t("camera.name.hint"), pattern: "[a-z0-9][a-z0-9-]{0,31}", max: 32 });
+  const name = field(t("camera.name"), { required: true, hint: t("camera.name.hint"), pattern: "[a-z0-9][a-z0-9\\-]{0,31}", max: 32 });
   let touched = false;
   name.input.addEventListener("input", () => (touched = true));
   url.input.addEventListener("input", () => {
     // An address pasted with its password: take it apart, it must not stay in the address.
-    const found = /^(rtsps?:\/\/)([^:@/\s]+):?([^@/\s]*)@(.+)$/i.exec(url.input.value.trim());
+    const found = /^(rtsps?:\/\/)([^:@/\s]+):?([^/\s]*)@(.+)$/i.exec(url.input.value.trim());
     if (found) {
       url.input.value = found[1] + found[4];
-      user.input.value = decodeURIComponent(found[2]);
-      password.input.value = decodeURIComponent(found[3]);
+      user.input.value = plain(found[2]);
+      password.input.value = plain(found[3]);
     }
     if (!touched) name.input.value = suggest(url.input.value, taken);
   });
@@ -120,6 +131,7 @@ function add(app) {
       onSubmit: async () => {
         const address = url.input.value.trim();
         if (!ADDRESS.test(address)) throw new api.Problem(0, "page.address", "");
+        if (app.box.camera(name.input.value.trim())) throw new api.Problem(0, "page.taken", "");
         await api.post("/api/camera", { name: name.input.value.trim(), title: title.input.value.trim(), url: address, user: user.input.value, password: password.input.value });
         await app.box.loadCameras();
         box.close();

@@ -1,6 +1,9 @@
 // What the box says, in English: codes of errors, causes of gaps, rows of the audit log.
 
 export default {
+  "code.page.missing": "“{label}” is empty.",
+  "code.page.format": "“{label}” does not fit. See the line below it.",
+  "code.page.taken": "A camera has this short name. Take another.",
   "code.page.offline": "The box does not answer. Check the network, try again.",
   "code.page.slow": "No answer for 5 s. Watch the picture.",
   "code.page.decode": "The browser failed to decode, rebuilding",

@@ -1,6 +1,9 @@
 // What the box says, in Simplified Chinese: codes of errors, causes of gaps, rows of the audit log.
 
 export default {
+  "code.page.missing": "“{label}”还没有填。",
+  "code.page.format": "“{label}”填得不对。看它下面的说明。",
+  "code.page.taken": "这个短名已有摄像机在用。换一个。",
   "code.page.offline": "连不上本机。查网线，再试。",
   "code.page.slow": "本机 5 秒没有答复。看画面确认。",
   "code.page.decode": "浏览器解码出错，正在重建播放器",
