@@ -1,0 +1,21 @@
+"""What README says of the command line is what the command line takes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from nvr.cli.main import parser
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| `nvr ([^`]+)` \|", README, re.MULTILINE)
+TYPED = re.findall(r"`\.venv/bin/nvr ([^`]+)`", README)
+
+
+def test_every_command_stands_in_the_table() -> None:
+    assert {row.split()[0] for row in ROWS} == {"run", "check", "fsck", "export", "user", "board"}
+
+
+@pytest.mark.parametrize("line", [*(row for row in ROWS if "..." not in row), *TYPED])
+def test_a_line_of_the_readme_is_understood(line: str) -> None:
+    assert parser().parse_args(line.split()).command == line.split(maxsplit=1)[0]
