@@ -8,6 +8,7 @@ import { button, confirmLoss, dialog, field, form } from "./ui.js";
 
 const HIGHEST = 255;
 const SETTLE_MS = 2500;
+const HOLD_MS = 600;
 
 export class Presets extends Part {
   /** @type {any} */
@@ -46,11 +47,29 @@ export class Presets extends Part {
     const canvas = el("canvas", { width: "160", height: "90" });
     const shot = el("span.th", { "aria-hidden": "true" }, el("span.big", {}, String(number)), canvas);
     drawThumb(this.camera, number, canvas).then((there) => shot.classList.toggle("has", there));
+    let hold = 0;
+    let held = false;
+    const edit = () => {
+      clearTimeout(hold);
+      if (held) return;
+      held = true;
+      this.#edit(number, name);
+    };
     const card = el("button.pre", {
       type: "button", "aria-pressed": String(this.#going === number), data: { number: String(number) }, title: t("preset.hint"),
       on: {
-        click: () => this.call(number),
-        contextmenu: (event) => { event.preventDefault(); this.#edit(number, name); },
+        click: (event) => {
+          // The end of a hold is a click too; a key's click has no detail.
+          if (!held || !event.detail) this.call(number);
+        },
+        contextmenu: (event) => { event.preventDefault(); edit(); },
+        pointerdown: (event) => {
+          held = false;
+          // Safari on a phone has no contextmenu.
+          if (event.pointerType === "touch") hold = setTimeout(edit, HOLD_MS);
+        },
+        pointerup: () => clearTimeout(hold),
+        pointercancel: () => clearTimeout(hold),
       },
     }, shot, el("span.lb", {}, el("span.no", {}, String(number)), el("span.nm2", {}, name || t("preset.unnamed"))));
     return card;

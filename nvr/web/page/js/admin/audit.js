@@ -1,6 +1,7 @@
 // The audit log, newest first, and whether its chain of hashes still holds.
 
 import * as api from "../api.js";
+import { Problem, sentence } from "../api.js";
 import { el } from "../dom.js";
 import { knows, stamp, t } from "../i18n.js";
 import { icon } from "../icons.js";
@@ -9,15 +10,21 @@ import { button } from "../ui.js";
 /** The box's name of an action, in words where the dictionary has them. */
 const action = (name) => (knows(`audit.${name}`) ? t(`audit.${name}`) : name);
 
-/** Times in a reason are microseconds for the log and a clock for people. @param {string} reason */
-const readable = (reason) => reason.replace(/\b1\d{15}\b/g, (us) => stamp(Number(us)));
+/** The log keeps English and microseconds; people get their words and a clock. @param {string} reason */
+function readable(reason) {
+  const [, name, role] = /^added (.+?)(?: as (\w+))?$/.exec(reason) ?? [];
+  if (name) return role ? t("audit.added.as", { name, role: t(`role.${role}`) }) : t("audit.added", { name });
+  if (knows(`code.${reason}`)) return `${sentence(new Problem(0, reason, ""))} ${reason}`;
+  const timed = reason.replace(/\b1\d{15}\b/g, (us) => stamp(Number(us)));
+  return timed === reason ? reason : timed.replace(/^at /, "").replace(" to ", " – ");
+}
 
 function line(row) {
   const denied = row.outcome !== "ok";
   return el("tr", {},
     el("td", {}, stamp(row.at_us)), el("td", {}, row.who || "–"), el("td", {}, action(row.action)),
     el("td", {}, row.target || ""), el("td.sub", {}, row.source || ""),
-    el(`td${denied ? ".warn" : ".sub"}`, {}, denied ? t(`outcome.${row.outcome}`) : "", denied && row.reason ? " " : "", el("span.reason", { title: row.reason || null }, readable(row.reason))));
+    el(`td${denied ? ".warn" : ".sub"}`, {}, denied ? t(`outcome.${row.outcome}`) : "", denied && row.reason ? " " : "", el("span.reason", { title: readable(row.reason) || null }, readable(row.reason))));
 }
 
 /** @param {any} app @param {HTMLElement} host */

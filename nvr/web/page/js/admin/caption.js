@@ -47,14 +47,17 @@ export async function captionPage(app, host, part) {
   async function send() {
     newest += 1;
     const mine = newest;
+    const typed = lines.value.split("\n");
+    const cut = typed.length > LINES || typed.some((line) => [...line].length > LONG);
     const body = {
-      lines: lines.value.split("\n").slice(0, LINES).map((line) => [...line].slice(0, LONG).join("")),
+      lines: typed.slice(0, LINES).map((line) => [...line].slice(0, LONG).join("")),
       position_permille: [Number(x.value), Number(y.value)], size_permille: Number(size.value), mode: value.mode,
     };
     try {
       const answer = await api.put(api.cameraPath(name, "/caption"), body);
       if (mine !== newest) return;
-      state.textContent = t("caption.live");
+      state.textContent = cut ? t("caption.cut", { lines: LINES, long: LONG }) : t("caption.live");
+      state.className = `s ${cut ? "warn" : "sub"}`;
       const glyphs = answer.missing ?? [];
       missing.replaceChildren(...(glyphs.length ? [el("p.problem.soft", {}, icon("event"), el("span", {}, t("caption.missing", { glyphs: glyphs.join(" ") }), " ", el("span.code.mono", {}, "caption.glyph")))] : []));
     } catch (error) {
