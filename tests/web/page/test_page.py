@@ -27,7 +27,7 @@ MANAGE = ("cameras", "captions", "users", "machines", "audit", "box")
 # Text that stands outside of the screen or is wider than its own box; rows made to be pushed
 # sideways (tabs, presets) and names that end in dots are meant to be so.
 CUT = """() => [...document.querySelectorAll("main *, header.bar *, nav *")].filter((node) => {
-  if (!node.checkVisibility() || !node.firstChild || node.closest(".strip, .tabs, .quad, .nm")) {
+  if (!node.checkVisibility() || !node.firstChild || node.closest(".strip, .tabs, .nm")) {
     return false;
   }
   const box = node.getBoundingClientRect();
@@ -39,9 +39,11 @@ CUT = """() => [...document.querySelectorAll("main *, header.bar *, nav *")].fil
     const room = node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
     return ctx.measureText(node.selectedOptions[0].text).width > room;
   }
-  if (!own) return false;
+  if (!own && !node.matches(".bn")) return false;
   if (node.tagName === "OPTION" || style.textOverflow === "ellipsis") return false;
-  return box.width > 1 && (box.right > innerWidth + 1 || box.left < -1
+  const row = node.closest(".quad");
+  return box.width > 1 && (!row && box.right > innerWidth + 1
+    || !row && box.left < -1
     || (node.scrollWidth > node.clientWidth + 1 && style.overflowX !== "visible"));
 }).map((node) => `${node.tagName}.${node.className}: ${node.textContent.trim().slice(0, 40)}`)"""
 HOSTILE = '"><img src=x onerror="globalThis.pwned=1"><script>globalThis.pwned=1</script>'
@@ -96,7 +98,13 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         cameras = box.parts.cameras
         cameras.put("gate", "东门")
         cameras.put("yard", HOSTILE)
-        lost = {"state": "lost", "code": "camera.lost", "detail": "no route", "codec": ""}
+        lost: dict[str, object] = {
+            "state": "lost",
+            "code": "camera.lost",
+            "detail": "no route",
+            "codec": "",
+        }
+        lost["since_us"] = clock.wall_us() - 587_000_000
         cameras.put("bridge", "大桥", caption=None, **lost)
         tasks = [
             asyncio.create_task(one)
@@ -649,6 +657,24 @@ async def test_an_ended_session_says_so_and_takes_its_dialogs_along(
     await page.locator(".problem", has_text="The log-in has ended").wait_for()
     assert not await page.locator(".veil").count()
     await context.close()
+
+
+async def test_a_camera_removed_meanwhile_leaves_playback(site: Site, visit: Visit) -> None:
+    page = visit.page
+    cameras = site.box.parts.cameras
+    cameras.put("extra", "Extra")
+    await page.goto("about:blank")
+    await page.goto(site.box.url + "/#/playback?cam=extra")
+    await page.locator(".chooser option", has_text="Extra").wait_for(state="attached")
+    assert await page.locator(".chooser").input_value() == "extra"
+    visit.expected = {404}  # the page hears of it within a second
+    await cameras.remove("extra")
+    await page.locator(".chooser option", has_text="Extra").wait_for(state="detached")
+    assert await page.locator(".chooser").input_value() == "gate"
+    assert not await page.locator(".lab", has_text="Extra").count()
+    await asyncio.sleep(0.5)
+    visit.expected = set()
+    await asyncio.sleep(1.5)
 
 
 async def test_a_form_speaks_the_language_of_the_page(site: Site, visit: Visit) -> None:

@@ -32,8 +32,9 @@ export class Playback extends Part {
 
   start() {
     const { app } = this;
-    const allowed = app.box.cameras.filter((camera) => camera.rights.includes("playback"));
+    const allowed = this.#allowed;
     this.className = "playback";
+    this.listen(app.box, "roster", () => this.#roster());
     if (!allowed.length) {
       this.replaceChildren(el("div.blank", {}, icon(app.box.cameras.length ? "lock" : "cam", "xl"), el("h2", {}, t(app.box.cameras.length ? "playback.denied" : "empty.cameras")), el("p.sub", {}, t(app.box.cameras.length ? "code.auth.denied" : "empty.cameras.do"))));
       return;
@@ -45,7 +46,7 @@ export class Playback extends Part {
     this.export = el("nvr-export", { prop: { app, playback: this } });
     this.transport = this.#transport();
     this.replaceChildren(this.picture, this.export, el("section.panel.tlp", { "aria-label": t("timeline") }, this.timeline, this.transport, this.#legend()));
-    this.#bar(allowed);
+    this.#bar();
     this.listen(this.timeline, "seek", (event) => this.#wanted(event.detail));
     this.listen(this.timeline, "view", () => this.#cover());
     this.listen(this.timeline, "marks", () => this.export.draw());
@@ -84,11 +85,10 @@ export class Playback extends Part {
     this.picture.addEventListener("dblclick", (event) => !event.target.closest("button") && this.app.full());
   }
 
-  #bar(allowed) {
+  #bar() {
     const { app } = this;
-    this.chooser = el("select.field-in.chooser", { "aria-label": t("camera"), on: { change: (event) => this.choose(event.target.value) } },
-      ...allowed.map((camera) => el("option", { value: camera.name }, `${app.number(camera.name)} ${camera.title || camera.name}`)));
-    this.chooser.value = this.camera;
+    this.chooser = el("select.field-in.chooser", { "aria-label": t("camera"), on: { change: (event) => this.choose(event.target.value) } });
+    this.#offer();
     this.time = el("input.time", { "aria-label": t("jump"), title: t("jump.hint"), spellcheck: "false", autocomplete: "off",
       on: {
         focus: () => this.time.select(),
@@ -135,6 +135,35 @@ export class Playback extends Part {
 
   // -- cameras and ranges ---------------------------------------------------------------------
 
+  get #allowed() {
+    return this.app.box.cameras.filter((camera) => camera.rights.includes("playback"));
+  }
+
+  /** A camera came, went or changed its name. */
+  #roster() {
+    if (!this.timeline || !this.#allowed.some((camera) => camera.name === this.camera)) this.app.show();
+    else {
+      this.#offer();
+      this.#lanes();
+    }
+  }
+
+  #offer() {
+    this.chooser.replaceChildren(...this.#allowed.map((camera) => el("option", { value: camera.name }, `${this.app.number(camera.name)} ${camera.title || camera.name}`)));
+    this.chooser.value = this.camera;
+  }
+
+  #lanes() {
+    const { app, timeline } = this;
+    const names = this.#allowed.map((one) => one.name);
+    const at = Math.max(0, Math.min(names.indexOf(this.camera) - 1, names.length - LANES));
+    timeline.lanes = names.slice(at, at + LANES).map((name) => ({ name, title: app.box.camera(name).title || name, archive: this.#archive(name) }));
+    timeline.selected = this.camera;
+    timeline.style.setProperty("--lanes", String(timeline.lanes.length));
+    timeline.relabel();
+    put(this.nm, `${app.number(this.camera)} ${app.box.camera(this.camera).title || this.camera}`);
+  }
+
   #archive(name) {
     let archive = this.#archives.get(name);
     if (!archive) this.#archives.set(name, archive = new Archive(name, () => this.app.box.camera(name)?.recorded_until_us ?? 0));
@@ -159,15 +188,8 @@ export class Playback extends Part {
     this.#replay?.close();
     this.#empty = false;
     this.zoom.reset();
-    const { app, timeline } = this;
-    const camera = app.box.camera(this.camera);
-    const allowed = app.box.cameras.filter((one) => one.rights.includes("playback")).map((one) => one.name);
-    const at = Math.max(0, Math.min(allowed.indexOf(this.camera) - 1, allowed.length - LANES));
-    timeline.lanes = allowed.slice(at, at + LANES).map((name) => ({ name, title: app.box.camera(name).title || name, archive: this.#archive(name) }));
-    timeline.selected = this.camera;
-    timeline.style.setProperty("--lanes", String(timeline.lanes.length));
-    timeline.relabel();
-    put(this.nm, `${app.number(this.camera)} ${camera.title || camera.name}`);
+    const { app } = this;
+    this.#lanes();
     const replay = new Replay(this.video, this.archive);
     this.#replay = replay;
     replay.rate = this.#rate;
