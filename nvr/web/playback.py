@@ -154,10 +154,10 @@ class Playback:
                 raise Rejected("export.nothing", "nothing is recorded there")
             camera = request.match_info["name"]
             self._record(caller, camera, "export", f"{from_us} to {to_us}")
-            name = f"{camera}-{from_us // 1_000_000}.mp4"
             response = web.StreamResponse(
                 headers={
-                    "Content-Disposition": f'attachment; filename="{name}"',
+                    # A name here would override the page's: title and local time.
+                    "Content-Disposition": "attachment",
                     "Cache-Control": "private, no-store",
                 }
             )

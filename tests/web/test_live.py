@@ -286,7 +286,7 @@ async def test_recordings_come_back_as_they_were_taken(tmp_path, video):
             status, file, response = await client.ask("GET", f"/api/camera/x/export?{span}")
             assert status == 200
             assert decode(file) == pictures
-            assert response.headers["Content-Disposition"].startswith("attachment; filename=")
+            assert response.headers["Content-Disposition"] == "attachment"
             status, told, _ = await client.ask("GET", f"/api/camera/x/gop?t_us={end_us + 1}")
             assert (status, told["code"]) == (404, "archive.nothing")
             status, told, _ = await client.ask("GET", "/api/camera/x/init?run=99")

@@ -597,6 +597,7 @@ async def test_marks_make_a_download(visit: Visit) -> None:
     await page.keyboard.press("]")
     async with page.expect_download() as download:
         await page.keyboard.press("e")
+    assert (await download.value).suggested_filename.startswith("东门-20"), "title, local time"
     file = await (await download.value).path()
     data = await asyncio.to_thread(Path(file).read_bytes)
     assert data[4:8] == b"ftyp"
