@@ -135,6 +135,18 @@ async def test_what_was_seen_is_played_back(recorder: RunningBox, page: Page) ->
     assert await page.locator(".pic.nothing").count() == 0
 
 
+async def test_the_log_says_in_words_from_where_a_dome_was_moved(
+    recorder: RunningBox, page: Page
+) -> None:
+    await page.goto(f"{recorder.url}/#/manage/audit")
+    await page.locator(".audit td", has_text="转动球机").first.wait_for()
+    sources = await page.locator(".audit td:nth-child(5)").all_inner_texts()
+    assert any(one.startswith("网页 ") for one in sources)
+    assert not any(one.startswith("page/") for one in sources)
+    done = await page.locator(".audit td:nth-child(3)").all_inner_texts()
+    assert [one for one in done if one.isascii()] == []
+
+
 async def test_a_killed_recorder_is_not_said_to_record(recorder: RunningBox, page: Page) -> None:
     await page.goto(f"{recorder.url}/#/live")
     await page.locator(".tile.focus.live").wait_for()

@@ -39,6 +39,12 @@ export function t(key, values) {
 /** True if the dictionary has the key. @param {string} key */
 export const knows = (key) => key in words;
 
+/** Where an operation came from: "page/7" is one open page; an address stays one. @param {string} text */
+export function source(text) {
+  const page = /^page\/(\d+)$/.exec(text ?? "");
+  return page ? t("source.page", { n: page[1] }) : text || "–";
+}
+
 const NARROW = "\u202f";
 
 /** A number with its unit and a thin gap. */

@@ -2,7 +2,7 @@
 
 import { codeOf, sentence } from "./api.js";
 import { attr, el, Part, put } from "./dom.js";
-import { clock, t, unit } from "./i18n.js";
+import { clock, source, t, unit } from "./i18n.js";
 import { icon } from "./icons.js";
 import "./stick.js";
 import { button, stopButton } from "./ui.js";
@@ -200,8 +200,8 @@ export class Ptz extends Part {
     const left_s = holder?.until_us ? Math.max(0, (holder.until_us - box.now_us) / 1e6) : 0;
     switch (state) {
       case "mine": return [t("hold.mine"), left_s ? t("hold.mine.left", { s: Math.ceil(left_s / 5) * 5 }) : t("hold.mine.sub")];
-      case "other": return [t("hold.other", { name: holder.name }), t("hold.other.sub", { source: holder.source || "–", time: clock(holder.since_us) })];
-      case "locked": return [t("hold.locked", { name: holder?.name ?? t("somebody") }), holder ? t("hold.other.sub", { source: holder.source || "–", time: clock(holder.since_us) }) : ""];
+      case "other": return [t("hold.other", { name: holder.name }), t("hold.other.sub", { source: source(holder.source), time: clock(holder.since_us) })];
+      case "locked": return [t("hold.locked", { name: holder?.name ?? t("somebody") }), holder ? t("hold.other.sub", { source: source(holder.source), time: clock(holder.since_us) }) : ""];
       case "bus": return [t("hold.bus"), t("code.ptz.bus_down")];
       case "rearm": return [t("hold.rearm"), t("hold.rearm.sub")];
       case "off": return [t("hold.off"), t("hold.off.sub")];

@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { Problem, sentence } from "../api.js";
 import { el } from "../dom.js";
-import { knows, stamp, t } from "../i18n.js";
+import { knows, source, stamp, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { button } from "../ui.js";
 
@@ -23,7 +23,7 @@ function line(row) {
   const denied = row.outcome !== "ok";
   return el("tr", {},
     el("td", {}, stamp(row.at_us)), el("td", {}, row.who || "–"), el("td", {}, action(row.action)),
-    el("td", {}, row.target || ""), el("td.sub", {}, row.source || ""),
+    el("td", {}, row.target || ""), el("td.sub", {}, row.source ? source(row.source) : ""),
     el(`td${denied ? ".warn" : ".sub"}`, {}, denied ? t(`outcome.${row.outcome}`) : "", denied && row.reason ? " " : "", el("span.reason", { title: readable(row.reason) || null }, readable(row.reason))));
 }
 

@@ -1,8 +1,8 @@
 // English. Sentence case; the same keys as zh.js, held together by a test.
 
-/** @type {Record<keyof typeof import("./zh.js").default, string>} */
 import box from "./en-box.js";
 
+/** @type {Record<keyof typeof import("./zh.js").default, string>} */
 export default {
   ...box,
   "nav": "Main",
@@ -124,6 +124,7 @@ export default {
   "hold.rearm.sub": "The dome has stopped. Centre it, then move. ptz.rearm",
   "hold.off": "Link to the box lost",
   "hold.off.sub": "The dome stops by itself, reconnecting",
+  "source.page": "web page {n}",
   "hold.free": "Nobody has control",
   "hold.free.sub": "Move the stick to take it",
   "presets": "Presets",

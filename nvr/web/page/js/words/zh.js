@@ -123,6 +123,7 @@ export default {
   "hold.rearm.sub": "球机已停，回中后才能再动。ptz.rearm",
   "hold.off": "与本机失联",
   "hold.off.sub": "球机会自停，正在重连",
+  "source.page": "网页 {n}",
   "hold.free": "无人控制",
   "hold.free.sub": "推动摇杆即取得控制",
   "presets": "预置位",
