@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nvr.cli.main import parser
+from nvr.cli.main import main, parser
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `nvr ([^`]+)` \|", README, re.MULTILINE)
@@ -19,3 +19,14 @@ def test_every_command_stands_in_the_table() -> None:
 @pytest.mark.parametrize("line", [*(row for row in ROWS if "..." not in row), *TYPED])
 def test_a_line_of_the_readme_is_understood(line: str) -> None:
     assert parser().parse_args(line.split()).command == line.split(maxsplit=1)[0]
+
+
+def test_ports_are_where_the_readme_says(tmp_path: Path) -> None:
+    """Taken ports are what a second box on a machine meets first."""
+    assert "`[page]` with\n`port = 9443`, or `[rtsp]` with `port` and `tls_port`" in README
+    file = tmp_path / "nvr.toml"
+    text = "schema = 1\n[page]\nport = 9443\n[rtsp]\nport = 9554\ntls_port = 9322\n"
+    file.write_text(text, encoding="utf-8")
+    assert main(["check", str(file)]) == 0
+    file.write_text(text.replace("tls_port", "tlsport"), encoding="utf-8")
+    assert main(["check", str(file)]) == 1, "keys are looked at"
