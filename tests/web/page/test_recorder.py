@@ -135,6 +135,21 @@ async def test_what_was_seen_is_played_back(recorder: RunningBox, page: Page) ->
     assert await page.locator(".pic.nothing").count() == 0
 
 
+async def test_one_camera_on_a_phone(recorder: RunningBox, page: Page) -> None:
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.goto(f"{recorder.url}/#/live")
+    await page.locator(".tile.focus.live").wait_for()
+    picture = await page.locator(".tile.focus").bounding_box()
+    preset = await page.locator(".pre").first.bounding_box()
+    assert picture
+    assert preset
+    assert preset["y"] >= picture["y"] + picture["height"] + 4, "not under the picture's edge"
+    await page.goto(f"{recorder.url}/#/playback?cam=dome")
+    await page.locator(".pic .tools").wait_for()
+    assert await page.locator(".pic .tools button").last.is_visible(), "full screen"
+    await page.set_viewport_size({"width": 1280, "height": 800})
+
+
 async def test_the_log_says_in_words_from_where_a_dome_was_moved(
     recorder: RunningBox, page: Page
 ) -> None:
