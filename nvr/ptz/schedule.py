@@ -2,11 +2,11 @@
 
 Order of precedence: first STOPs in the order they were asked for, then second STOPs, then the
 oldest of what else waits (a changed motion, a command, an auxiliary to be switched, a motion to be
-repeated). Frames start at
-least `pace_s` apart. Only a STOP or a changed motion does not wait for the answer to a query: it
-goes out at once, and again after the gap, as it may have met the answer on the wire. A head keeps
-one motion, the newest; a head's STOP is never replaced by the motion that follows it, and nothing
-that moves a head survives its STOP.
+repeated). Frames start at least `pace_s` apart, with two exceptions, for hands and for safety: a
+first STOP waits for no gap but that after another STOP, and a changed motion not for the answer to
+a query. Both are told again after the gap, should a slow decoder or an answer on the wire have
+swallowed them. A head keeps one motion, the newest; a head's STOP is never replaced by the motion
+that follows it, and nothing that moves a head survives its STOP.
 """
 
 from collections import deque
@@ -123,7 +123,7 @@ class Schedule:
         self._pace_s = pace_s
         self._repeat_s = repeat_s
         self._free_s = 0.0
-        self._asking = False  # what holds the line is a query
+        self._holder: Literal["stop", "query", "other"] = "other"  # of the line, until it is free
 
     def add(self, head: str, encode: Callable[[Motion], bytes]) -> None:
         """Add a head whose frames `encode` makes; it may be one that is just leaving."""
@@ -259,14 +259,16 @@ class Schedule:
         if self._leaving:
             self._forget_the_gone()
         if now_s >= self._free_s:
-            self._asking = False
             order = self._stop(now_s) or self._other(now_s)
-        elif self._asking:
-            order = self._stop(now_s) or self._interrupting(now_s)
+        elif self._holder != "stop" and self._stopping():
+            order = self._stop(now_s)
+        elif self._holder == "query":
+            order = self._interrupting(now_s)
         else:
             return None
         if order:
-            self._free_s, self._asking = now_s + self._pace_s, False
+            self._free_s = now_s + self._pace_s
+            self._holder = "stop" if order.kind == "stop" else "other"
         return order
 
     def _forget_the_gone(self) -> None:
@@ -282,12 +284,12 @@ class Schedule:
 
     def ask(self, now_s: float) -> None:
         """A query goes out now."""
-        self._free_s, self._asking = now_s + self._pace_s, True
+        self._free_s, self._holder = now_s + self._pace_s, "query"
 
     def answered(self, now_s: float) -> None:
         """The query that holds the line was answered, which shows that it was taken."""
-        if self._asking:
-            self._free_s = min(self._free_s, now_s + TURN_S)
+        if self._holder == "query":
+            self._free_s, self._holder = min(self._free_s, now_s + TURN_S), "other"
 
     def wake_at_s(self) -> float:
         """When `next` or one of the two `expire` will have something to do; infinity if never."""
@@ -296,14 +298,21 @@ class Schedule:
 
     def _due(self) -> list[float]:
         due = [it.until_s for it in self._heads.values() if it.frame]
-        if any(it.stops_left or self._changed(it) for it in self._heads.values()):
-            due.append(0.0 if self._asking else self._free_s)
+        if self._stopping() and self._holder != "stop":
+            due.append(0.0)
+        if any(it.stops_left for it in self._heads.values()):
+            due.append(self._free_s)
+        if any(self._changed(it) for it in self._heads.values()):
+            due.append(0.0 if self._holder == "query" else self._free_s)
         if self._commands or any(it.left for it in self._switches.values()):
             due.append(self._free_s)
         due += [
             max(self._free_s, it.sent_s + self._repeat_s) for it in self._heads.values() if it.frame
         ]
         return due
+
+    def _stopping(self) -> bool:
+        return any(it.stops_left == 2 for it in self._heads.values())
 
     def _stop(self, now_s: float) -> Order | None:
         first = [(it.stop_asked_s, name) for name, it in self._heads.items() if it.stops_left == 2]

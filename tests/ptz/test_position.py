@@ -342,6 +342,33 @@ def test_a_motion_that_ends_a_query_is_told_again_after_the_gap(asking: Schedule
     assert asking.wake_at_s() == pytest.approx(3.091)
 
 
+def test_a_stop_waits_for_no_gap_but_that_after_another_stop() -> None:
+    it = Schedule(0.08)
+    it.add("dome", Pelco().encode)
+    it.add("yard", Pelco(address=2).encode)
+    it.move("dome", Motion(pan=1), 9.0, 1.0)
+    it.next(1.0)
+    it.move("dome", Motion(pan=-1), 9.0, 1.01)
+    assert it.next(1.02) is None, "a motion waits"
+    it.stop("dome", 1.03)
+    it.stop("yard", 1.03)
+    assert it.wake_at_s() <= 1.03
+    assert [it.next(1.03).head, it.next(1.031)] == ["dome", None]
+    assert it.wake_at_s() == pytest.approx(1.11)
+    assert it.next(1.1101).head == "yard"
+    assert it.next(1.1902).head == "dome", "and again"
+
+
+def test_after_an_answer_a_motion_waits_for_the_line_to_turn_and_is_told_once(
+    asking: Schedule,
+) -> None:
+    asking.answered(1.02)
+    asking.move("dome", Motion(pan=1), 9.0, 1.021)
+    assert asking.next(1.021) is None
+    assert asking.next(1.0251).kind == "motion"
+    assert asking.wake_at_s() == pytest.approx(3.0251)
+
+
 def test_what_is_not_told_twice_waits_for_the_answer(asking: Schedule) -> None:
     asking.command("dome", b"preset", 1.01, moves=True)
     assert asking.wake_at_s() == pytest.approx(1.08)
