@@ -49,7 +49,6 @@ from nvr.web.tls import load_tls
 
 _log = logging.getLogger(__name__)
 
-_BEHIND_S = 1.0
 _SWITCH_INTERVAL_S = 0.001
 """A busy Python thread gives way after this long; the default, 5 ms, is felt at the stick."""
 
@@ -111,13 +110,14 @@ class Box:
             acknowledged=cameras.acknowledged,
             priority=cameras.priority,
             died=_die,
+            streams=cameras.streams,
         )
         await asyncio.to_thread(vault.open)
         stack.callback(vault.close)
         ingest = Ingest(vault.submit, self._clock, self._kernel.uncertainty_ms)
         if self._config.rtsp.mode == "prompt":
             ingest.set_tick(0)
-        cameras.attach(ingest, lambda: vault.behind_s() > _BEHIND_S)
+        cameras.attach(ingest, vault.reason, vault.note)
         db = open_state(self._data.state_path)
         stack.callback(db.close)
         hasher = Hasher()
@@ -169,8 +169,13 @@ class Box:
     ) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def stopped(number: signal.Signals) -> None:
+            vault.stopped_by = vault.stopped_by or _sender(number)
+            stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stopped, number)
         ingesting = asyncio.ensure_future(ingest.run())
         failures: list[NvrError] = []
         try:
@@ -194,6 +199,7 @@ class Box:
             pass
         except* NvrError as found:
             failures = leaves(found)
+            vault.stopped_by = f"error {failures[0].code}"
         finally:
             ingesting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -267,6 +273,12 @@ class Box:
             limits=rtsp.Limits(per_address=self._config.rtsp.per_address),
             watched=watched,
         )
+
+
+def _sender(number: signal.Signals) -> str:
+    """Say who stops us: systemd sets the variable for what it started, and ends it with SIGTERM."""
+    managed = number == signal.SIGTERM and os.getppid() == 1 and "INVOCATION_ID" in os.environ
+    return "service manager" if managed else f"signal {number.name}"
 
 
 class _Stopped(Exception):

@@ -15,12 +15,16 @@ from nvr.base.errors import Rejected
 from nvr.capture.permit import Permit, check
 from nvr.capture.rtsp import Account, Caller, untrusting_tls
 from nvr.capture.source import Source
+from nvr.capture.state import Connection
 from nvr.config import load, model
 from nvr.hal.board import Board
-from nvr.media.camera import CameraState, CaptionText, HeadSettings, Sockets
+from nvr.media.camera import CameraState, CaptionText, HeadSettings, NotRecorded, Sockets
 from nvr.media.ports import Acknowledged, Hub, RunStats, Stream
+from nvr.record.note import Note
+from nvr.record.watch import Reason, Watch
 
 _MEASURE_S = 2.0
+_LOOK_S = 1.0
 
 Burner = Callable[[CaptionText], tuple[str, ...]]
 """Writes a caption into a picture that we encode; returns what the font lacks. Blocks."""
@@ -72,16 +76,27 @@ class CameraTable:
         self._burners = burners
         self._mount = mount
         self._clock = clock
-        self._behind: Callable[[], bool] = lambda: False
+        self._unrecorded: Callable[[], Reason | None] = lambda: None
+        self._watch: Watch | None = None
         self._cameras: dict[str, _Camera] = {}
         self._listeners: dict[object, Callable[[CameraState], None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._tls = untrusting_tls()
 
-    def attach(self, hub: Hub, behind: Callable[[], bool]) -> None:
-        """Say where the streams are and who knows whether the disk is behind; once."""
+    def attach(
+        self,
+        hub: Hub,
+        unrecorded: Callable[[], Reason | None],
+        note: Callable[[Note], None],
+    ) -> None:
+        """Say where the streams are, what keeps all from being recorded, who keeps notes; once."""
         self._hub = hub
-        self._behind = behind
+        self._unrecorded = unrecorded
+        self._watch = Watch(self._clock, note)
+
+    def streams(self) -> tuple[str, ...]:
+        """Return the streams to be recorded."""
+        return tuple(stream_of(camera.name) for camera in self.config.camera)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Connect every camera; tasks are `group`'s."""
@@ -90,6 +105,7 @@ class CameraTable:
         for camera in self.config.camera:
             self._cameras[camera.name] = self._open(camera)
         group.create_task(self._measure())
+        group.create_task(self._look())
 
     def priority(self, stream: str) -> int:
         """Priority of a stream when the disk is behind, higher is kept longer."""
@@ -102,6 +118,8 @@ class CameraTable:
             camera = self._cameras.get(one.stream.partition("/")[0])
             if camera:
                 camera.recorded_until_us = one.until_us
+        if self._watch is not None:
+            self._watch.acknowledged(done)
 
     def all(self) -> tuple[CameraState, ...]:  # noqa: D102 - see Cameras
         return tuple(self._state(camera) for camera in self._cameras.values())
@@ -167,7 +185,7 @@ class CameraTable:
         self._tell(camera)
         return self._state(camera)
 
-    async def remove(self, name: str) -> None:  # noqa: D102 - see Cameras
+    async def remove(self, name: str, by: str = "") -> None:  # noqa: D102 - see Cameras
         self._must(name)
 
         def change(document: tomlkit.TOMLDocument) -> None:
@@ -178,6 +196,8 @@ class CameraTable:
         camera = self._cameras.pop(name)
         camera.task.cancel()
         self._mount(name, None)
+        if self._watch is not None:
+            self._watch.end(stream_of(name), by)
 
     def head(self, name: str) -> HeadSettings | None:  # noqa: D102 - see Cameras
         ptz = self._must(name).config.ptz
@@ -263,8 +283,10 @@ class CameraTable:
             ),
             self._stream(camera),
             clock=self._clock,
-            changed=lambda _: self._tell(self._cameras.get(camera.name)),
+            changed=lambda _: self._changed(self._cameras.get(camera.name)),
         )
+        if self._watch is not None and camera.name not in self._cameras:
+            self._watch.begin(stream_of(camera.name))
         return _Camera(camera, source, self._group.create_task(source.run()))
 
     def _stream(self, camera: model.Camera) -> Stream:
@@ -299,6 +321,8 @@ class CameraTable:
         tracks = self._stream(config).config or ()
         video = next((track for track in tracks if track.kind == "video"), None)
         live = seen.state in {"live", "frozen"}
+        unrecorded = self._unrecorded()
+        gap = self._watch.stopped(stream_of(config.name)) if self._watch else None
         return CameraState(
             name=config.name,
             title=config.title or config.name,
@@ -313,9 +337,35 @@ class CameraTable:
             fps=camera.fps if live else 0.0,
             bitrate_bps=camera.bitrate_bps if live else 0,
             recorded_until_us=camera.recorded_until_us,
-            record_behind=self._behind(),
+            record_behind=bool(unrecorded and unrecorded.cause == "behind"),
             caption=_caption(config) if config.name in self._burners else None,
+            not_recorded=NotRecorded(gap.since_us, gap.reason.cause, gap.reason.code)
+            if gap
+            else None,
         )
+
+    def _changed(self, camera: _Camera | None) -> None:
+        if camera is not None:
+            self._look_at([camera])
+            self._tell(camera)
+
+    async def _look(self) -> None:
+        """Notice which cameras are no longer recorded, or are again."""
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            for camera in self._look_at(list(self._cameras.values())):
+                self._tell(camera)
+
+    def _look_at(self, cameras: list[_Camera]) -> list[_Camera]:
+        if self._watch is None:
+            return []
+        unrecorded = self._unrecorded()
+        reasons = {
+            stream_of(camera.config.name): unrecorded or _reason(camera.source.state)
+            for camera in cameras
+        }
+        changed = self._watch.look(reasons)
+        return [camera for camera in cameras if stream_of(camera.config.name) in changed]
 
     async def _measure(self) -> None:
         """Frames and bits a second, over the last two seconds."""
@@ -328,6 +378,13 @@ class CameraTable:
                     continue
                 camera.bitrate_bps = round((now.bytes_in - before.bytes_in) * 8 / _MEASURE_S)
                 camera.fps = round((now.frames - before.frames) / _MEASURE_S, 1)
+
+
+def _reason(seen: Connection) -> Reason | None:
+    """What the camera lacks: while it is frozen, or cannot be carried whole, some may come."""
+    if seen.state == "live":
+        return None
+    return Reason("camera", seen.code, sure=seen.state in {"lost", "refused"})
 
 
 def caption_of(config: model.Camera) -> CaptionText | None:

@@ -9,9 +9,11 @@ disk was pulled, comes back only once nobody holds its files any more.
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from nvr.app.outage import Outage, forget, load, save
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
@@ -20,7 +22,9 @@ from nvr.media.part import Part
 from nvr.media.ports import Acknowledged
 from nvr.media.track import StreamConfig
 from nvr.playback.query import Archive, Gop, Ranges, VolumeState
+from nvr.record.note import Note
 from nvr.record.recording import Recording
+from nvr.record.watch import Reason, stamped
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +34,8 @@ FAILURES = 2
 """So many groups in a row that the disk refused, about a second apart, are no accident."""
 GIVE_UP_S = 6.0
 """What waits to be written is kept for so long; it is lost when the volume is let go."""
+MOST_NOTES = 512
+BEHIND_S = 1.0
 
 
 class Vault:
@@ -42,6 +48,7 @@ class Vault:
         acknowledged: Told of what is durable.
         priority: Priority of a stream.
         died: Called when the writer ended by a fault of ours.
+        streams: Which streams are to be recorded.
     """
 
     def __init__(
@@ -53,7 +60,13 @@ class Vault:
         acknowledged: Callable[[list[Acknowledged]], None],
         priority: Callable[[str], int],
         died: Callable[[], None],
+        streams: Callable[[], Collection[str]],
     ) -> None:
+        self._data = directory
+        self._streams = streams
+        self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
+        self._saved: NvrError | None = None
+        self.stopped_by = ""
         self._directory = directory / volume.path
         self._size_bytes = volume.size_mib << 20
         # Once open, it is this one that must come back, not what lies under a mount that is gone.
@@ -82,12 +95,71 @@ class Vault:
             if self.fault is None or self.fault.code != err.code:
                 event(_log, logging.ERROR, "record.stopped", error=str(err))
             self.fault = err
+            self._save_outage()
             return
+        self._explain(recording)
         recording.start()
         self._ring_id = recording.store.identity.ring_id
         self._archive = Archive(recording.store)
         self._recording = recording
-        self.fault = None
+        self.fault = self._saved = None
+
+    def note(self, note: Note) -> None:
+        """Keep a note in the volume's log, soon, or once there is a volume; from any thread."""
+        self._notes.append(note)
+
+    def reason(self) -> Reason | None:
+        """What keeps everything from being recorded, None if nothing does."""
+        fault = self.fault
+        if fault is None:
+            behind = self.behind_s() > BEHIND_S
+            return Reason("behind", "record.behind") if behind else None
+        cause = "disk" if fault.code == "volume.unwritable" else "volume"
+        return Reason(cause, fault.code, sure=fault.code != "volume.opening")
+
+    def _explain(self, recording: Recording) -> None:
+        """Note why nothing was recorded while the volume was not there, and what no longer is."""
+        outage = load(self._data)
+        if outage is not None:
+            self._notes.appendleft(
+                Note(
+                    "gap",
+                    self._clock.wall_us(),
+                    cause=outage.cause,
+                    code=outage.code,
+                    since_us=outage.since_us,
+                )
+            )
+        wanted = set(self._streams())
+        about: dict[str, str] = dict.fromkeys(recording.store.catalog.streams(), "")
+        about |= {n.stream: n.cause for n in recording.store.ring.notes if n.stream}
+        for stream, cause in about.items():
+            if stream not in wanted and cause != "removed":
+                now_us = self._clock.wall_us()
+                gap = Note("gap", now_us, stream=stream, cause="removed", by="configuration")
+                self._notes.append(gap)
+        self._write_notes(recording)
+        if not self._notes:
+            forget(self._data)
+
+    def _write_notes(self, recording: Recording) -> None:
+        while self._notes:
+            note = self._notes.popleft()
+            try:
+                recording.note(note if note.tick_90k else stamped(note, self._clock))
+            except OSError as err:
+                event(_log, logging.DEBUG, "record.note_failed", error=str(err))
+                self._notes.appendleft(note)
+                return
+
+    def _save_outage(self) -> None:
+        """Keep on the system's disk that the volume takes nothing: it cannot say so itself."""
+        fault, self._saved = self.fault, self.fault
+        reason = self.reason()
+        if fault is None or reason is None:
+            forget(self._data)
+        elif load(self._data) is None:
+            save(self._data, Outage(self._clock.wall_us(), reason.cause, fault.code))
 
     async def run(self) -> None:
         """Open the volume when it can be, watch it while it is, let it go when it fails."""
@@ -100,12 +172,17 @@ class Vault:
                 continue
             await self._clock.sleep(WATCH_S)
             now_s = self._clock.monotonic_s()
-            if not self._fails(self._recording):
+            failing = self._fails(self._recording)
+            if self.fault is not self._saved:
+                await asyncio.to_thread(self._save_outage)
+            if self._notes and not failing:
+                await asyncio.to_thread(self._write_notes, self._recording)
+            if not failing:
                 since_s = None
             elif since_s is None:
                 since_s = now_s
             elif now_s - since_s >= GIVE_UP_S:
-                await asyncio.to_thread(self._let_go)
+                await asyncio.to_thread(self._let_go, "volume.unwritable")
 
     def _fails(self, recording: Recording) -> bool:
         failures = recording.state().failures
@@ -118,14 +195,16 @@ class Vault:
             self.fault = None
         return failures > 0
 
-    def _let_go(self) -> None:
+    def _let_go(self, by: str) -> None:
         recording, self._recording, self._archive = self._recording, None, None
         if recording is not None:
-            recording.stop()
+            if not self.fault:
+                self._write_notes(recording)
+            recording.stop(by)
 
     def close(self) -> None:
-        """Write what waits and let the volume go; blocks."""
-        self._let_go()
+        """Write what waits and let the volume go, as `stopped_by` wanted; blocks."""
+        self._let_go(self.stopped_by)
 
     def submit(self, parts: list[Part]) -> None:
         """Queue parts; without a volume there is nowhere to put them. See `PartSink`."""

@@ -31,22 +31,14 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--stream", choices=("main", "sub"), default="main", help="which stream (default: main)"
     )
     parser.add_argument(
-        "--from", dest="begin", type=_wall_us, required=True, metavar="TIME",
+        "--from", dest="begin", type=where.wall_us, required=True, metavar="TIME",
         help="2026-03-01T08:00:00 in this machine's time zone, or with Z or +08:00 at the end",
     )  # fmt: skip
     parser.add_argument(
-        "--to", dest="end", type=_wall_us, required=True, metavar="TIME", help="likewise"
+        "--to", dest="end", type=where.wall_us, required=True, metavar="TIME", help="likewise"
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="MP4 to write; must not exist")
     parser.set_defaults(run=run)
-
-
-def _wall_us(text: str) -> int:
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError as err:
-        raise argparse.ArgumentTypeError(f"{text} is not a time like 2026-03-01T08:00:00") from err
-    return round(when.astimezone(UTC).timestamp() * 1e6)
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Which directory holds the volume: asked for by the commands that read it directly."""
 
 import argparse
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nvr.config import load
@@ -33,3 +34,12 @@ def volume(chosen: argparse.Namespace) -> Path:
         return Path(chosen.volume)
     data: Path = chosen.data
     return data / load.read(data / "nvr.toml").volume.path
+
+
+def wall_us(text: str) -> int:
+    """Return the UTC microseconds of a time as a person types it."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(f"{text} is not a time like 2026-03-01T08:00:00") from err
+    return round(when.astimezone(UTC).timestamp() * 1e6)

@@ -258,3 +258,19 @@ def _file_system(libc: ctypes.CDLL, directory: Path) -> int:
     if libc.statfs(os.fsencode(directory), answer):
         return 0
     return int(answer[0])
+
+
+def in_use(directory: Path) -> bool:
+    """Whether a recorder has the volume in a directory open, as far as can be told."""
+    try:
+        fd = os.open(directory / _LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        # Only tried: who gets it holds up a recorder that starts in this very moment, no other.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

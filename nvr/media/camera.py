@@ -30,6 +30,21 @@ class CaptionText:
 
 
 @dataclass(frozen=True, slots=True)
+class NotRecorded:
+    """A camera that should be recorded, and is not.
+
+    Attributes:
+        since_us: UTC microseconds since when.
+        cause: As of a `Gap`: ``camera``, ``behind``, ``disk``, ``volume`` or ``unknown``.
+        code: Error code to go with it, empty if there is none.
+    """
+
+    since_us: int
+    cause: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class CameraState:
     """A camera as the box sees it now.
 
@@ -50,6 +65,7 @@ class CameraState:
             nothing is recorded.
         record_behind: The disk does not keep up with it.
         caption: Its caption, None if it cannot have one.
+        not_recorded: Why and since when it is not recorded, None if it is.
     """
 
     name: str
@@ -67,6 +83,7 @@ class CameraState:
     recorded_until_us: int
     record_behind: bool
     caption: CaptionText | None
+    not_recorded: NotRecorded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +178,8 @@ class Cameras(Protocol):
         """
         ...
 
-    async def remove(self, name: str) -> None:
-        """Stop recording it and forget its settings; what is recorded stays."""
+    async def remove(self, name: str, by: str = "") -> None:
+        """Stop recording it and forget its settings, as `by` wants; what is recorded stays."""
         ...
 
     def head(self, name: str) -> HeadSettings | None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from nvr.base.clock import TICKS_PER_S
 from nvr.base.errors import Damaged, Rejected
 from nvr.media.track import StreamConfig
+from nvr.playback.gap import Gap, Notes
 from nvr.record import block
 from nvr.record.block import Entry
 from nvr.record.catalog import TOLERANCE_90K, Row, Span
-from nvr.record.header import Cause, PartHeader
+from nvr.record.header import PartHeader
 from nvr.record.store import Store
 from nvr.wire.fmp4 import init_segment
 
@@ -40,28 +41,13 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """A stretch between two recorded ones with nothing in it.
-
-    Attributes:
-        from_us: UTC microseconds of its start.
-        to_us: UTC microseconds of its end.
-        cause: ``power``, ``camera``, ``behind``, ``stopped`` or ``disk``.
-    """
-
-    from_us: int
-    to_us: int
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
 class Ranges:
     """What is recorded of a stream in some span of time.
 
     Attributes:
         runs: Recorded stretches in the order of recording; two may overlap in wall time after
             the clock was set back.
-        gaps: Holes between them.
+        gaps: Holes between them, and the time since the last if the stream is not recorded now.
         recorded_until_us: End of the last acknowledged part of the stream, 0 if there is none.
     """
 
@@ -197,10 +183,13 @@ class Archive:
 
     Args:
         store: The open volume.
+        running: Whether a recorder has it open; None if this is the recorder itself, which notes
+            in a moment why something is not recorded now.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, running: bool | None = None) -> None:
         self._store = store
+        self._running = running
 
     def streams(self) -> tuple[str, ...]:
         """Return the names of all streams with something recorded."""
@@ -217,29 +206,64 @@ class Archive:
         """Return what is recorded between two wall times, and why the rest is not."""
         runs: list[Recorded] = []
         gaps: list[Gap] = []
-        last: Span | None = None
-        joined = False
-        for row in self._store.catalog.rows(stream):
-            for span in row.spans:
-                joined = last is not None and last.continued_by(
-                    span.run, span.start_90k, span.from_us
-                )
-                if (
-                    last is not None
-                    and not joined
-                    and _hole(last, span)
-                    and last.to_us < to_us
-                    and span.from_us > from_us
-                ):
-                    gaps.append(Gap(last.to_us, span.from_us, _cause(span)))
-                last = span
-                if span.to_us <= from_us or span.from_us >= to_us:
-                    continue
-                if joined and runs:
-                    runs[-1] = Recorded(span.run, runs[-1].from_us, span.to_us)
-                else:
-                    runs.append(Recorded(span.run, span.from_us, span.to_us))
+        for one in self.account(stream):
+            if one.to_us <= from_us or one.from_us >= to_us:
+                continue
+            if isinstance(one, Gap):
+                gaps.append(one)
+            else:
+                runs.append(one)
         return Ranges(tuple(runs), tuple(gaps), self.recorded_until_us(stream))
+
+    def noted(self) -> tuple[str, ...]:
+        """Return the names of all streams of which something is recorded or explained."""
+        return tuple(sorted({*self.streams(), *self._notes().streams()}))
+
+    def _spans(self, stream: str) -> Iterator[tuple[bool, Span]]:
+        """Yield a stream's spans, each with whether parts before it are not there any more."""
+        sequence = 0
+        for row in self._store.catalog.rows(stream):
+            lost = row.head.sequence > sequence
+            sequence = row.sequence
+            for span in row.spans:
+                yield lost, span
+                lost = False
+
+    def _notes(self) -> Notes:
+        catalog = self._store.catalog
+        return Notes(
+            self._store.ring.notes,
+            lambda: [span for row in catalog.all_rows() for span in row.spans],
+            running=self._running,
+        )
+
+    def account(self, stream: str) -> Iterator[Recorded | Gap]:
+        """Yield all time of a stream, recorded or not, in the order in which it went by.
+
+        Where the clock was set back, wall times come twice; where it was set forward, some never.
+        """
+        notes, now_us = self._notes(), self._store.clock.wall_us()
+        last: Span | None = None
+        run: Recorded | None = None
+        for lost, span in self._spans(stream):
+            if run and last and last.continued_by(span.run, span.start_90k, span.from_us):
+                run, last = Recorded(span.run, run.from_us, span.to_us), span
+                continue
+            if run:
+                yield run
+            if last is None:
+                yield from () if lost else notes.before(stream, span)
+            elif lost:
+                if span.from_us > last.to_us:
+                    yield Gap(last.to_us, span.from_us, "gone")
+            elif not _follows(last, span):
+                yield from notes.between(stream, last, span)
+            run, last = Recorded(span.run, span.from_us, span.to_us), span
+        if run and last:
+            yield run
+            yield from notes.after(stream, last, now_us)
+        else:
+            yield from notes.never(stream, now_us)
 
     def config(self, stream: str, run: int) -> StreamConfig:
         """Return the codecs of a run.
@@ -425,11 +449,6 @@ def patched(header: PartHeader, payload: bytes, row: Row, origin_90k: int, numbe
     return bytes(data)
 
 
-def _hole(last: Span, span: Span) -> bool:
-    """Whether something is missing between two spans; a step of the clock is not a hole."""
-    same = span.run == last.run and abs(span.start_90k - last.end_90k) <= TOLERANCE_90K
-    return not same and span.from_us > last.to_us
-
-
-def _cause(span: Span) -> str:
-    return "camera" if span.cause is Cause.NONE else span.cause.name.lower()
+def _follows(last: Span, span: Span) -> bool:
+    """Whether nothing is missing between two spans; a step of the clock is not a hole."""
+    return span.run == last.run and abs(span.start_90k - last.end_90k) <= TOLERANCE_90K

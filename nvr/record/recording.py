@@ -12,6 +12,7 @@ from nvr.media.part import Part
 from nvr.media.ports import Acknowledged
 from nvr.record.catalog import Row
 from nvr.record.index import NAME, Index
+from nvr.record.note import Note
 from nvr.record.recover import open_store
 from nvr.record.volume import Identity
 from nvr.record.writer import Writer, WriterState
@@ -98,9 +99,21 @@ class Recording:
         """How the writer is doing; callable from any thread."""
         return self._writer.state()
 
-    def stop(self) -> None:
-        """Write what still waits, note the stop, and let go of the volume."""
-        self._writer.stop()
+    def note(self, note: Note) -> None:
+        """Keep a note in the volume's log, durably; blocks.
+
+        Raises:
+            OSError: The disk refuses.
+        """
+        self.store.ring.note(note)
+
+    def stop(self, by: str = "") -> None:
+        """Write what still waits, note the stop, and let go of the volume.
+
+        Args:
+            by: Who stopped it.
+        """
+        self._writer.stop(by=by)
         self._close_index()
         self.store.disk.close()
 

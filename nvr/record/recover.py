@@ -10,9 +10,9 @@ import random
 import uuid
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from nvr.base.clock import Clock
+from nvr.base.clock import TICKS_PER_S, Clock
 from nvr.base.errors import Damaged, Misconfigured, Unavailable
 from nvr.base.log import event
 from nvr.hal.ports import Disk
@@ -21,6 +21,7 @@ from nvr.record.block import BlockHeader
 from nvr.record.catalog import Catalog, Row, spans_of
 from nvr.record.header import NO_LINK
 from nvr.record.log import Record, VolumeLog
+from nvr.record.note import Note, note_of
 from nvr.record.ring import Ring
 from nvr.record.store import Store, reader
 from nvr.record.volume import Identity
@@ -38,6 +39,7 @@ class LogState:
         next_run: First run number not yet used when the log was last begun.
         clean: The volume was closed properly last time.
         intact: At least one copy could be read.
+        notes: What it says of time not recorded, in the order of writing.
     """
 
     serials: list[int]
@@ -45,6 +47,7 @@ class LogState:
     next_run: int
     clean: bool
     intact: bool
+    notes: list[Note] = field(default_factory=list)
 
 
 def open_store(
@@ -105,9 +108,10 @@ def open_store(
         next_run=max([state.next_run, *(run + 1 for run in runs)]),
         clean=state.clean,
         refused=refused,
+        notes=state.notes,
     )
     try:
-        ring.begin(clock.wall_us())
+        ring.begin(clock.wall_us(), int(clock.monotonic_s() * TICKS_PER_S))
     except OSError as err:
         raise Unavailable("volume.unwritable", f"the volume cannot be opened: {err}") from err
     event(
@@ -156,6 +160,7 @@ def open_reading(disk: Disk, clock: Clock) -> Store:
         next_run=state.next_run,
         clean=state.clean,
         refused=refused,
+        notes=state.notes,
     )
     return Store(disk, clock, identity, catalog, ring)
 
@@ -226,15 +231,26 @@ def _fold(state: LogState, record: Record, identity: Identity) -> None:
         bits = record["written"]
         state.written = {n for n in range(identity.blocks) if bits[n // 8] >> n % 8 & 1}
         state.next_run = record["next_run"]
+        for carried in record.get("notes", ()):
+            _fold_note(state, carried)
     elif kind == "grant":
         for number, serial in record["blocks"]:
             state.serials[number] = serial
         state.written.update(record["written"])
         state.clean = False
-    elif kind == "opened":
-        state.clean = False
-    elif kind == "stopped":
-        state.clean = True
+    else:
+        _fold_note(state, record)
+
+
+def _fold_note(state: LogState, record: Record) -> None:
+    note = note_of(record)
+    if note is None:
+        return
+    state.notes.append(note)
+    # A run that no part of reached the disk would be given out again, behind the notes about it.
+    state.next_run = max(state.next_run, note.run)
+    if note.kind in {"opened", "stopped"}:
+        state.clean = note.kind == "stopped"
 
 
 def read_rows(

@@ -10,7 +10,7 @@ import threading
 from array import array
 from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nvr.base.errors import Misconfigured
 from nvr.base.log import event
@@ -19,11 +19,13 @@ from nvr.record import block
 from nvr.record.block import PAGE_BYTES
 from nvr.record.catalog import Catalog
 from nvr.record.log import Record, VolumeLog
+from nvr.record.note import Note, carried
 from nvr.record.volume import Identity
 
 _log = logging.getLogger(__name__)
 _ZERO_PAGE = bytes(PAGE_BYTES)
 _MOST_SPARE = 16
+_MOST_NOTES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Ring:
         next_run: First run number not yet used.
         clean: The volume was closed properly last time.
         refused: Blocks that could not be read; they are not used.
+        notes: What the log says of time not recorded.
     """
 
     def __init__(
@@ -66,8 +69,10 @@ class Ring:
         next_run: int,
         clean: bool,
         refused: Collection[int] = (),
+        notes: Sequence[Note] = (),
     ) -> None:
         self.clean = clean
+        self._notes = list(notes)
         self._disk = disk
         self._identity = identity
         self._volume_log = log
@@ -93,7 +98,7 @@ class Ring:
         """Blocks given up in this process because the disk refused them."""
         return len(self._condemned)
 
-    def begin(self, wall_us: int) -> None:
+    def begin(self, wall_us: int, tick_90k: int = 0) -> None:
         """Start a new log epoch for this opening of the volume.
 
         Raises:
@@ -101,18 +106,36 @@ class Ring:
         """
         with self._guard:
             self._volume_log.start([self._summary()])
-            self._append(
-                {"kind": "opened", "generation": self._identity.generation, "wall_us": wall_us}
-            )
+            opened = Note("opened", wall_us, tick_90k, self._next_run, clean=self.clean)
+            self._take_note(opened, {"generation": self._identity.generation})
 
-    def end(self, wall_us: int) -> None:
-        """Note that recording was stopped on purpose.
+    def end(self, wall_us: int, tick_90k: int = 0, *, by: str = "") -> None:
+        """Note that recording was stopped on purpose, and by whom.
 
         Raises:
             OSError: The disk refuses; the next start will call the gap a power cut.
         """
+        self.note(Note("stopped", wall_us, tick_90k, by=by))
+
+    def note(self, note: Note) -> None:
+        """Keep a note, durably, as made now; its run is filled in.
+
+        Raises:
+            OSError: The disk refuses.
+        """
         with self._guard:
-            self._append({"kind": "stopped", "wall_us": wall_us})
+            self._take_note(replace(note, run=self._next_run))
+
+    def _take_note(self, note: Note, more: Record | None = None) -> None:
+        self._append({**note.record(), **(more or {})})
+        self._notes.append(note)
+        del self._notes[:-_MOST_NOTES]
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What the log says of time not recorded, in the order of writing."""
+        with self._guard:
+            return tuple(self._notes)
 
     def _summary(self) -> Record:
         written = bytearray(-(-self._identity.blocks // 8))
@@ -126,6 +149,7 @@ class Ring:
             "serials": serials.tobytes(),
             "written": bytes(written),
             "next_run": self._next_run,
+            "notes": carried(self._notes),
         }
 
     def _append(self, record: Record) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from nvr.base.clock import TICKS_PER_S
 from nvr.base.errors import Damaged, Misconfigured
 from nvr.base.log import event
 from nvr.media.part import Part
@@ -406,8 +407,8 @@ class Writer(Committer):
         for thread in self._threads:
             thread.start()
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Write what still waits, note that recording was stopped on purpose, end the threads."""
+    def stop(self, timeout_s: float = 10.0, *, by: str = "") -> None:
+        """Write what still waits, note that recording was stopped by whom, end the threads."""
         self._stopping.set()
         self.queue.wake()
         for thread in self._threads:
@@ -415,7 +416,8 @@ class Writer(Committer):
         if self._remember is not None:
             self._remember()
         try:
-            self.store.ring.end(self.store.clock.wall_us())
+            clock = self.store.clock
+            self.store.ring.end(clock.wall_us(), int(clock.monotonic_s() * TICKS_PER_S), by=by)
         except OSError as err:
             event(_log, logging.ERROR, "record.disk_failed", error=str(err))
 

@@ -99,6 +99,14 @@ class HeadView(Struct, frozen=True):
     lamp: bool
 
 
+class NotRecordedView(Struct, frozen=True):
+    """Why a camera is not recorded, as JSON."""
+
+    since_us: int
+    cause: str
+    code: str
+
+
 class CameraView(Struct, frozen=True):
     """A camera as JSON."""
 
@@ -115,6 +123,7 @@ class CameraView(Struct, frozen=True):
     bitrate_bps: int
     recorded_until_us: int
     record_behind: bool
+    not_recorded: NotRecordedView | None
     ptz: HeadView | None
     caption: CaptionAnswer | None
     rights: list[str]
@@ -131,6 +140,7 @@ def camera_views(parts: Parts, subject: Subject) -> list[CameraView]:
 
 
 def _view(parts: Parts, state: CameraState, rights: list[str], head: bool) -> CameraView:
+    gap = state.not_recorded
     return CameraView(
         name=state.name,
         title=state.title,
@@ -145,6 +155,7 @@ def _view(parts: Parts, state: CameraState, rights: list[str], head: bool) -> Ca
         bitrate_bps=state.bitrate_bps,
         recorded_until_us=state.recorded_until_us,
         record_behind=state.record_behind,
+        not_recorded=NotRecordedView(gap.since_us, gap.cause, gap.code) if gap else None,
         ptz=_head(parts, state.name) if head else None,
         caption=_caption(state.caption) if state.caption else None,
         rights=rights,
@@ -224,9 +235,9 @@ class CameraPages:
         )
         return self._answer(state, caller)
 
-    async def remove(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+    async def remove(self, request: web.Request, caller: Caller) -> web.Response:
         """``DELETE /api/camera/{name}``."""
-        await self._parts.cameras.remove(self._find(request).name)
+        await self._parts.cameras.remove(self._find(request).name, f"user {caller.subject.name}")
         return answer({})
 
     async def head(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape

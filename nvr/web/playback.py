@@ -46,6 +46,9 @@ class GapView(Struct, frozen=True):
     from_us: int
     to_us: int
     cause: str
+    code: str
+    by: str
+    open: bool
 
 
 class RangesView(Struct, frozen=True):
@@ -100,7 +103,10 @@ class Playback:
         return answer(
             RangesView(
                 [RunView(one.run, one.from_us, one.to_us) for one in found.runs],
-                [GapView(one.from_us, one.to_us, one.cause) for one in found.gaps],
+                [
+                    GapView(one.from_us, one.to_us, one.cause, one.code, one.by, one.open)
+                    for one in found.gaps
+                ],
                 found.recorded_until_us,
             )
         )

@@ -29,7 +29,8 @@ from nvr.media.ingest import Ingest
 from nvr.media.part import Fragment, Part
 from nvr.media.ports import Holder, Operator, Preset, PtzStatus
 from nvr.media.track import StreamConfig
-from nvr.playback.query import Gap, Gop, Ranges, Recorded, VolumeState
+from nvr.playback.gap import Gap
+from nvr.playback.query import Gop, Ranges, Recorded, VolumeState
 from nvr.web.parts import Parts
 from nvr.web.server import Page
 from nvr.web.tls import load_tls
@@ -213,7 +214,7 @@ class MemoryCameras:
         state = self.states[name]
         return self.set(dataclasses.replace(state, title=title or state.title))
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, name: str, by: str = "") -> None:
         del self.states[name]
 
     def head(self, name: str) -> HeadSettings | None:

@@ -11,7 +11,7 @@ const EDGE_US = 1_500_000;
 
 /**
  * @typedef {{run: any, from_us: number, to_us: number}} Run
- * @typedef {{from_us: number, to_us: number, cause: string}} Gap
+ * @typedef {{from_us: number, to_us: number, cause: string, code: string, by: string, open: boolean}} Gap
  * @typedef {{data: Uint8Array, from_us: number, to_us: number, run: string, next_us: number | null,
  *   times_us: number[], first_s: number}} Gop
  *   `times_us` when each frame is shown; `first_s` media time of the first frame.

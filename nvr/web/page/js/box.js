@@ -7,7 +7,7 @@ import { BadPack, pack, unpack } from "./msgpack.js";
 /**
  * @typedef {{name: string, title: string, state: string, since_us: number, code: string,
  *   detail: string, codec: string, width_px: number, height_px: number, fps: number,
- *   bitrate_bps: number, recorded_until_us: number, record_behind: boolean,
+ *   bitrate_bps: number, recorded_until_us: number, record_behind: boolean, not_recorded: {since_us: number, cause: string, code: string} | null,
  *   ptz: {presets: {number: number, name: string}[], wiper: boolean, lamp: boolean} | null,
  *   caption: object | null, rights: string[]}} Camera
  * @typedef {{holder: {name: string, source: string, since_us: number, mine: boolean, until_us: number, taken: boolean} | null,

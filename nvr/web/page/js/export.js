@@ -57,7 +57,7 @@ export class Export extends Part {
     const length_s = range ? (range.to_us - range.from_us) / SECOND : 0;
     const about = ((length_s - missing_us / SECOND) * (camera?.bitrate_bps || 0)) / 8;
     put(this.size, range ? `${span(length_s)}${about > 0 ? ` · ≈ ${bytes(about)}` : ""}` : "–");
-    this.gaps.replaceChildren(...gaps.slice(0, 4).map((gap) => el("li", {}, icon("event", "s"), `${causeWords(gap.cause)} ${span((gap.to_us - gap.from_us) / SECOND)} · ${clock(gap.from_us)}`)));
+    this.gaps.replaceChildren(...gaps.slice(0, 4).map((gap) => el("li", {}, icon("event", "s"), `${causeWords(gap)} ${span((gap.to_us - gap.from_us) / SECOND)} · ${clock(gap.from_us)}`)));
     const allowed = camera?.rights.includes("export") ?? false;
     put(this.hint, !allowed ? t("export.denied") : range ? (range.to_us > archive.recordedUntil_us ? t("export.future") : t("export.what")) : t("export.how"));
     this.act.disabled = !allowed || !range;

@@ -384,7 +384,7 @@ export class Playback extends Part {
     this.msg.dataset.key = key;
     this.msg.replaceChildren(
       el("span.b", {}, t(later ? "hole.future" : "hole")),
-      gap && !later ? el("small", {}, `${causeWords(gap.cause)} ${clock(gap.from_us)}–${clock(gap.to_us)}`) : "",
+      gap && !later ? el("small", {}, `${causeWords(gap)} ${clock(gap.from_us)}–${clock(gap.to_us)}`) : "",
       hole.next_us ? el("button.jump", { type: "button", on: { click: () => this.#wanted({ t_us: hole.next_us + 1000, done: true }) } }, t("hole.next", { time: clock(hole.next_us) }), icon("right", "s"))
         : el("button.jump", { type: "button", on: { click: () => this.app.go("live", { cam: this.camera }) } }, t("goLive"), icon("right", "s")));
   }

@@ -7,6 +7,7 @@ import { bitrate, clock, fileStamp, span, t, unit } from "./i18n.js";
 import { icon } from "./icons.js";
 import { drawHud } from "./hud.js";
 import { Player } from "./player.js";
+import { causeWords } from "./timeline-draw.js";
 import { download, fileName, iconButton } from "./ui.js";
 import { Zoom } from "./zoom.js";
 
@@ -126,12 +127,15 @@ export class Tile extends Part {
     this.factor.hidden = factor <= 1;
     put(this.factor, `${factor.toFixed(1)}×`);
     const behind_s = camera.recorded_until_us ? (this.app.box.now_us - camera.recorded_until_us) / 1e6 : Infinity;
-    const key = camera.record_behind ? "rec.behind" : behind_s < 5 ? "rec.on" : "rec.off";
+    const why = camera.not_recorded;
+    const key = camera.record_behind ? "rec.behind" : !why && behind_s < 5 ? "rec.on" : "rec.off";
     this.rec.hidden = state === "denied" || this.app.box.link === "down" || (!this.focused && key === "rec.on");
     this.rec.classList.toggle("w", key !== "rec.on");
-    if (this.rec.dataset.key !== key) {
-      this.rec.dataset.key = key;
+    const said = key === "rec.off" && why ? `${key} ${why.cause} ${why.since_us}` : key;
+    if (this.rec.dataset.key !== said) {
+      this.rec.dataset.key = said;
       this.rec.replaceChildren(icon("rec", "s"), t(key));
+      this.rec.title = said === key ? "" : `${causeWords(why)} · ${t("since", { time: clock(why.since_us) })}`;
     }
   }
 

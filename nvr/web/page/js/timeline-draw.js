@@ -8,11 +8,12 @@ const STEPS_S = [0.04, 0.2, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600,
 
 /** @typedef {{from_us: number, to_us: number}} View */
 
-/** Words for the cause of a gap. @param {string} cause */
-export function causeWords(cause) {
+/** Words for the cause of a gap, and for who caused it. @param {{cause: string, by?: string}} gap */
+export function causeWords({ cause, by }) {
   const key = `cause.${cause}`;
   const words = t(key);
-  return words === key ? t("cause.other") : words;
+  const known = words === key ? t("cause.other") : words;
+  return by ? t("cause.by", { cause: known, by }) : known;
 }
 
 /** Colours of the theme in use. @param {Element} node */
@@ -149,8 +150,8 @@ export function lane(axis, archive, across, width, c, now_us) {
 function gapLabel(axis, gap, across, width, c) {
   const { ctx } = axis;
   const [a, b] = [Math.max(0, axis.at(gap.from_us)), Math.min(axis.length, axis.at(gap.to_us))];
-  const long = `${causeWords(gap.cause)} ${span((gap.to_us - gap.from_us) / SECOND)}`;
-  const short = causeWords(gap.cause);
+  const long = `${causeWords(gap)} ${span((gap.to_us - gap.from_us) / SECOND)}`;
+  const short = causeWords({ cause: gap.cause });
   ctx.font = `12px ${c.font}`;
   const text = [long, short].find((words) => ctx.measureText(words).width + 16 < b - a);
   if (!text) return;

@@ -425,6 +425,6 @@ export class Timeline extends Part {
 }
 
 /** @param {import("./archive.js").Gap} gap */
-export const gapWords = (gap) => `${causeWords(gap.cause)} ${span((gap.to_us - gap.from_us) / SECOND)}`;
+export const gapWords = (gap) => `${causeWords(gap)} ${span((gap.to_us - gap.from_us) / SECOND)}`;
 
 customElements.define("nvr-timeline", Timeline);
