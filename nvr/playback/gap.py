@@ -9,6 +9,7 @@ each piece is as long as it really was. Without notes the part after the hole na
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from nvr.record.catalog import Span
 from nvr.record.header import Cause
@@ -146,6 +147,7 @@ class Notes:
         canvas = _Canvas(last.to_us, last.end_90k)
         found = range(bisect_right(self._runs, last.run), bisect_right(self._runs, following.run))
         told = self._read(canvas, stream, found, last)
+        self._read_late(canvas, found.stop, following)
         return canvas.gaps(following.from_us, _UNKNOWN if told else (base, "", ""))
 
     def before(self, stream: str, first: Span) -> list[Gap]:
@@ -199,6 +201,18 @@ class Notes:
                 if note.kind == "opened":
                     canvas.mark = canvas.at(note.wall_us), note.tick_90k
         return told
+
+    def _read_late(self, canvas: _Canvas, begin: int, following: Span) -> None:
+        """Take steps of the clock before `following`, but noticed in its first moments."""
+        for note in islice(self._notes, begin, None):
+            since_us = (note.tick_90k - following.start_90k) * 100 // 9
+            if note.kind == "opened" or not 0 <= since_us <= _SLACK_US:
+                break
+            was_us, is_us = note.wall_us - since_us, note.after_us - since_us
+            if note.kind == "clock" and abs(is_us - following.from_us) < abs(
+                was_us - following.from_us
+            ):
+                canvas.step(was_us, is_us)
 
     @staticmethod
     def _read_gap(canvas: _Canvas, note: Note, *, told: bool) -> bool:

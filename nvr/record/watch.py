@@ -54,11 +54,11 @@ class Stopped:
 
 @dataclass(slots=True)
 class _Seen:
-    """A stream: up to when it is recorded, and when that was said."""
+    """A stream: up to when it is recorded, when that was said, since when nothing hinders it."""
 
     until_us: int
     told_s: float
-    recorded: bool = False
+    clear_us: int | None = None
     stopped: Stopped | None = None
 
 
@@ -82,7 +82,7 @@ class Watch:
         for one in done:
             seen = self._seen.get(one.stream)
             if seen is not None:
-                seen.until_us, seen.told_s, seen.recorded = one.until_us, one.at_s, True
+                seen.until_us, seen.told_s = one.until_us, one.at_s
 
     def stopped(self, stream: str) -> Stopped | None:
         """Return why and since when a stream is not recorded, None if it is."""
@@ -130,13 +130,22 @@ class Watch:
 
     def _look_at(self, stream: str, seen: _Seen, reason: Reason | None, now_s: float) -> bool:
         silent = now_s - seen.told_s >= SILENT_S
+        hindered = reason is not None and reason.sure
         before = seen.stopped
         if before is None:
-            if silent or (reason and reason.sure):
+            if silent or hindered:
                 self._stop(stream, seen, reason or Reason("unknown"))
                 return True
             return False
-        if seen.recorded and not silent and not (reason and reason.sure):
+        if hindered:
+            seen.clear_us = None
+        elif seen.clear_us is None:
+            seen.clear_us = self._clock.wall_us()
+        if seen.clear_us is None and seen.until_us != before.since_us:
+            # What was under way when it stopped, or came in a short moment between.
+            seen.stopped = replace(before, since_us=seen.until_us, since_s=seen.told_s)
+            self._write_gap(stream, before.reason, seen.until_us)
+        elif seen.clear_us is not None and seen.until_us > seen.clear_us and not silent:
             self._go_on(stream, seen, before)
             return True
         if reason and reason.cause != before.reason.cause:
@@ -147,8 +156,8 @@ class Watch:
     def _stop(self, stream: str, seen: _Seen, reason: Reason) -> None:
         now_us, before = self._clock.wall_us(), seen.stopped
         began = before or Stopped(reason, seen.until_us, seen.told_s)
-        seen.stopped = Stopped(reason, began.since_us, began.since_s)
-        seen.recorded = False
+        seen.stopped = replace(began, reason=reason)
+        seen.clear_us = None if reason.sure else now_us
         event(
             _log,
             logging.WARNING,
@@ -159,10 +168,13 @@ class Watch:
         )
         # Another cause counts from now on, but one that was found late from the beginning.
         since_us = now_us if before and before.reason.cause != "unknown" else seen.until_us
+        self._write_gap(stream, reason, since_us)
+
+    def _write_gap(self, stream: str, reason: Reason, since_us: int) -> None:
         self._write(
             Note(
                 "gap",
-                now_us,
+                self._clock.wall_us(),
                 stream=stream,
                 cause=reason.cause,
                 code=reason.code,
@@ -190,6 +202,11 @@ class Watch:
             before_us = after_us - ahead_us + self._ahead_us
             for seen in self._seen.values():  # what is noted later speaks of the new clock
                 seen.until_us += ahead_us - self._ahead_us
+                if seen.stopped is not None:
+                    since_us = seen.stopped.since_us + ahead_us - self._ahead_us
+                    seen.stopped = replace(seen.stopped, since_us=since_us)
+                if seen.clear_us is not None:
+                    seen.clear_us += ahead_us - self._ahead_us
             self._write(Note("clock", before_us, after_us=after_us))
         self._ahead_us = ahead_us
 

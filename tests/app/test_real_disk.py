@@ -172,4 +172,7 @@ async def test_a_disk_full_then_read_only_then_back(tmp_path: Path, disk: Disk) 
         runs = [(run["from_us"], run["to_us"]) for run in found["runs"]]
         assert any(from_us < full_us <= to_us for from_us, to_us in runs), "what was there is kept"
         assert runs[-1][1] >= back_us
-        assert found["gaps"]
+        assert (found["gaps"][-1]["cause"], found["gaps"][-1]["code"]) == (
+            "disk",
+            "volume.unwritable",
+        )
