@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import nvr.web
+from nvr.cli import gaps
 
 PAGE = Path(nvr.web.__file__).parent / "page"
 LIMIT_BYTES = 150_000
@@ -91,3 +92,9 @@ def test_the_document_has_no_inline_script_or_style() -> None:
     assert not re.search(r"<style|\sstyle=|\son\w+=", html)
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", html))
     assert "{{ui}}/js/main.js" in html
+
+
+def test_every_cause_of_a_gap_has_its_words_on_the_page_and_on_the_console() -> None:
+    for language in ("en", "zh"):
+        named = {key.partition(".")[2] for key in words(language) if key.startswith("cause.")}
+        assert named - {"other", "by"} == set(gaps.WORDS)

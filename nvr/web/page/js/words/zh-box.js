@@ -86,7 +86,7 @@ export default {
   "cause.removed": "摄像机已移除",
   "cause.gone": "录像已不在磁盘上",
   "cause.unknown": "原因不明",
-  "cause.by": "{cause}（{by}）",
+  "cause.by": "{cause}，来自 {by}",
   "code.camera.unreachable": "摄像机连不上。查电源、网线和地址。",
   "code.camera.forbidden": "该地址是本机、本地链路或云元数据服务，不能作为摄像机。",
   "code.ptz.held": "{holder} 在控制。等他停手，或请求控制。",
