@@ -117,7 +117,7 @@ class Box:
         ingest = Ingest(vault.submit, self._clock, self._kernel.uncertainty_ms)
         if self._config.rtsp.mode == "prompt":
             ingest.set_tick(0)
-        cameras.attach(ingest, vault.reason, vault.note)
+        cameras.attach(ingest, vault.reason, vault.note, lambda: self._kernel.state() == "unsynced")
         db = open_state(self._data.state_path)
         stack.callback(db.close)
         hasher = Hasher()

@@ -88,11 +88,12 @@ class CameraTable:
         hub: Hub,
         unrecorded: Callable[[], Reason | None],
         note: Callable[[Note], None],
+        clock_unset: Callable[[], bool],
     ) -> None:
         """Say where the streams are, what keeps all from being recorded, who keeps notes; once."""
         self._hub = hub
         self._unrecorded = unrecorded
-        self._watch = Watch(self._clock, note)
+        self._watch = Watch(self._clock, note, clock_unset)
 
     def streams(self) -> tuple[str, ...]:
         """Return the streams to be recorded."""

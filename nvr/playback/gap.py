@@ -196,8 +196,11 @@ class Notes:
             elif note.kind in {"opened", "stopped"}:
                 told = True
                 canvas.opened |= note.kind == "opened"
+                behind_us = self._behind_us(n) if note.kind == "opened" else 0
                 if not canvas.removed:  # it was not to be recorded, whatever became of the box
-                    self._read_life(canvas, n)
+                    self._read_life(canvas, n, note.wall_us + behind_us)
+                if behind_us:
+                    canvas.step(note.wall_us + behind_us, note.wall_us)
                 if note.kind == "opened":
                     canvas.mark = canvas.at(note.wall_us), note.tick_90k
         return told
@@ -226,12 +229,23 @@ class Notes:
             return False
         return told
 
-    def _read_life(self, canvas: _Canvas, n: int) -> None:
+    def _behind_us(self, opened: int) -> int:
+        """Return by how much the clock was behind when a box without one of its own was started."""
+        found_us = 0
+        for note in islice(self._notes, opened + 1, None):
+            if note.kind == "opened":
+                break
+            if note.kind == "clock" and note.unset:
+                found_us += note.after_us - note.wall_us
+        return found_us
+
+    def _read_life(self, canvas: _Canvas, n: int, wall_us: int) -> None:
         note = self._notes[n]
         if note.kind == "stopped":
-            canvas.paint(canvas.at(note.wall_us), ("stopped", note.code, note.by))
+            canvas.paint(canvas.at(wall_us), ("stopped", note.code, note.by))
         elif not note.clean:
-            canvas.paint(self._alive_us(canvas, n), ("power", "", ""))
+            alive_us = min(self._alive_us(canvas, n), canvas.at(wall_us))
+            canvas.paint(alive_us, ("power", "", ""))
         elif canvas.strokes[-1][1] is None:
             canvas.paint(canvas.strokes[-1][0], ("stopped", "", ""))
 
@@ -244,10 +258,7 @@ class Notes:
         until_run = self._notes[opened].run if opened < len(self._notes) else 1 << 63
         ticks = [span.end_90k for span in self._of_runs(since_run, until_run)]
         ticks += [note.tick_90k for note in self._notes[max(begun, 0) : opened]]
-        alive_us = canvas.at_tick(max(ticks, default=0))
-        if opened < len(self._notes):
-            alive_us = min(alive_us, canvas.at(self._notes[opened].wall_us))
-        return alive_us
+        return canvas.at_tick(max(ticks, default=0))
 
     def _of_runs(self, since: int, until: int) -> list[Span]:
         if self._spans is None:

@@ -37,6 +37,7 @@ class Note:
         since_us: UTC microseconds since when a ``gap`` is.
         after_us: UTC microseconds after the step of a ``clock``.
         clean: For ``opened``: the volume had been closed properly.
+        unset: For ``clock``: it had not been set since the box was switched on.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Note:
     since_us: int = 0
     after_us: int = 0
     clean: bool = False
+    unset: bool = False
 
     def record(self) -> Record:
         """Return it as a record of the log, without what it leaves empty."""
@@ -59,7 +61,7 @@ class Note:
 
 _FIELDS: dict[str, type] = {
     "kind": str, "wall_us": int, "tick_90k": int, "run": int, "stream": str, "cause": str,
-    "code": str, "by": str, "since_us": int, "after_us": int, "clean": bool,
+    "code": str, "by": str, "since_us": int, "after_us": int, "clean": bool, "unset": bool,
 }  # fmt: skip
 
 

@@ -68,13 +68,21 @@ class Watch:
     Args:
         clock: Time source.
         note: Keeps a note.
+        unset: Whether the wall clock was not set yet since the box was switched on.
     """
 
-    def __init__(self, clock: Clock, note: Callable[[Note], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        note: Callable[[Note], None],
+        unset: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._clock = clock
         self._note = note
         self._seen: dict[str, _Seen] = {}
         self._ahead_us = self._ahead()
+        self._is_unset = unset
+        self._unset = unset()
         self._told_s = clock.monotonic_s()
 
     def acknowledged(self, done: Iterable[Acknowledged]) -> None:
@@ -207,8 +215,8 @@ class Watch:
                     seen.stopped = replace(seen.stopped, since_us=since_us)
                 if seen.clear_us is not None:
                     seen.clear_us += ahead_us - self._ahead_us
-            self._write(Note("clock", before_us, after_us=after_us))
-        self._ahead_us = ahead_us
+            self._write(Note("clock", before_us, after_us=after_us, unset=self._unset))
+        self._ahead_us, self._unset = ahead_us, self._is_unset()
 
     def _ahead(self) -> int:
         return self._clock.wall_us() - round(self._clock.monotonic_s() * 1e6)

@@ -35,6 +35,8 @@ class World:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.clock = FakeClock()
+        self.chip = self.rng.random() < 0.5
+        self.unset = False
         self.disk = VirtualDisk(self.rng)
         self.true: list[dict[str, set[str]]] = []
         self.up = dict.fromkeys(STREAMS, True)
@@ -51,7 +53,7 @@ class World:
             size_bytes=BLOCKS * BLOCK_BYTES, block_bytes=BLOCK_BYTES,
         )  # fmt: skip
         self.pending: list[Note] = []
-        self.watch = Watch(self.clock, self.pending.append)
+        self.watch = Watch(self.clock, self.pending.append, lambda: self.unset)
         self.committer = Committer(self.store, acknowledged=self.acknowledged, limit_bytes=60 << 10)
         for stream in STREAMS:
             self.watch.begin(stream)
@@ -119,13 +121,27 @@ class World:
         self.disk.cut_in = self.rng.randrange(60)
         with contextlib.suppress(PowerCut):
             self.run(60)
+        cut_us = self.clock.wall_us()
         self.off(self.rng.uniform(1, 200), "power")
         # The kernel counts its ticks anew; the wall clock went on in its own chip.
         wall_us, self.clock = self.clock.wall_us(), FakeClock()
         self.clock.now_s = self.rng.uniform(5, 30)
         self.clock.offset_us = wall_us - round(self.clock.now_s * 1e6)
         self.disk.power_on()
+        if self.chip:
+            self.boot()
+            return
+        # Without such a chip it goes on about where it was, and is set once there is a network.
+        offset_us = self.clock.offset_us
+        self.clock.offset_us = cut_us - self.rng.randrange(-20, 600) * 1_000_000
+        self.clock.offset_us -= round(self.clock.now_s * 1e6)
+        self.unset = True
         self.boot()
+        self.run(self.rng.uniform(0, 20))
+        self.clock.offset_us = offset_us
+        self.run(2)
+        self.unset = False
+        self.run(1)
 
     def stop(self) -> None:
         self.committer.commit()
