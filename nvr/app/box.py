@@ -19,6 +19,7 @@ from nvr import __version__
 from nvr.app.cameras import Burner, CameraTable, caption_of, stream_of
 from nvr.app.control import Control
 from nvr.app.data import DataDirectory
+from nvr.app.promises import Promises
 from nvr.app.vault import Vault
 from nvr.auth.audit import Audit, Entry
 from nvr.auth.claim import Claim
@@ -109,6 +110,7 @@ class Box:
             self._clock,
             acknowledged=cameras.acknowledged,
             priority=cameras.priority,
+            promised_s=cameras.promised_s,
             died=_die,
             streams=cameras.streams,
         )
@@ -183,6 +185,7 @@ class Box:
                 control.start(group)
                 cameras.start(group)
                 group.create_task(vault.run())
+                group.create_task(Promises(vault.holdings, self._clock).run())
                 group.create_task(server.run())
                 ready = asyncio.Event()
                 group.create_task(page.serve(self._config.page.host, self._config.page.port, ready))

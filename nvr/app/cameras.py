@@ -21,6 +21,7 @@ from nvr.hal.board import Board
 from nvr.media.camera import CameraState, CaptionText, HeadSettings, NotRecorded, Sockets
 from nvr.media.ports import Acknowledged, Hub, RunStats, Stream
 from nvr.record.note import Note
+from nvr.record.retention import DEFAULT_S
 from nvr.record.watch import Reason, Watch
 
 _MEASURE_S = 2.0
@@ -113,6 +114,11 @@ class CameraTable:
         camera = self._cameras.get(stream.partition("/")[0])
         return camera.config.priority if camera else 0
 
+    def promised_s(self, stream: str) -> float:
+        """Seconds that a stream is to be kept at least."""
+        camera = self._cameras.get(stream.partition("/")[0])
+        return camera.config.retain_h * 3600.0 if camera else DEFAULT_S
+
     def acknowledged(self, done: list[Acknowledged]) -> None:
         """Take what a power cut can no longer take; from any thread."""
         for one in done:
@@ -171,9 +177,11 @@ class CameraTable:
         title: str | None = None,
         user: str | None = None,
         password: str | None = None,
+        retain_h: int | None = None,
     ) -> CameraState:
         camera = self._must(name)
-        wanted = {key: v for key, v in (("title", title), ("user", user)) if v is not None}
+        given = (("title", title), ("user", user), ("retain_h", retain_h))
+        wanted = {key: v for key, v in given if v is not None}
         if wanted:
             await self._edit(lambda document: _entry(document, name).update(wanted))
             self._refresh(name)
@@ -339,6 +347,7 @@ class CameraTable:
             bitrate_bps=camera.bitrate_bps if live else 0,
             recorded_until_us=camera.recorded_until_us,
             record_behind=bool(unrecorded and unrecorded.cause == "behind"),
+            retain_h=config.retain_h,
             caption=_caption(config) if config.name in self._burners else None,
             not_recorded=NotRecorded(gap.since_us, gap.reason.cause, gap.reason.code)
             if gap

@@ -21,9 +21,11 @@ from nvr.config.model import Volume
 from nvr.media.part import Part
 from nvr.media.ports import Acknowledged
 from nvr.media.track import StreamConfig
+from nvr.playback.holding import Holding
 from nvr.playback.query import Archive, Gop, Ranges, VolumeState
 from nvr.record.note import Note
 from nvr.record.recording import Recording
+from nvr.record.retention import Promised
 from nvr.record.watch import Reason, stamped
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class Vault:
         clock: Time source.
         acknowledged: Told of what is durable.
         priority: Priority of a stream.
+        promised_s: Seconds a stream is promised to be kept.
         died: Called when the writer ended by a fault of ours.
         streams: Which streams are to be recorded.
     """
@@ -59,6 +62,7 @@ class Vault:
         *,
         acknowledged: Callable[[list[Acknowledged]], None],
         priority: Callable[[str], int],
+        promised_s: Promised,
         died: Callable[[], None],
         streams: Callable[[], Collection[str]],
     ) -> None:
@@ -74,6 +78,7 @@ class Vault:
         self._clock = clock
         self._acknowledged = acknowledged
         self._priority = priority
+        self._promised_s = promised_s
         self._died = died
         self._recording: Recording | None = None
         self._archive: Archive | None = None
@@ -89,6 +94,7 @@ class Vault:
                 ring_id=self._ring_id,
                 acknowledged=self._acknowledged,
                 priority=self._priority,
+                promised_s=self._promised_s,
                 died=self._died,
             )
         except NvrError as err:
@@ -236,6 +242,10 @@ class Vault:
     def volume(self) -> VolumeState:
         """See `Archive`."""
         return self._open_archive().volume()
+
+    def holdings(self) -> list[Holding]:
+        """See `Archive`."""
+        return self._open_archive().holdings(self._promised_s, self._streams())
 
     def _open_archive(self) -> Archive:
         archive, fault = self._archive, self.fault

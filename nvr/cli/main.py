@@ -5,9 +5,9 @@ import sys
 
 from nvr import __version__
 from nvr.base.errors import NvrError
-from nvr.cli import board, check, export, fsck, gaps, run, user
+from nvr.cli import board, check, export, fsck, gaps, plan, run, user
 
-COMMANDS = (run, check, board, user, export, gaps, fsck)
+COMMANDS = (run, check, board, user, export, gaps, plan, fsck)
 
 
 def parser() -> argparse.ArgumentParser:

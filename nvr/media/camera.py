@@ -64,6 +64,7 @@ class CameraState:
         recorded_until_us: UTC microseconds up to which its recording survives a power cut, 0 if
             nothing is recorded.
         record_behind: The disk does not keep up with it.
+        retain_h: Hours its recordings are to be kept at least.
         caption: Its caption, None if it cannot have one.
         not_recorded: Why and since when it is not recorded, None if it is.
     """
@@ -82,6 +83,7 @@ class CameraState:
     bitrate_bps: int
     recorded_until_us: int
     record_behind: bool
+    retain_h: int
     caption: CaptionText | None
     not_recorded: NotRecorded | None = None
 
@@ -170,8 +172,9 @@ class Cameras(Protocol):
         title: str | None = None,
         user: str | None = None,
         password: str | None = None,
+        retain_h: int | None = None,
     ) -> CameraState:
-        """Change what people call it, or how we log in there; None leaves it, empty forgets it.
+        """Change its title, log-in or hours to be kept; None leaves it, an empty log-in goes.
 
         A new log-in is for the next connection: one that stands is not given up for it, one that
         waits to be tried again is tried at once. Raises as `add`, and ``camera.unknown``.

@@ -7,17 +7,19 @@ fragment's number, decode times, and the size of ``mdat``, which on disk takes i
 
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nvr.base.clock import TICKS_PER_S
 from nvr.base.errors import Damaged, Rejected
 from nvr.media.track import StreamConfig
 from nvr.playback.gap import Gap, Notes
+from nvr.playback.holding import Holding, holdings
 from nvr.record import block
 from nvr.record.block import Entry
 from nvr.record.catalog import TOLERANCE_90K, Row, Span
 from nvr.record.header import PartHeader
+from nvr.record.retention import Promised
 from nvr.record.store import Store
 from nvr.wire.fmp4 import init_segment
 
@@ -412,6 +414,10 @@ class Archive:
                     last = entry.run, entry.start_90k + entry.duration_90k
                     out_90k = last[1] - origin_90k
             at = track.after(at)
+
+    def holdings(self, promised_s: Promised, recording: Iterable[str]) -> list[Holding]:
+        """Return what is held of each stream and will be. See `nvr.playback.holding`."""
+        return holdings(self._store, promised_s, recording)
 
     def volume(self) -> VolumeState:
         """Return the state of the volume."""

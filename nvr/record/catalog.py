@@ -6,9 +6,11 @@ values; nothing they hold changes under them.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from nvr.base.clock import TICKS_PER_S
 from nvr.record.block import BlockHeader, Entry
 from nvr.record.header import Cause
 
@@ -83,6 +85,11 @@ class Row:
         """Latest wall time in it."""
         return max((span.to_us for span in self.spans), default=0)
 
+    @property
+    def recorded_s(self) -> float:
+        """Seconds recorded in it."""
+        return sum(span.end_90k - span.start_90k for span in self.spans) / TICKS_PER_S
+
 
 def spans_of(entries: Iterable[Entry], before: Sequence[Span] = ()) -> tuple[Span, ...]:
     """Fold parts into spans, carrying on `before`."""
@@ -103,6 +110,26 @@ def spans_of(entries: Iterable[Entry], before: Sequence[Span] = ()) -> tuple[Spa
                 Span(entry.run, entry.start_90k, end_90k, entry.wall_us, entry.end_us, cause)
             )
     return tuple(spans)
+
+
+class Oldest(NamedTuple):
+    """The first block of a stream that could go.
+
+    Attributes:
+        row: The block.
+        ended_us: UTC microseconds at which its recording ended, at the latest.
+    """
+
+    row: Row
+    ended_us: int
+
+
+class Ends(NamedTuple):
+    """A stream's first and last block, and how many it has."""
+
+    first: Row
+    last: Row
+    blocks: int
 
 
 class _Open:
@@ -188,13 +215,54 @@ class Catalog:
     def rows(self, stream: str) -> list[Row]:
         """Return a stream's blocks, oldest first, without the parts of open ones."""
         with self._guard:
-            found = [self._blocks[block] for block in self._streams.get(stream, ())]
-            return [row if isinstance(row, Row) else row.row for row in found]
+            return [self._row(block) for block in self._streams.get(stream, ())]
+
+    def oldest(self, skip: Container[int], now_us: int) -> list[Oldest]:
+        """Return each stream's first block that is not in `skip`, without the parts of open ones.
+
+        Blocks are in the order of recording: an end that lies in the future, because a clock was
+        wrong then, is taken to be no later than that of any block after it.
+        """
+        found = []
+        with self._guard:
+            for blocks in self._streams.values():
+                at = next((n for n, block in enumerate(blocks) if block not in skip), None)
+                if at is None:
+                    continue
+                row = self._row(blocks[at])
+                ended_us = row.last_us
+                if ended_us > now_us:
+                    ended_us = min(self._row(block).last_us for block in blocks[at:])
+                found.append(Oldest(row, ended_us))
+        return found
+
+    def ends(self, stream: str) -> Ends | None:
+        """Return a stream's first and last block, None if it has none."""
+        with self._guard:
+            blocks = self._streams.get(stream)
+            if not blocks:
+                return None
+            return Ends(self._row(blocks[0]), self._row(blocks[-1]), len(blocks))
+
+    def recent(self, stream: str, recorded_s: float) -> list[Row]:
+        """Return a stream's newest blocks, newest first, that hold `recorded_s` or all there is."""
+        found: list[Row] = []
+        with self._guard:
+            for block in reversed(self._streams.get(stream, ())):
+                if recorded_s <= 0:
+                    break
+                found.append(self._row(block))
+                recorded_s -= found[-1].recorded_s
+        return found
+
+    def _row(self, block: int) -> Row:
+        found = self._blocks[block]
+        return found if isinstance(found, Row) else found.row
 
     def all_rows(self) -> list[Row]:
         """Return every block, without the parts of open ones, by serial."""
         with self._guard:
-            rows = [row if isinstance(row, Row) else row.row for row in self._blocks.values()]
+            rows = [self._row(block) for block in self._blocks]
         return sorted(rows, key=lambda row: row.head.serial)
 
     def streams(self) -> tuple[str, ...]:

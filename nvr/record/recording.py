@@ -14,6 +14,7 @@ from nvr.record.catalog import Row
 from nvr.record.index import NAME, Index
 from nvr.record.note import Note
 from nvr.record.recover import open_store
+from nvr.record.retention import Promised, default_promise
 from nvr.record.volume import Identity
 from nvr.record.writer import Writer, WriterState
 
@@ -29,6 +30,7 @@ class Recording:
         generation: Generation it had when last seen; an older one is a copy.
         acknowledged: Told, in the writing thread, of the end of what is durable per stream.
         priority: Priority of a stream; lower ones are dropped first when the disk is behind.
+        promised_s: Seconds each stream is promised to be kept.
         died: Called when a thread ends by a fault; nothing is recorded any more.
 
     Raises:
@@ -48,6 +50,7 @@ class Recording:
         generation: int = 0,
         acknowledged: Callable[[list[Acknowledged]], None] | None = None,
         priority: Callable[[str], int] | None = None,
+        promised_s: Promised = default_promise,
         died: Callable[[], None] | None = None,
     ) -> None:
         self._index: Index | None = None
@@ -62,6 +65,7 @@ class Recording:
                 ring_id=ring_id,
                 generation=generation,
                 known=self._known,
+                promised_s=promised_s,
             )
         except NvrError:
             self._close_index()

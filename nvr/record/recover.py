@@ -22,6 +22,7 @@ from nvr.record.catalog import Catalog, Row, spans_of
 from nvr.record.header import NO_LINK
 from nvr.record.log import Record, VolumeLog
 from nvr.record.note import Note, note_of
+from nvr.record.retention import Promised, default_promise
 from nvr.record.ring import Ring
 from nvr.record.store import Store, reader
 from nvr.record.volume import Identity
@@ -60,6 +61,7 @@ def open_store(
     generation: int = 0,
     block_bytes: int = 0,
     known: Callable[[Identity], Mapping[int, Row]] | None = None,
+    promised_s: Promised = default_promise,
     ring_type: Callable[..., Ring] = Ring,
 ) -> Store:
     """Open the volume in `disk`, making it in an empty directory, and recover what it holds.
@@ -73,6 +75,7 @@ def open_store(
         generation: Generation it had when last seen; an older one is a copy.
         block_bytes: Size of a new volume's blocks; 0 for the usual one.
         known: Gives rows remembered from before, by block; those that still hold save reading.
+        promised_s: What each stream is promised; see `record.retention`.
         ring_type: Makes the ring; another one plants a bug for the power-cut harness.
 
     Raises:
@@ -109,6 +112,8 @@ def open_store(
         clean=state.clean,
         refused=refused,
         notes=state.notes,
+        clock=clock,
+        promised_s=promised_s,
     )
     try:
         ring.begin(clock.wall_us(), int(clock.monotonic_s() * TICKS_PER_S))
@@ -161,6 +166,7 @@ def open_reading(disk: Disk, clock: Clock) -> Store:
         clean=state.clean,
         refused=refused,
         notes=state.notes,
+        clock=clock,
     )
     return Store(disk, clock, identity, catalog, ring)
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from nvr.base.clock import Clock
 from nvr.base.errors import Misconfigured
 from nvr.base.log import event
 from nvr.hal.ports import Disk
@@ -20,6 +21,7 @@ from nvr.record.block import PAGE_BYTES
 from nvr.record.catalog import Catalog
 from nvr.record.log import Record, VolumeLog
 from nvr.record.note import Note, carried
+from nvr.record.retention import Promised, default_promise, next_to_go
 from nvr.record.volume import Identity
 
 _log = logging.getLogger(__name__)
@@ -55,6 +57,8 @@ class Ring:
         clean: The volume was closed properly last time.
         refused: Blocks that could not be read; they are not used.
         notes: What the log says of time not recorded.
+        clock: Time source.
+        promised_s: What each stream is promised; see `record.retention`.
     """
 
     def __init__(
@@ -70,6 +74,8 @@ class Ring:
         clean: bool,
         refused: Collection[int] = (),
         notes: Sequence[Note] = (),
+        clock: Clock,
+        promised_s: Promised = default_promise,
     ) -> None:
         self.clean = clean
         self._notes = list(notes)
@@ -81,17 +87,23 @@ class Ring:
         self._written = written
         self._next_serial = max(serials, default=0) + 1
         self._next_run = next_run
+        self._clock = clock
+        self._promised_s = promised_s
         self._guard = threading.RLock()
         rows = catalog.all_rows()
         live = {row.head.block for row in rows} | set(refused)
         free = [number for number in range(identity.blocks) if number not in live]
         self._free = deque(sorted(free, key=lambda number: (number not in written, number)))
-        self._order = deque(row.head.block for row in rows)
         self._granted: deque[Grant] = deque()
         self._in_use: set[int] = set()
         self._condemned: set[int] = set(refused)
         self._unlogged: list[int] = []
         self._spare = max(1, min(_MOST_SPARE, identity.blocks // 8))
+
+    @property
+    def spare(self) -> int:
+        """Blocks that are kept ready for the next ones to be begun."""
+        return self._spare
 
     @property
     def condemned(self) -> int:
@@ -176,14 +188,12 @@ class Ring:
                 self._grant(self._spare)  # one record for all: its flushes delay this group
             grant = self._granted.popleft()
             self._in_use.add(grant.block)
-            self._order.append(grant.block)
             return grant
 
     def give_back(self, grant: Grant) -> None:
         """Take back a block in which nothing was acknowledged; it is the next to be given."""
         with self._guard:
             self._in_use.discard(grant.block)
-            self._order.remove(grant.block)
             self._granted.appendleft(grant)
 
     def use(self, number: int) -> None:
@@ -289,14 +299,17 @@ class Ring:
                 self._granted.append(grant)
 
     def _victim(self) -> int | None:
-        """Free blocks first, then the one that was begun longest ago and is not being written."""
+        """Free blocks first, then what `record.retention` gives up."""
         if self._free:
             return self._free.popleft()
-        for number in self._order:
-            if number not in self._in_use and number not in self._condemned:
-                self._order.remove(number)
-                return number
-        return None
+        held = self._in_use | self._condemned
+        now_us = self._clock.wall_us()
+        chosen = next_to_go(self._catalog.oldest(held, now_us), self._promised_s, now_us)
+        if chosen is None:
+            return None
+        number = chosen.row.head.block
+        self._catalog.remove(number)
+        return number
 
     def _retire(self, used: Sequence[int], grants: Sequence[Grant]) -> None:
         """Give up blocks durably: in the log first, which alone decides, then in their heads.

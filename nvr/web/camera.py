@@ -1,9 +1,10 @@
 """Cameras and their captions over HTTP, and how a camera looks as JSON."""
 
 import re
+from typing import Annotated
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from nvr.auth.policy import unknown_camera
 from nvr.auth.user import Subject, plain
@@ -33,6 +34,7 @@ class CameraChange(Struct, frozen=True, forbid_unknown_fields=True):
     title: str | None = None
     user: str | None = None
     password: str | None = None
+    retain_h: Annotated[int, Meta(ge=1, le=8784)] | None = None
 
 
 class OwnOutputBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -124,6 +126,7 @@ class CameraView(Struct, frozen=True):
     recorded_until_us: int
     record_behind: bool
     not_recorded: NotRecordedView | None
+    retain_h: int
     ptz: HeadView | None
     caption: CaptionAnswer | None
     rights: list[str]
@@ -156,6 +159,7 @@ def _view(parts: Parts, state: CameraState, rights: list[str], head: bool) -> Ca
         recorded_until_us=state.recorded_until_us,
         record_behind=state.record_behind,
         not_recorded=NotRecordedView(gap.since_us, gap.cause, gap.code) if gap else None,
+        retain_h=state.retain_h,
         ptz=_head(parts, state.name) if head else None,
         caption=_caption(state.caption) if state.caption else None,
         rights=rights,
@@ -223,15 +227,22 @@ class CameraPages:
         name = self._find(request).name
         body = await read_json(request, CameraChange)
         login = (body.user, body.password)
-        _check(body.title is not None or login != (None, None), "title", "nothing to change")
+        unchanged = (body.title, body.retain_h, *login) == (None,) * 4
+        _check(not unchanged, "title", "nothing to change")
         _check(body.title is None or 1 <= len(body.title) <= 64, "title", "1 to 64 characters")
         _check(len(body.user or "") <= 64 and len(body.password or "") <= 128, "user", "too long")
         said = [] if body.title is None else [f"title {body.title}"]
         if login != (None, None):
             said.append("log-in")
+        if body.retain_h is not None:
+            said.append(f"retain_h {body.retain_h}")
         request[REASON] = ", ".join(said)
         state = await self._parts.cameras.change(
-            name, title=body.title, user=body.user, password=body.password
+            name,
+            title=body.title,
+            user=body.user,
+            password=body.password,
+            retain_h=body.retain_h,
         )
         return self._answer(state, caller)
 

@@ -16,6 +16,7 @@ from nvr.base.clock import Clock
 from nvr.media.camera import BoxState, Cameras
 from nvr.media.ports import Hub, Ptz
 from nvr.media.track import StreamConfig
+from nvr.playback.holding import Holding
 from nvr.playback.query import Gop, Ranges, VolumeState
 
 
@@ -40,6 +41,10 @@ class Archive(Protocol):
 
     def volume(self) -> VolumeState:
         """State of the volume."""
+        ...
+
+    def holdings(self) -> list[Holding]:
+        """What is held of each stream, and will be."""
         ...
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from nvr.auth.audit import Entry
 from nvr.auth.policy import authorise, unknown_camera
 from nvr.base.errors import Rejected, Unavailable
+from nvr.playback.holding import Holding
 from nvr.playback.query import Gop
 from nvr.web.fragment import playable, renumbered, without
 from nvr.web.gate import SPAN
@@ -59,6 +60,19 @@ class RangesView(Struct, frozen=True):
     recorded_until_us: int
 
 
+class HoldingView(Struct, frozen=True):
+    """What is held of a stream as JSON. See `nvr.playback.holding.Holding`."""
+
+    camera: str
+    used_bytes: int
+    from_us: int
+    to_us: int
+    bits_per_s: int
+    promised_h: float
+    holds_h: float | None
+    short: bool
+
+
 class RingView(Struct, frozen=True):
     """The volume as JSON."""
 
@@ -68,6 +82,7 @@ class RingView(Struct, frozen=True):
     behind_s: float
     uuid: str
     condemned: int
+    streams: tuple[HoldingView, ...]
 
 
 class Playback:
@@ -184,8 +199,9 @@ class Playback:
         return response
 
     async def ring(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
-        """``GET /api/ring``."""
+        """``GET /api/ring``; of cameras, those the caller may know."""
         volume = await self._beside(self._parts.archive.volume)
+        held = await self._beside(self._parts.archive.holdings)
         return answer(
             RingView(
                 volume.size_bytes,
@@ -194,6 +210,7 @@ class Playback:
                 self._parts.box.behind_s(),
                 str(volume.ring_id),
                 volume.condemned,
+                tuple(view for view in map(_holding, held) if caller.subject.may(view.camera)),
             )
         )
 
@@ -241,3 +258,16 @@ def _span(request: web.Request) -> tuple[int, int]:
         raise Rejected("body.invalid", "say which time: from_us and to_us, or t_us")
     from_us, to_us = span
     return from_us, to_us
+
+
+def _holding(held: Holding) -> HoldingView:
+    return HoldingView(
+        held.stream.partition("/")[0],
+        held.used_bytes,
+        held.from_us,
+        held.to_us,
+        round(held.bytes_per_s * 8),
+        round(held.promised_s / 3600, 1),
+        round(held.holds_s / 3600, 1) if held.holds_s else None,
+        held.short,
+    )

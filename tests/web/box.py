@@ -30,6 +30,7 @@ from nvr.media.part import Fragment, Part
 from nvr.media.ports import Holder, Operator, Preset, PtzStatus
 from nvr.media.track import StreamConfig
 from nvr.playback.gap import Gap
+from nvr.playback.holding import Holding
 from nvr.playback.query import Gop, Ranges, Recorded, VolumeState
 from nvr.web.parts import Parts
 from nvr.web.server import Page
@@ -110,6 +111,13 @@ class MemoryArchive:
         oldest = min((part.wall_us for part in list(self._parts)), default=0)
         return VolumeState(uuid.UUID(int=7), self._most_bytes, self._bytes, oldest, 0)
 
+    def holdings(self) -> list[Holding]:
+        return [
+            Holding(
+                "gate/main", 3 << 30, 1_700_000_000_000_000, 1_700_007_200_000_000, 5e5, 6e5, 5e5
+            )
+        ]
+
 
 def _end_us(part: Part) -> int:
     return part.wall_us + part.duration_90k * 100 // 9
@@ -177,6 +185,7 @@ class MemoryCameras:
             bitrate_bps=600_000,
             recorded_until_us=0,
             record_behind=False,
+            retain_h=168,
             caption=CaptionText((title,), (20, 30), 45, "outline"),
         )
         return self.set(dataclasses.replace(state, **values))
@@ -209,10 +218,15 @@ class MemoryCameras:
         title: str | None = None,
         user: str | None = None,
         password: str | None = None,
+        retain_h: int | None = None,
     ) -> CameraState:
         self.logins[name] = (user, password)
         state = self.states[name]
-        return self.set(dataclasses.replace(state, title=title or state.title))
+        return self.set(
+            dataclasses.replace(
+                state, title=title or state.title, retain_h=retain_h or state.retain_h
+            )
+        )
 
     async def remove(self, name: str, by: str = "") -> None:
         del self.states[name]

@@ -421,6 +421,33 @@ async def test_what_people_do_is_in_the_log_and_holds_together(box):
         }
 
 
+async def test_how_long_a_camera_is_kept(box):
+    await box.user("op", "operator", {"yard": ["playback"]})
+    async with box.client() as client, box.client() as owner:
+        await owner.log_in("owner")
+        status, told, _ = await owner.ask("PATCH", "/api/camera/gate", {"retain_h": 24})
+        assert (status, told["retain_h"]) == (200, 24)
+        status, told, _ = await owner.ask("PATCH", "/api/camera/gate", {"retain_h": 0})
+        assert (status, told["code"]) == (400, "body.invalid")
+        _, told, _ = await owner.ask("GET", "/api/audit")
+        assert told["rows"][1]["reason"] == "retain_h 24"
+        _, ring, _ = await owner.ask("GET", "/api/ring")
+        [held] = ring["streams"]
+        assert held == {
+            "camera": "gate",
+            "used_bytes": 3 << 30,
+            "from_us": 1_700_000_000_000_000,
+            "to_us": 1_700_007_200_000_000,
+            "bits_per_s": 4_000_000,
+            "promised_h": 166.7,
+            "holds_h": 138.9,
+            "short": True,
+        }
+        await client.log_in("op")
+        _, ring, _ = await client.ask("GET", "/api/ring")
+        assert ring["streams"] == [], "a camera that the account may not know"
+
+
 async def test_a_head_through_the_api(box):
     async with box.client() as client:
         await client.log_in("owner")

@@ -264,7 +264,7 @@ async def test_a_camera_gets_another_password_and_what_is_empty_stays(
     page, cameras = visit.page, site.box.parts.cameras
     await page.goto(page.url.split("#")[0] + "#/manage/cameras")
     title = cameras.states["gate"].title
-    await page.locator(".cam-card", has_text=title).get_by_label("改名称或登录").click()
+    await page.locator(".cam-card", has_text=title).get_by_label("修改摄像机").click()
     await page.locator(".dialog input[type=password]").fill("k9#x")
     await page.locator(".dialog button[type=submit]").click()
     await page.locator(".dialog").wait_for(state="detached")
@@ -272,6 +272,25 @@ async def test_a_camera_gets_another_password_and_what_is_empty_stays(
     assert cameras.states["gate"].title == title
     await page.goto(page.url.split("#")[0] + "#/live")
     await page.locator(".tile.focus.live").wait_for()
+
+
+async def test_how_long_a_camera_is_kept_is_set_and_shown(site: Site, visit: Visit) -> None:
+    page, cameras = visit.page, site.box.parts.cameras
+    await page.goto(page.url.split("#")[0] + "#/manage/cameras")
+    row = page.locator(".cam-card", has_text=cameras.states["gate"].title)
+    await row.get_by_label("修改摄像机").click()
+    hours = page.locator(".dialog").get_by_label("至少保存（小时）")
+    await hours.fill("0")
+    await page.locator(".dialog button[type=submit]").click()
+    await page.locator(".dialog").get_by_text("填得不对").wait_for()
+    await hours.fill("24")
+    await page.locator(".dialog button[type=submit]").click()
+    await page.locator(".dialog").wait_for(state="detached")
+    assert cameras.states["gate"].retain_h == 24
+    await page.goto(page.url.split("#")[0] + "#/manage/box")
+    kept = page.locator("table.keep tbody tr")
+    await kept.get_by_text("不够").wait_for()
+    assert "5 天 18 小时" in await kept.inner_text()
 
 
 async def test_a_dome_is_set_up_where_its_camera_is(site: Site, visit: Visit) -> None:

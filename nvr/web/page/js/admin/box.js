@@ -13,10 +13,12 @@ export async function boxPage(app, host, part) {
   const table = (...keys) => el("dl.kv", {}, ...keys.flatMap((key) => [el("dt", {}, t(`box.${key}`)), (rows[key] = el("dd", {}, "–"))]));
   const meter = el("i", {});
   const ringNote = el("div.place", {});
+  const keeps = el("div.scroll-x", {});
   host.replaceChildren(
     el("div.head", {}, el("h2", {}, t("manage.box"))),
     el("div.box-grid", {},
       el("section.panel", {}, el("h2", {}, icon("disk"), t("box.ring")), el("div.pb", {}, el("div.meter", {}, meter), table("used", "reach", "behind", "uuid"), ringNote)),
+      el("section.panel", {}, el("h2", {}, icon("clock"), t("keep.title")), el("div.pb", {}, el("p.s.sub", {}, t("keep.what")), keeps)),
       el("section.panel", {}, el("h2", {}, icon("clock"), t("box.clock")), el("div.pb", {}, table("now", "source", "doubt"))),
       el("section.panel", {}, el("h2", {}, icon("chip"), t("box.about")), el("div.pb", {}, table("name", "version", "cameras", "link"))),
       el("section.panel", {}, el("h2", {}, icon("shield"), t("box.tls")), el("div.pb", {}, el("p.s.sub", {}, t("box.tls.what")), el("p.mono.s.finger", {}, box.info.certificate_sha256 || t("box.tls.none"))))));
@@ -43,6 +45,7 @@ export async function boxPage(app, host, part) {
       put(rows.behind, now.behind_s === undefined ? "–" : unit(now.behind_s.toFixed(1), "s"));
       rows.behind.className = now.behind_s > 1 ? "warn" : "";
       put(rows.uuid, now.uuid ?? "–");
+      keeps.replaceChildren(keepTable(box, now.streams ?? []));
       ringNote.replaceChildren();
     } catch (error) {
       ringNote.replaceChildren(problemBox(error));
@@ -53,4 +56,17 @@ export async function boxPage(app, host, part) {
   part.every(5000, ring);
   draw();
   await ring();
+}
+
+/** What each camera is promised, holds and will hold. @param {any} box @param {any[]} streams */
+function keepTable(box, streams) {
+  if (!streams.length) return el("p.s.dim", {}, t("keep.none"));
+  const days = (hours) => span(hours * 3600);
+  return el("table.keep", {},
+    el("thead", {}, el("tr", {}, ...["camera", "promised", "held", "will"].map((key) => el("th", { scope: "col" }, t(`keep.${key}`))))),
+    el("tbody", {}, ...streams.map((one) => el("tr", {},
+      el("th", { scope: "row" }, box.camera(one.camera)?.title || one.camera),
+      el("td", {}, days(one.promised_h)),
+      el("td", {}, one.from_us ? span((box.now_us - one.from_us) / 1e6) : "–"),
+      el("td", {}, one.holds_h === null ? t("keep.unknown") : days(one.holds_h), one.short ? el("b", {}, t("keep.short")) : null)))));
 }

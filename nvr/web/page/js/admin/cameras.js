@@ -147,13 +147,15 @@ function edit(app, name) {
   const title = field(t("camera.title"), { required: true, value: camera.title, max: 64 });
   const user = field(t("camera.user"), { hint: t("camera.login.hint"), max: 64 });
   const password = field(t("user.password"), { type: "password", autocomplete: "new-password", hint: t("camera.password.hint"), max: 128 });
+  const retain = field(t("camera.retain"), { required: true, value: String(camera.retain_h), pattern: "[1-9][0-9]{0,3}", max: 4, hint: t("camera.retain.hint") });
   const box = dialog({
     title: t("camera.edit"),
-    body: [form({ rows: [title.row, el("div.two", {}, user.row, password.row)], act: t("save"), onSubmit: async () => {
+    body: [form({ rows: [title.row, el("div.two", {}, user.row, password.row), retain.row], act: t("save"), onSubmit: async () => {
       const change = {};
       if (title.input.value.trim() !== camera.title) change.title = title.input.value.trim();
       if (user.input.value) change.user = user.input.value;
       if (password.input.value) change.password = password.input.value;
+      if (Number(retain.input.value) !== camera.retain_h) change.retain_h = Number(retain.input.value);
       if (Object.keys(change).length) await api.patch(api.cameraPath(name), change);
       await app.box.loadCameras();
       box.close();
