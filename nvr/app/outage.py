@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from nvr.base.log import event
+from nvr.record.note import Note
 
 _log = logging.getLogger(__name__)
 _NAME = "outage.json"
@@ -29,6 +30,10 @@ class Outage(msgspec.Struct, frozen=True):
     since_us: int
     cause: str
     code: str
+
+    def note(self, now_us: int) -> Note:
+        """Return it as a note of the volume's log."""
+        return Note("gap", now_us, cause=self.cause, code=self.code, since_us=self.since_us)
 
 
 def load(data: Path) -> Outage | None:

@@ -8,6 +8,7 @@ disk was pulled, comes back only once nobody holds its files any more.
 
 import asyncio
 import logging
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -69,6 +70,7 @@ class Vault:
         self._data = directory
         self._streams = streams
         self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
+        self._writing = threading.Lock()
         self._saved: NvrError | None = None
         self.stopped_by = ""
         self._directory = directory / volume.path
@@ -127,15 +129,7 @@ class Vault:
         """Note why nothing was recorded while the volume was not there, and what no longer is."""
         outage = load(self._data)
         if outage is not None:
-            self._notes.appendleft(
-                Note(
-                    "gap",
-                    self._clock.wall_us(),
-                    cause=outage.cause,
-                    code=outage.code,
-                    since_us=outage.since_us,
-                )
-            )
+            self._notes.appendleft(outage.note(self._clock.wall_us()))
         wanted = set(self._streams())
         about: dict[str, str] = dict.fromkeys(recording.store.catalog.streams(), "")
         about |= {n.stream: n.cause for n in recording.store.ring.notes if n.stream}
@@ -149,14 +143,15 @@ class Vault:
             forget(self._data)
 
     def _write_notes(self, recording: Recording) -> None:
-        while self._notes:
-            note = self._notes.popleft()
-            try:
-                recording.note(note if note.tick_90k else stamped(note, self._clock))
-            except OSError as err:
-                event(_log, logging.DEBUG, "record.note_failed", error=str(err))
-                self._notes.appendleft(note)
-                return
+        with self._writing:  # at the end a thread may still be at it
+            while self._notes:
+                note = self._notes.popleft()
+                try:
+                    recording.note(note if note.tick_90k else stamped(note, self._clock))
+                except OSError as err:
+                    event(_log, logging.DEBUG, "record.note_failed", error=str(err))
+                    self._notes.appendleft(note)
+                    return
 
     def _save_outage(self) -> None:
         """Keep on the system's disk that the volume takes nothing: it cannot say so itself."""

@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from nvr.app.outage import load
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Misconfigured, Rejected
 from nvr.cli import where
@@ -17,6 +19,7 @@ from nvr.record.recording import open_directory
 from nvr.record.recover import open_reading
 
 UNKNOWN = 3
+LATEST = 1 << 62
 _EXAMPLES = """\
 examples:
   nvr gaps /var/lib/nvr                        every camera, all that is on the disk
@@ -87,10 +90,15 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.directory is not None:
         chosen.data = chosen.directory
     directory = where.volume(chosen)
-    running = in_use(directory)
+    clock, running = SystemClock(), in_use(directory)
+    # A volume that the recorder had to let go of cannot say so itself.
+    outage = None if running or chosen.volume is not None else load(chosen.data)
+    pending = [] if outage is None else [replace(outage.note(clock.wall_us()), run=LATEST)]
     disk = open_directory(directory, read_only=True)
     try:
-        archive = Archive(open_reading(disk, SystemClock()), running=running)
+        archive = Archive(
+            open_reading(disk, clock), running=running or bool(pending), pending=pending
+        )
         streams = [s for s in archive.noted() if chosen.camera in {None, s.partition("/")[0]}]
         if chosen.camera is not None and not streams:
             raise Rejected(

@@ -159,7 +159,13 @@ class Notes:
         return _opened(self._without(stream, len(self._notes), now_us))
 
     def _without(self, stream: str, until: int, to_us: int) -> list[Gap]:
-        begun = next((n for n in range(until) if self._notes[n].stream == stream), None)
+        begun = None
+        for n in range(until):
+            if self._notes[n].stream == stream:
+                if self._notes[n].cause == RECORDED:
+                    begun = None  # what was recorded since is not on the disk any more
+                elif begun is None:
+                    begun = n
         if begun is None:
             return []
         note = self._notes[begun]

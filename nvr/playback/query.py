@@ -7,7 +7,7 @@ fragment's number, decode times, and the size of ``mdat``, which on disk takes i
 
 import struct
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nvr.base.clock import TICKS_PER_S
@@ -19,6 +19,7 @@ from nvr.record import block
 from nvr.record.block import Entry
 from nvr.record.catalog import TOLERANCE_90K, Row, Span
 from nvr.record.header import PartHeader
+from nvr.record.note import Note
 from nvr.record.retention import Promised
 from nvr.record.store import Store
 from nvr.wire.fmp4 import init_segment
@@ -187,11 +188,15 @@ class Archive:
         store: The open volume.
         running: Whether a recorder has it open; None if this is the recorder itself, which notes
             in a moment why something is not recorded now.
+        pending: Notes that are not in the volume's log yet.
     """
 
-    def __init__(self, store: Store, *, running: bool | None = None) -> None:
+    def __init__(
+        self, store: Store, *, running: bool | None = None, pending: Sequence[Note] = ()
+    ) -> None:
         self._store = store
         self._running = running
+        self._pending = pending
 
     def streams(self) -> tuple[str, ...]:
         """Return the names of all streams with something recorded."""
@@ -234,7 +239,7 @@ class Archive:
     def _notes(self) -> Notes:
         catalog = self._store.catalog
         return Notes(
-            self._store.ring.notes,
+            [*self._store.ring.notes, *self._pending],
             lambda: [span for row in catalog.all_rows() for span in row.spans],
             running=self._running,
         )

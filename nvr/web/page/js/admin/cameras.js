@@ -5,6 +5,7 @@ import { el, put } from "../dom.js";
 import { bitrate, clock, span, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { codecName } from "../tile.js";
+import { causeWords } from "../timeline-draw.js";
 import { headDialog } from "./head.js";
 import { button, confirmLoss, dialog, field, form, iconButton } from "../ui.js";
 
@@ -69,6 +70,9 @@ function card(app, name) {
       put(title, camera.title || camera.name);
       const parts = [codecName(camera.codec), camera.width_px ? `${camera.width_px} × ${camera.height_px}` : "", bitrate(camera.bitrate_bps)];
       if (camera.recorded_until_us) parts.push(`${t("chip.disk")} ${t("ago", { span: span((app.box.now_us - camera.recorded_until_us) / 1e6) })}`);
+      const gap = camera.not_recorded;
+      // What is the matter with a camera itself stands beside it already.
+      if (gap && gap.cause !== "camera") parts.push(t("rec.off"), causeWords(gap), t("since", { time: clock(gap.since_us) }));
       put(facts, parts.filter(Boolean).join(" · "));
       const bad = !["live", "connecting"].includes(camera.state);
       const kind = camera.state === "frozen" ? "warn" : bad ? "alarm" : "";
