@@ -144,14 +144,16 @@ class Vault:
 
     def _write_notes(self, recording: Recording) -> None:
         with self._writing:  # at the end a thread may still be at it
-            while self._notes:
-                note = self._notes.popleft()
-                try:
-                    recording.note(note if note.tick_90k else stamped(note, self._clock))
-                except OSError as err:
-                    event(_log, logging.DEBUG, "record.note_failed", error=str(err))
-                    self._notes.appendleft(note)
-                    return
+            notes = [self._notes.popleft() for _ in range(len(self._notes))]
+            if not notes:
+                return
+            try:
+                recording.note(
+                    *(note if note.tick_90k else stamped(note, self._clock) for note in notes)
+                )
+            except OSError as err:
+                event(_log, logging.DEBUG, "record.note_failed", error=str(err))
+                self._notes.extendleft(reversed(notes))
 
     def _save_outage(self) -> None:
         """Keep on the system's disk that the volume takes nothing: it cannot say so itself."""

@@ -20,6 +20,11 @@ from nvr.record.recover import open_reading
 
 UNKNOWN = 3
 LATEST = 1 << 62
+_DESCRIPTION = """\
+Lists every stretch of time that was not recorded, with its length and its cause,
+the one that lasts until now included. Only reads: works while the recorder is
+running, and on the disk of another box (--volume).
+"""
 _EXAMPLES = """\
 examples:
   nvr gaps /var/lib/nvr                        every camera, all that is on the disk
@@ -57,9 +62,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = parsers.add_parser(
         "gaps",
         help="what was not recorded, when and why",
-        description="Lists every stretch of time that was not recorded, with its length and its "
-        "cause, the one that lasts until now included. Only reads: works while the recorder is "
-        "running, and on the disk of another box (--volume).",
+        description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

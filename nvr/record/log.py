@@ -113,19 +113,20 @@ class VolumeLog:
         self._number = len(summary)
         self._tail = len(data)
 
-    def fits(self, record: Record) -> bool:
-        """Whether `record` can be appended without a new summary."""
-        return self._tail + len(_pack(record, 0, 0)) <= self._size
+    def fits(self, *records: Record) -> bool:
+        """Whether `records` can be appended without a new summary."""
+        return self._tail + sum(len(_pack(record, 0, 0)) for record in records) <= self._size
 
-    def append(self, record: Record) -> None:
-        """Make `record` durable in both copies; afterwards what it says may take effect.
+    def append(self, *records: Record) -> None:
+        """Make `records` durable in both copies; afterwards what they say may take effect.
 
         Raises:
-            OSError: It did not get onto the disk, and must not take effect.
+            OSError: They did not get onto the disk, and must not take effect.
         """
-        data = _pack(record, self._epoch, self._number)
+        numbered = enumerate(records, self._number)
+        data = b"".join(_pack(record, self._epoch, number) for number, record in numbered)
         for path in NAMES:
             self._disk.pwrite(path, [data], self._tail)
             self._disk.flush([(path, self._tail, len(data))], written_before=False)
-        self._number += 1
+        self._number += len(records)
         self._tail += len(data)

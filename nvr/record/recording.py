@@ -103,13 +103,13 @@ class Recording:
         """How the writer is doing; callable from any thread."""
         return self._writer.state()
 
-    def note(self, note: Note) -> None:
-        """Keep a note in the volume's log, durably; blocks.
+    def note(self, *notes: Note) -> None:
+        """Keep notes in the volume's log, durably; blocks.
 
         Raises:
             OSError: The disk refuses.
         """
-        self.store.ring.note(note)
+        self.store.ring.note(*notes)
 
     def stop(self, by: str = "") -> None:
         """Write what still waits, note the stop, and let go of the volume.

@@ -119,7 +119,8 @@ class Ring:
         with self._guard:
             self._volume_log.start([self._summary()])
             opened = Note("opened", wall_us, tick_90k, self._next_run, clean=self.clean)
-            self._take_note(opened, {"generation": self._identity.generation})
+            self._append({**opened.record(), "generation": self._identity.generation})
+            self._keep_notes([opened])
 
     def end(self, wall_us: int, tick_90k: int = 0, *, by: str = "") -> None:
         """Note that recording was stopped on purpose, and by whom.
@@ -129,18 +130,19 @@ class Ring:
         """
         self.note(Note("stopped", wall_us, tick_90k, by=by))
 
-    def note(self, note: Note) -> None:
-        """Keep a note, durably, as made now; its run is filled in.
+    def note(self, *notes: Note) -> None:
+        """Keep notes, durably and with one flush of each log, as made now; their run is filled in.
 
         Raises:
             OSError: The disk refuses.
         """
         with self._guard:
-            self._take_note(replace(note, run=self._next_run))
+            made = [replace(note, run=self._next_run) for note in notes]
+            self._append(*(note.record() for note in made))
+            self._keep_notes(made)
 
-    def _take_note(self, note: Note, more: Record | None = None) -> None:
-        self._append({**note.record(), **(more or {})})
-        self._notes.append(note)
+    def _keep_notes(self, notes: Sequence[Note]) -> None:
+        self._notes += notes
         del self._notes[:-_MOST_NOTES]
 
     @property
@@ -164,11 +166,11 @@ class Ring:
             "notes": carried(self._notes),
         }
 
-    def _append(self, record: Record) -> None:
-        if self._volume_log.fits(record):
-            self._volume_log.append(record)
+    def _append(self, *records: Record) -> None:
+        if self._volume_log.fits(*records):
+            self._volume_log.append(*records)
         else:
-            self._volume_log.start([self._summary(), record])
+            self._volume_log.start([self._summary(), *records])
 
     def new_run(self) -> int:
         """Return a run number this volume has not used yet."""
