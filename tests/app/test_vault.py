@@ -37,6 +37,7 @@ class Life:
             self.clock,
             acknowledged=lambda _: None,
             priority=lambda _: 0,
+            promised_s=lambda _: 3600.0,
             died=lambda: None,
             streams=lambda: streams,
         )
