@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nvr.cli.main import main, parser
+from nvr.cli.main import COMMANDS, main, parser
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `nvr ([^`]+)` \|", README, re.MULTILINE)
@@ -13,12 +13,25 @@ TYPED = re.findall(r"`\.venv/bin/nvr ([^`]+)`", README)
 
 
 def test_every_command_stands_in_the_table() -> None:
-    assert {row.split()[0] for row in ROWS} == {"run", "check", "fsck", "export", "user", "board"}
+    assert {row.split()[0] for row in ROWS} == {one.__name__.rpartition(".")[2] for one in COMMANDS}
 
 
 @pytest.mark.parametrize("line", [*(row for row in ROWS if "..." not in row), *TYPED])
 def test_a_line_of_the_readme_is_understood(line: str) -> None:
     assert parser().parse_args(line.split()).command == line.split(maxsplit=1)[0]
+
+
+def test_a_board_whose_start_is_wrong_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "board.toml"
+    board = (Path(__file__).parent.parent / "board" / "virtual.toml").read_text(encoding="utf-8")
+    file.write_text(board.replace("size_mib = 2048", "size_mib = 1"), encoding="utf-8")
+    assert main(["check", str(file)]) == 1
+    assert "$.start.volume.size_mib: " in capsys.readouterr().out
+    file.write_text(board.replace("[volume]", "[volume"), encoding="utf-8")
+    assert main(["check", str(file)]) == 1
+    assert "$.start: not TOML" in capsys.readouterr().out
 
 
 def test_ports_are_where_the_readme_says(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nvr.app import data
 from nvr.base.errors import Misconfigured
+from nvr.base.shape import Fault
 from nvr.config import load
 from nvr.hal import board
 
@@ -15,7 +16,8 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = parsers.add_parser(
         "check",
         help="name every fault in a configuration or board file",
-        description="Reads FILE and prints every fault in it, one a line, with its place. "
+        description="Reads FILE and prints every fault in it, one a line, with its place; of a "
+        "board file also in the configuration it starts a new box with. "
         "Exit status 0 if there is none, 1 otherwise. Nothing is changed.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="nvr.toml, or a board file")
@@ -35,7 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
     except (OSError, UnicodeDecodeError) as err:
         raise Misconfigured("config.unreadable", str(err), file=str(chosen.file)) from err
     if _is_board(text):
-        found = board.check(text)
+        found = board.check(text) or _start(board.load(chosen.file))
     else:
         has = data.has(board.load(chosen.board)) if chosen.board else None
         found = load.check(text, board=has)
@@ -44,6 +46,12 @@ def run(chosen: argparse.Namespace) -> int:
     if not found:
         print(f"{chosen.file}: no faults")
     return 1 if found else 0
+
+
+def _start(found: board.Board) -> list[Fault]:
+    """Faults of the configuration that the board gives a new box."""
+    faults = load.check(found.start, board=data.has(found))
+    return [Fault(f"$.start{fault.path.removeprefix('$')}", fault.detail) for fault in faults]
 
 
 def _is_board(text: str) -> bool:

@@ -18,8 +18,8 @@ _EXAMPLES = """examples:
   nvr plan --cameras 16 --mbps 4 --days 30       the disk that needs
   nvr plan --cameras 16 --mbps 4 --disk-gb 4000  the days that gives"""
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
-_PADDING_MBPS = 0.06
-"""Header, tables and padding of 2.5 parts a second, 2.8 KB each."""
+_PADDING_MBPS = 0.18
+"""Header, tables and padding of 2.5 parts a second, 9 KB each: they begin on pages of 16 KiB."""
 _SLACK = 1.01
 """Index and end of a block of 32 MiB."""
 

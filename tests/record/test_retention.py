@@ -168,8 +168,8 @@ def test_nvr_plan_measures_a_volume(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_nvr_plan_works_out_a_disk(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--cameras", "16", "--mbps", "4", "--days", "30"]) == 0
-    assert "21,258 GB" in capsys.readouterr().out
-    assert main(["plan", "--cameras", "16", "--mbps", "4", "--disk-gb", "21258"]) == 0
+    assert "21,886 GB" in capsys.readouterr().out
+    assert main(["plan", "--cameras", "16", "--mbps", "4", "--disk-gb", "21886"]) == 0
     assert "30.0 days" in capsys.readouterr().out
     assert main(["plan", "--days", "3"]) == 1
     assert main(["plan", "--cameras", "0", "--days", "3"]) == 1
