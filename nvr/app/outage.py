@@ -6,12 +6,13 @@ again before it is back. Once it is back, its own log takes the note over.
 
 import contextlib
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
+from nvr.base.errors import Unavailable
 from nvr.base.log import event
+from nvr.config import load as config
 from nvr.record.note import Note
 
 _log = logging.getLogger(__name__)
@@ -46,14 +47,9 @@ def load(data: Path) -> Outage | None:
 
 def save(data: Path, outage: Outage) -> None:
     """Note an outage; what keeps it from being noted is logged."""
-    part = data / f"{_NAME}.part"
     try:
-        with part.open("wb") as file:
-            file.write(msgspec.json.encode(outage))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(data / _NAME)
-    except OSError as err:
+        config.write(data / _NAME, msgspec.json.encode(outage).decode())
+    except Unavailable as err:
         event(_log, logging.WARNING, "record.outage_unsaved", error=str(err))
 
 

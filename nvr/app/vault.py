@@ -24,10 +24,10 @@ from nvr.media.ports import Acknowledged
 from nvr.media.track import StreamConfig
 from nvr.playback.holding import Holding
 from nvr.playback.query import Archive, Gop, Ranges, VolumeState
-from nvr.record.note import Note
+from nvr.record.note import Note, stamped
 from nvr.record.recording import Recording
 from nvr.record.retention import Promised
-from nvr.record.watch import Reason, stamped
+from nvr.record.watch import Reason
 
 _log = logging.getLogger(__name__)
 

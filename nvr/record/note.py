@@ -7,11 +7,12 @@ Source: ``FORMAT.md`` version 1, kinds ``opened``, ``stopped``, ``gap``, ``clock
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgpack
 
+from nvr.base.clock import TICKS_PER_S, Clock
 from nvr.record.log import Record
 
 KINDS = frozenset({"opened", "stopped", "gap", "clock", "alive"})
@@ -57,6 +58,11 @@ class Note:
         """Return it as a record of the log, without what it leaves empty."""
         fields = {name: getattr(self, name) for name in self.__slots__}
         return {name: value for name, value in fields.items() if value}
+
+
+def stamped(note: Note, clock: Clock) -> Note:
+    """Return `note` with the monotonic time at which it is made."""
+    return replace(note, tick_90k=int(clock.monotonic_s() * TICKS_PER_S))
 
 
 _FIELDS: dict[str, type] = {

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nvr.base.clock import TICKS_PER_S, Clock
+from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, Misconfigured, Unavailable
 from nvr.base.log import event
 from nvr.hal.ports import Disk
@@ -116,7 +116,7 @@ def open_store(
         promised_s=promised_s,
     )
     try:
-        ring.begin(clock.wall_us(), int(clock.monotonic_s() * TICKS_PER_S))
+        ring.begin()
     except OSError as err:
         raise Unavailable("volume.unwritable", f"the volume cannot be opened: {err}") from err
     event(

@@ -20,7 +20,7 @@ from nvr.record import block
 from nvr.record.block import PAGE_BYTES
 from nvr.record.catalog import Catalog
 from nvr.record.log import Record, VolumeLog
-from nvr.record.note import Note, carried
+from nvr.record.note import Note, carried, stamped
 from nvr.record.retention import Promised, default_promise, next_to_go
 from nvr.record.volume import Identity
 
@@ -110,7 +110,7 @@ class Ring:
         """Blocks given up in this process because the disk refused them."""
         return len(self._condemned)
 
-    def begin(self, wall_us: int, tick_90k: int = 0) -> None:
+    def begin(self) -> None:
         """Start a new log epoch for this opening of the volume.
 
         Raises:
@@ -118,17 +118,18 @@ class Ring:
         """
         with self._guard:
             self._volume_log.start([self._summary()])
-            opened = Note("opened", wall_us, tick_90k, self._next_run, clean=self.clean)
+            opened = Note("opened", self._clock.wall_us(), run=self._next_run, clean=self.clean)
+            opened = stamped(opened, self._clock)
             self._append({**opened.record(), "generation": self._identity.generation})
             self._keep_notes([opened])
 
-    def end(self, wall_us: int, tick_90k: int = 0, *, by: str = "") -> None:
+    def end(self, by: str = "") -> None:
         """Note that recording was stopped on purpose, and by whom.
 
         Raises:
             OSError: The disk refuses; the next start will call the gap a power cut.
         """
-        self.note(Note("stopped", wall_us, tick_90k, by=by))
+        self.note(stamped(Note("stopped", self._clock.wall_us(), by=by), self._clock))
 
     def note(self, *notes: Note) -> None:
         """Keep notes, durably and with one flush of each log, as made now; their run is filled in.

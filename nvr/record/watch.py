@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from nvr.base.clock import TICKS_PER_S, Clock
+from nvr.base.clock import Clock
 from nvr.base.log import event
 from nvr.media.ports import Acknowledged
-from nvr.record.note import RECORDED, Note
+from nvr.record.note import RECORDED, Note, stamped
 
 _log = logging.getLogger(__name__)
 
@@ -224,8 +224,3 @@ class Watch:
     def _write(self, note: Note) -> None:
         self._told_s = self._clock.monotonic_s()
         self._note(stamped(note, self._clock))
-
-
-def stamped(note: Note, clock: Clock) -> Note:
-    """Return `note` with the monotonic time at which it is made."""
-    return replace(note, tick_90k=int(clock.monotonic_s() * TICKS_PER_S))

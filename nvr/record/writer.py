@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from nvr.base.clock import TICKS_PER_S
 from nvr.base.errors import Damaged, Misconfigured
 from nvr.base.log import event
 from nvr.media.part import Part
@@ -416,8 +415,7 @@ class Writer(Committer):
         if self._remember is not None:
             self._remember()
         try:
-            clock = self.store.clock
-            self.store.ring.end(clock.wall_us(), int(clock.monotonic_s() * TICKS_PER_S), by=by)
+            self.store.ring.end(by)
         except OSError as err:
             event(_log, logging.ERROR, "record.disk_failed", error=str(err))
 

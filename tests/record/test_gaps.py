@@ -147,8 +147,7 @@ class World:
         self.committer.commit()
         for note in self.pending:
             self.store.ring.note(note)
-        tick_90k = int(self.clock.monotonic_s() * 90_000)
-        self.store.ring.end(self.clock.wall_us(), tick_90k, by="user anna")
+        self.store.ring.end("user anna")
         self.off(self.rng.uniform(1, 200), "stopped")
         self.boot()
 

@@ -59,7 +59,7 @@ class Recorder:
 
     def stop(self, by: str = "") -> None:
         if by:
-            self.store.ring.end(self.clock.wall_us(), by=by)
+            self.store.ring.end(by)
         self.store.disk.close()
 
 

@@ -135,7 +135,7 @@ def test_blocks_begun_before_they_were_zeroed_are_zeroed_when_their_turn_comes(
 def test_a_restart_goes_on_in_the_same_block_and_the_gap_has_its_cause(tmp_path: Path) -> None:
     store = opened(tmp_path)
     record(store, list(itertools.islice(synthetic.camera(), 6)))
-    store.ring.end(0)
+    store.ring.end()
     store.disk.close()
     for restart, cause in ((1, "stopped"), (2, "power")):
         store = opened(tmp_path)
