@@ -3,7 +3,6 @@
 import argparse
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from nvr.base.clock import SystemClock
@@ -54,8 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
         disk.close()
     for each in done:
         begin, end = (
-            datetime.fromtimestamp(at / 1e6, UTC).astimezone().isoformat(timespec="milliseconds")
-            for at in (each.from_us, each.to_us)
+            where.local(at).isoformat(timespec="milliseconds") for at in (each.from_us, each.to_us)
         )
         print(f"{each.path}  {each.size_bytes} bytes  {begin} to {end}  sha256 {each.sha256}")
     return 0

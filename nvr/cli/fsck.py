@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from datetime import UTC, datetime
 
 from nvr.base.errors import Unavailable
 from nvr.cli import where
@@ -72,4 +71,4 @@ def _show(report: Report) -> None:
 
 
 def _time(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, UTC).astimezone().isoformat(timespec="seconds")
+    return where.local(at_us).isoformat(timespec="seconds")

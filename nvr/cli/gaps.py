@@ -3,7 +3,6 @@
 import argparse
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -87,7 +86,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 def run(chosen: argparse.Namespace) -> int:
     """List the gaps."""
     begin_us = 0 if chosen.begin is None else chosen.begin
-    end_us = 1 << 62 if chosen.end is None else chosen.end
+    end_us = LATEST if chosen.end is None else chosen.end
     if end_us <= begin_us:
         raise Misconfigured("gaps.times", "--to must be after --from")
     if chosen.directory is not None:
@@ -171,8 +170,7 @@ def _words(row: _Row) -> str:
 
 
 def _time(at_us: int) -> str:
-    when = datetime.fromtimestamp(at_us / 1e6, UTC).astimezone()
-    return when.isoformat(sep=" ", timespec="seconds")
+    return where.local(at_us).isoformat(sep=" ", timespec="seconds")
 
 
 def length(length_s: float) -> str:

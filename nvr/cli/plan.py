@@ -1,7 +1,6 @@
 """`nvr plan`: how long the disk lasts, measured or worked out."""
 
 import argparse
-from datetime import UTC, datetime
 
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Misconfigured
@@ -11,7 +10,7 @@ from nvr.playback.holding import Holding
 from nvr.playback.query import Archive
 from nvr.record.recording import open_directory
 from nvr.record.recover import open_reading
-from nvr.record.retention import default_promise
+from nvr.record.retention import DEFAULT_S
 
 _EXAMPLES = """examples:
   nvr plan                                       what this recorder holds, and will hold
@@ -84,7 +83,7 @@ def _measure(chosen: argparse.Namespace) -> int:
         archive = Archive(open_reading(disk, SystemClock()))
         state = archive.volume()
         found = archive.holdings(
-            lambda stream: promises.get(stream) or default_promise(stream),
+            lambda stream: promises.get(stream, DEFAULT_S),
             archive.streams() if recording is None else recording,
         )
     finally:
@@ -104,7 +103,7 @@ def _measure(chosen: argparse.Namespace) -> int:
 
 
 def _line(each: Holding) -> str:
-    since = datetime.fromtimestamp(each.from_us / 1e6, UTC).astimezone()
+    since = where.local(each.from_us)
     return (
         f"{each.stream:<24} {each.bytes_per_s * 8 / 1e6:>7.2f}"
         f" {each.bytes_per_s * _DAY_S / 1e9:>8.1f} {_length(each.promised_s):>9}"

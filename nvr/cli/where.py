@@ -43,3 +43,8 @@ def wall_us(text: str) -> int:
     except ValueError as err:
         raise argparse.ArgumentTypeError(f"{text} is not a time like 2026-03-01T08:00:00") from err
     return round(when.astimezone(UTC).timestamp() * 1e6)
+
+
+def local(at_us: int) -> datetime:
+    """Return UTC microseconds as a time in this machine's zone."""
+    return datetime.fromtimestamp(at_us / 1e6, UTC).astimezone()
