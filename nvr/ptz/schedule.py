@@ -302,7 +302,7 @@ class Schedule:
             due.append(0.0)
         if any(it.stops_left for it in self._heads.values()):
             due.append(self._free_s)
-        if any(self._changed(it) for it in self._heads.values()):
+        if self._changes():
             due.append(0.0 if self._holder == "query" else self._free_s)
         if self._commands or any(it.left for it in self._switches.values()):
             due.append(self._free_s)
@@ -326,18 +326,20 @@ class Schedule:
         return Order(name, it.stop, "stop", it.stop_asked_s)
 
     def _other(self, now_s: float) -> Order | None:
-        waiting = [(it.changed_s, name) for name, it in self._heads.items() if self._changed(it)]
-        waiting += [
+        waiting = self._changes() + [
             (it.sent_s + self._repeat_s, name)
             for name, it in self._heads.items()
             if it.frame and it.frame == it.sent and it.sent_s + self._repeat_s <= now_s
         ]
         oldest = min(waiting, default=None)
         switches = [(it.asked_s, key) for key, it in self._switches.items() if it.left]
-        if switches and (oldest is None or min(switches)[0] <= oldest[0]):
-            first_s, key = min(switches)
-            if not self._commands or first_s <= self._commands[0].asked_s:
-                return self._switched(key, now_s)
+        switch = min(switches, default=None)
+        if (
+            switch
+            and (oldest is None or switch[0] <= oldest[0])
+            and (not self._commands or switch[0] <= self._commands[0].asked_s)
+        ):
+            return self._switched(switch[1], now_s)
         if self._commands and (oldest is None or self._commands[0].asked_s <= oldest[0]):
             command = self._commands.popleft()
             return Order(command.head, command.data, "command", command.asked_s)
@@ -357,7 +359,7 @@ class Schedule:
         return Order(key[0], it.auxiliary.off, "off", asked_s)
 
     def _interrupting(self, now_s: float) -> Order | None:
-        waiting = [(it.changed_s, name) for name, it in self._heads.items() if self._changed(it)]
+        waiting = self._changes()
         if not waiting:
             return None
         asked_s, name = min(waiting)
@@ -365,6 +367,7 @@ class Schedule:
         it.sent, it.sent_s = it.frame, now_s + self._pace_s - self._repeat_s
         return Order(name, it.frame, "motion", asked_s)
 
-    @staticmethod
-    def _changed(it: _Head) -> bool:
-        return bool(it.frame) and it.frame != it.sent
+    def _changes(self) -> list[tuple[float, str]]:
+        """Heads whose wanted motion is not told yet, and since when."""
+        heads = self._heads.items()
+        return [(it.changed_s, name) for name, it in heads if it.frame and it.frame != it.sent]
