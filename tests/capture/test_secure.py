@@ -1,9 +1,7 @@
 """Cameras behind ``rtsps://``: GStreamer's server with TLS, and what only pretends to be one."""
 
-import json
 import ssl
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import pytest
 from cryptography import x509
@@ -12,8 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from nvr.capture.rtsp import Account, untrusting_tls
 from tests.capture.test_source import Watched, gst_camera, liar
-from tests.capture.test_through import FAULTS, box, free_port, until
-from tests.serve.test_rtsp_peers import ffmpeg, run, stamps
+from tests.capture.test_through import box, free_port, recorded_and_read, until
 
 pytestmark = pytest.mark.needs("gst-rtsp-server")
 
@@ -57,22 +54,7 @@ async def test_what_comes_over_tls_is_recorded_and_read(tmp_path, kind, codecs):
         gst_camera(kind, "--certificate", certificate(tmp_path)) as camera_port,
         box(camera_port, "rtsps") as (_, port, parts, source),
     ):
-        url = f"rtsp://127.0.0.1:{port}/cam/gate"
-        code, out, err = await run(
-            "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-show_streams", "-of", "json", url
-        )
-        assert code == 0, err
-        assert [s["codec_name"] for s in json.loads(out)["streams"]] == codecs
-        code, out, err = await run(*ffmpeg(url, 2))
-        assert code == 0, err
-        for fault in FAULTS:
-            assert fault not in err.lower(), err
-        video = stamps(out, 0)
-        assert len(video) > 35
-        assert all(later > earlier for earlier, later in pairwise(video))
-        assert source.state.state == "live"
-        assert len(parts) > 3
-        assert sum(part.damaged for part in parts) == 0
+        await recorded_and_read(codecs, port, parts, source)
 
 
 async def test_a_camera_that_reboots_with_a_new_certificate_is_recorded_again(tmp_path):
