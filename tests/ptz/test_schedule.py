@@ -346,7 +346,7 @@ class AnyOperators(RuleBasedStateMachine):
             self.turning[order.head] = False
             asked = self.owed.pop(order.head, None)
             if asked:
-                assert self.now - asked[0] <= 3 * 2 * GAP + 1e-6, "a STOP waited too long"
+                assert self.now - asked[0] <= 3 * GAP + 1e-6, "a STOP waited too long"
 
     @invariant()
     def what_is_on_goes_off_in_time_and_the_guard_would_do_it_too(self) -> None:
