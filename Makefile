@@ -1,13 +1,15 @@
 # make run   the recorder on simulated hardware, from nothing
 # make test  the whole check; make dev prepares .venv for working on the code
+# make fuzz  looks for bytes that break a reader of them, MINUTES (10) long
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= var
+MINUTES ?= 10
 BOARD ?= board/virtual.toml
 SOURCES := $(wildcard native/*.c native/*.h) pyproject.toml
 
-.PHONY: run dev test nightly clean
+.PHONY: run dev test nightly fuzz clean
 
 run: $(VENV)/installed
 	@exec $(BIN)/nvr run --board $(BOARD) --data $(DATA)
@@ -19,6 +21,10 @@ test: $(VENV)/dev
 
 nightly: $(VENV)/dev
 	$(BIN)/python -m tests.nightly
+
+fuzz: $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz || true
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 # `nvr run` from a checkout uses the checkout's own code, so an edit needs no new install;
 # only a change of the compiled part does.

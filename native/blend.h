@@ -1,4 +1,4 @@
-/* Burning captions: a grey picture with coverage is blended into a plane of bytes. */
+/* Burning captions: runs of grey bytes with coverage are blended into a plane of bytes. */
 #ifndef NVR_BLEND_H
 #define NVR_BLEND_H
 
@@ -12,15 +12,17 @@ typedef struct {
   int32_t width, height;
 } nvr_plane;
 
-/* What to blend: `cover` and `grey` are height x width without padding; `spans` holds, for each
- * row, the first column with coverage and the one after the last, as two native int32. */
+/* What to blend. `runs` holds `count` times three native int32: row, first column, length. Their
+ * bytes stand one run after the other in `cover`, which has `bytes` of them, and in `grey`; with
+ * `grey` NULL every byte's grey level is `level`. */
 typedef struct {
-  const uint8_t *cover, *grey, *spans;
-  int32_t width, height;
-} nvr_mask;
+  const uint8_t *cover, *grey, *runs;
+  size_t bytes, count;
+  uint8_t level;
+} nvr_strip;
 
-/* Blend `mask` with its corner at (x, y) of `plane`; what lies outside is cut off. Any x, y and
- * any contents of the spans are safe. Per byte: round((d * (255 - a) + g * a) / 255). */
-void nvr_blend(const nvr_plane *plane, const nvr_mask *mask, int32_t x, int32_t y);
+/* Blend `strip` with its corner at (x, y) of `plane`; what lies outside is cut off. Any x, y and
+ * any contents of the runs are safe. Per byte: round((d * (255 - a) + g * a) / 255). */
+void nvr_blend(const nvr_plane *plane, const nvr_strip *strip, int32_t x, int32_t y);
 
 #endif

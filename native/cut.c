@@ -4,7 +4,7 @@
 
 #include "session_i.h"
 
-enum { HEADER = 512, PAGE = 4096, ALONE_S = 2 };
+enum { ALONE_S = 2 };
 
 static int64_t sound_ticks(const nvr_session *s) {
   int64_t most = 0;
@@ -66,7 +66,7 @@ void nvr_emit_part(nvr_session *s, unsigned video_samples, size_t video_end, int
   if (s->watched)
     for (int i = 0; i < s->count; i++) nvr_emit_live_audio(s, i);
   size_t moof_len = nvr_moof_len(s->tables, counts, s->count), tail = s->buf->len - video_end;
-  size_t used = video_end + sound, whole = (HEADER + moof_len + used + PAGE - 1) / PAGE * PAGE - HEADER - moof_len;
+  size_t whole = video_end + sound;
   uint8_t *moof = malloc(moof_len);
   nvr_buffer *next = nvr_buffer_take(s->pool, 8 + tail > s->hint ? 8 + tail : s->hint);
   nvr_event *e = moof && next ? nvr_event_add(s, NVR_EVENT_PART) : NULL;
@@ -95,7 +95,6 @@ void nvr_emit_part(nvr_session *s, unsigned video_samples, size_t video_end, int
     memcpy(p, s->tracks[i].bytes, s->tracks[i].len);
     p += s->tracks[i].len;
   }
-  memset(p, 0, whole - used);
   nvr_put32(s->buf->data, (uint32_t)whole);
   memcpy(s->buf->data + 4, "mdat", 4);
   s->buf->len = whole;

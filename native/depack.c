@@ -1,11 +1,16 @@
-/* RTP payloads to samples: H.264 (RFC 6184), H.265 (RFC 7798), AAC (RFC 3640), G.711 (RFC 3551). */
+/* RTP payloads of video to samples: H.264 (RFC 6184), H.265 (RFC 7798).
+ *
+ * Interleaved packets (STAP-B, MTAP, FU-B, decoding order numbers of H.265) are taken in the order they
+ * come in: none of the senders seen changes it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "session_i.h"
 
 enum { SEI = 6, REFRESH_S = 5 };
-enum { STAP_A = 24, STAP_B = 25, FU_A = 28, FU_B = 29, AP = 48, FU = 49 };
+enum { SOUND_WAIT_S = 2, MOST_FPS = 300 };
+enum { STAP_A = 24, STAP_B, MTAP16, MTAP24, FU_A, FU_B };
+enum { AP = 48, FU };
 
 static int is_h265(const nvr_session *s) { return s->tracks[s->video].setup.codec == NVR_H265; }
 
@@ -39,6 +44,15 @@ static void put(nvr_session *s, const uint8_t *p, size_t len) {
   b->len += len;
 }
 
+/* Sound that says in band what it is should have said so before recording begins: a configuration that
+ * changes later costs a block. It is not waited for longer than a sender may take to say it. */
+static int sound_known(const nvr_session *s) {
+  if (s->now - s->began > (int64_t)SOUND_WAIT_S * NVR_TICKS) return 1;
+  for (int i = 0; i < s->count; i++)
+    if (s->tracks[i].setup.codec == NVR_LATM && !s->tracks[i].mux.known) return 0;
+  return 1;
+}
+
 /* The access unit turns out to hold a picture: its time is known now, and with it the duration of
  * the one before. A key frame, a jump in time or new parameter sets end the open part. */
 static void first_slice(nvr_session *s, int key) {
@@ -46,7 +60,9 @@ static void first_slice(nvr_session *s, int key) {
   nvr_table *table = &s->tables[s->video];
   s->au_vcl = 1;
   s->au_key = key;
-  if (!s->started && !(key && nvr_sets_ready(s))) {
+  if (!s->started && !(key && nvr_sets_ready(s) && sound_known(s))) {
+    s->stats.keyless += !key;
+    s->stats.setless += key && !nvr_sets_ready(s);
     s->au_skip = 1;
     return;
   }
@@ -57,10 +73,11 @@ static void first_slice(nvr_session *s, int key) {
   if (s->held) {
     int64_t duration = (anew ? t->floor : s->au_dts) - table->last_dts;
     table->samples[table->count - 1].duration = (uint32_t)duration;
-    if (duration < t->setup.clock_hz) s->frame = duration;
+    if (duration < t->setup.clock_hz && duration > t->setup.clock_hz / MOST_FPS) s->frame = duration;
     s->held = 0;
   }
-  int changed = !s->started || (s->sets_changed && nvr_sets_ready(s));
+  int changed = !s->started || (s->sets_changed && nvr_sets_ready(s)) || (key && s->mux_changed);
+  if (changed && s->started) changed = nvr_sets_new(s);
   if (table->count && (key || anew || changed)) nvr_emit_part(s, table->count, s->au_start, key, 1);
   if (changed) nvr_sets_event(s);
   s->started = 1;
@@ -105,7 +122,8 @@ static void whole_nal(nvr_session *s, const uint8_t *p, size_t len) {
   end_nal(s);
 }
 
-static void aggregate(nvr_session *s, const uint8_t *p, size_t len) {
+/* NAL units behind their sizes, `between` bytes of decoding order before all but the first. */
+static void aggregate(nvr_session *s, const uint8_t *p, size_t len, size_t between) {
   while (len >= 2) {
     size_t size = (size_t)p[0] << 8 | p[1];
     if (size > len - 2) {
@@ -115,6 +133,9 @@ static void aggregate(nvr_session *s, const uint8_t *p, size_t len) {
     whole_nal(s, p + 2, size);
     p += 2 + size;
     len -= 2 + size;
+    if (len < between) return;
+    p += between;
+    len -= between;
   }
 }
 
@@ -134,12 +155,28 @@ static void fragment(nvr_session *s, const uint8_t *head, size_t head_len, uint8
 static int goes_on(const nvr_session *s, const uint8_t *p, size_t len) {
   if (is_h265(s)) {
     uint8_t type = p[0] >> 1 & 63;
-    if (type == FU) return len >= 3 && !(p[2] & 0x80);
-    return type < 32 && len >= 3 && !(p[2] & 0x80); /* first_slice_segment_in_pic_flag */
+    size_t at = s->tracks[s->video].setup.order ? 4 : 2;
+    if (type == FU) {
+      if (len < 3 || !(p[2] & 0x80)) return len >= 3;
+      type = p[2] & 63;
+      at++;
+    }
+    return type < 32 && len > at && !(p[at] & 0x80); /* first_slice_segment_in_pic_flag */
   }
   uint8_t type = p[0] & 31;
-  if (type == FU_A || type == FU_B) return len >= 2 && !(p[1] & 0x80);
-  return type >= 1 && type <= 5 && len >= 2 && !(p[1] & 0x80); /* first_mb_in_slice is not 0 */
+  size_t at = 1;
+  if (type == FU_A || type == FU_B) {
+    if (len < 2 || !(p[1] & 0x80)) return len >= 2;
+    at = type == FU_A ? 2 : 4;
+    type = p[1] & 31;
+  }
+  return type >= 1 && type <= 5 && len > at && !(p[at] & 0x80); /* first_mb_in_slice is not 0 */
+}
+
+/* A fragment that is not the last one of its NAL unit: some cameras mark these as well. */
+static int goes_further(const nvr_session *s, const uint8_t *p, size_t len) {
+  if (is_h265(s)) return (p[0] >> 1 & 63) == FU && len >= 3 && !(p[2] & 0x40);
+  return ((p[0] & 31) == FU_A || (p[0] & 31) == FU_B) && len >= 2 && !(p[1] & 0x40);
 }
 
 static void begin_au(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts) {
@@ -189,9 +226,14 @@ void nvr_finish_au(nvr_session *s) {
   s->stats.frames++;
   s->stats.damaged += (unsigned)s->au_damaged;
   if (s->au_key) {
-    if (s->stats.keys) s->stats.gop = s->now - s->stats.last_key;
+    if (s->stats.keys && s->au_pts != s->key_pts) { /* not the same one, taken up again */
+      s->stats.gop = nvr_to_ticks(s->au_pts - s->key_pts, s->tracks[s->video].setup.clock_hz);
+      s->stats.gop_frames = s->stats.frames - s->key_frame;
+    }
     s->stats.keys++;
     s->stats.last_key = s->now;
+    s->key_pts = s->au_pts;
+    s->key_frame = s->stats.frames;
   }
   if (s->watched) nvr_emit_live(s);
 }
@@ -200,14 +242,12 @@ static void h264(nvr_session *s, const uint8_t *p, size_t len) {
   uint8_t type = p[0] & 31, head;
   switch (type) {
     case STAP_B:
-      s->stats.other++; /* only interleaved mode has it; the order it tells is the order it came in */
-      if (len >= 3) aggregate(s, p + 3, len - 3);
+      if (len >= 3) aggregate(s, p + 3, len - 3, 0);
       return;
     case STAP_A:
-      aggregate(s, p + 1, len - 1);
+      aggregate(s, p + 1, len - 1, 0);
       return;
     case FU_B:
-      s->stats.other++;
       if (len < 4) return;
       head = (uint8_t)((p[0] & 0xE0) | (p[1] & 31));
       fragment(s, &head, 1, p[1] & 31, p[1], p + 4, len - 4);
@@ -227,27 +267,31 @@ static void h264(nvr_session *s, const uint8_t *p, size_t len) {
 
 static void h265(nvr_session *s, const uint8_t *p, size_t len) {
   uint8_t type = p[0] >> 1 & 63;
+  int don = s->tracks[s->video].setup.order;
   if (type == AP) {
-    aggregate(s, p + 2, len - 2);
+    size_t at = don ? 4 : 2;
+    if (len > at) aggregate(s, p + at, len - at, don ? 1 : 0);
   } else if (type == FU) {
     if (len < 3) return;
     uint8_t head[2] = {(uint8_t)((p[0] & 0x81) | (p[2] & 63) << 1), p[1]};
-    fragment(s, head, 2, p[2] & 63, p[2], p + 3, len - 3);
+    size_t at = 3 + (don && p[2] & 0x80 ? 2 : 0);
+    if (at > len) return;
+    fragment(s, head, 2, p[2] & 63, p[2], p + at, len - at);
   } else if (type > 49) {
     s->stats.other++;
+  } else if (don) {
+    if (len < 4) return;
+    begin_nal(s, type, p, 2);
+    more_nal(s, p + 4, len - 4);
+    end_nal(s);
   } else {
     whole_nal(s, p, len);
   }
 }
 
-void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost) {
-  if (len < 1u + (unsigned)is_h265(s)) return;
+/* A packet, or a piece of one, of time `ts` begins: the access unit before may be over. */
+static void at_time(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, unsigned lost) {
   int open = s->au_open;
-  if (!s->began) s->began = s->now;
-  if (lost) {
-    if (open) s->au_damaged = 1;
-    end_nal(s); /* what has come of it stays: decoders conceal the rest */
-  }
   if (s->au_open && ts != s->au_ts) {
     if (s->au_vcl) {
       nvr_finish_au(s);
@@ -261,11 +305,46 @@ void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts,
     /* A single packet missing from an open picture was its end; all else may be this one's start. */
     if (lost > (unsigned)open) s->au_damaged = 1;
   }
-  if (is_h265(s))
-    h265(s, p, len);
-  else
-    h264(s, p, len);
-  if (marker && s->au_vcl) {
+}
+
+/* NAL units of several times in one packet: (size(16), order(8), later(16 or 24), NAL)*. */
+static void many_times(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, unsigned lost, size_t wide) {
+  while (len > 3 + wide) {
+    size_t size = (size_t)p[0] << 8 | p[1];
+    uint32_t later = (uint32_t)p[3] << 8 | p[4];
+    if (wide == 3) later = later << 8 | p[5];
+    p += 3 + wide;
+    len -= 3 + wide;
+    if (!size || size > len) {
+      s->au_damaged |= s->au_open;
+      return;
+    }
+    at_time(s, p, size, ts + later, lost);
+    whole_nal(s, p, size);
+    p += size;
+    len -= size;
+    lost = 0;
+  }
+}
+
+void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost) {
+  if (len < 1u + (unsigned)is_h265(s)) return;
+  if (!s->began) s->began = s->now;
+  if (lost) {
+    if (s->au_open) s->au_damaged = 1;
+    end_nal(s); /* what has come of it stays: decoders conceal the rest */
+  }
+  uint8_t type = p[0] & 31;
+  if (!is_h265(s) && (type == MTAP16 || type == MTAP24)) {
+    if (len > 3) many_times(s, p + 3, len - 3, ts, lost, type == MTAP16 ? 2 : 3);
+  } else {
+    at_time(s, p, len, ts, lost);
+    if (is_h265(s))
+      h265(s, p, len);
+    else
+      h264(s, p, len);
+  }
+  if (marker && s->au_open && s->au_vcl && !goes_further(s, p, len)) {
     s->any_marker = 1;
     if (!s->bad_marker) nvr_finish_au(s);
   }
@@ -275,107 +354,20 @@ int nvr_starts_key(const nvr_session *s, const uint8_t *p, size_t len) {
   int h = is_h265(s);
   if (len < 3) return 0;
   uint8_t type = h ? p[0] >> 1 & 63 : p[0] & 31;
-  if (h ? type == FU : type == FU_A) {
+  if (h ? type == FU : type == FU_A || type == FU_B) {
     uint8_t fu = p[h ? 2 : 1], inner = fu & (h ? 63 : 31);
     return fu & 0x80 && (is_key(h, inner) || is_set(h, inner));
   }
-  if (h ? type == AP : type == STAP_A) {
-    size_t at = h ? 2 : 1;
-    while (at + 3 <= len) {
-      uint8_t inner = h ? p[at + 2] >> 1 & 63 : p[at + 2] & 31;
+  if (h ? type == AP : type >= STAP_A && type <= MTAP24) {
+    int don = h ? s->tracks[s->video].setup.order : type != STAP_A;
+    size_t at = (h ? 2 : 1) + (don ? 2 : 0), between = h && don ? 1 : 0;
+    size_t inside = type < MTAP16 || h ? 0 : type - MTAP16 + 3u; /* order and time before each unit */
+    while (at + inside + 3 <= len) {
+      uint8_t head = p[at + 2 + inside], inner = h ? head >> 1 & 63 : head & 31;
       if (is_key(h, inner) || is_set(h, inner)) return 1;
-      at += 2 + ((size_t)p[at] << 8 | p[at + 1]);
+      at += 2 + inside + ((size_t)p[at] << 8 | p[at + 1]) + between;
     }
     return 0;
   }
   return is_key(h, type) || is_set(h, type);
-}
-
-/* Audio */
-
-static int room(nvr_session *s, nvr_track *t, size_t len) {
-  if (t->len + t->fill + len > NVR_AUDIO_MAX) return -1;
-  if (t->len + t->fill + len <= t->cap) return 0;
-  size_t cap = (t->len + t->fill + len + 4095) / 4096 * 4096;
-  uint8_t *grown = realloc(t->bytes, cap);
-  if (!grown) {
-    nvr_fail(s);
-    return -1;
-  }
-  t->bytes = grown;
-  t->cap = cap;
-  return 0;
-}
-
-/* The `fill` bytes behind the samples are an access unit of `duration`, shown at `at`. */
-static void sound(nvr_session *s, int i, int64_t at, uint32_t duration, int damaged) {
-  nvr_track *t = &s->tracks[i];
-  nvr_table *table = &s->tables[i];
-  size_t len = t->fill;
-  t->fill = 0;
-  if (!len || !duration) return;
-  /* Cameras stamp sound with jitter; up to half an access unit of it is smoothed away. */
-  int64_t off = at - t->floor, slack = duration / 2, most = t->setup.clock_hz / 50;
-  if (slack > most) slack = most;
-  if (t->floor && off <= slack && off >= -slack) at = t->floor;
-  if (at < t->floor) return; /* lies over what is there already */
-  if (table->count && at > table->last_dts) table->samples[table->count - 1].duration = (uint32_t)(at - table->last_dts);
-  if (nvr_table_add(table, at, (nvr_sample){(uint32_t)len, duration, 0, damaged}) < 0) {
-    nvr_fail(s);
-    return;
-  }
-  t->len += len;
-  t->floor = at + duration;
-  s->stats.damaged += (unsigned)damaged;
-}
-
-static uint32_t bits(const uint8_t *p, size_t at, unsigned n) {
-  uint32_t v = 0;
-  for (unsigned i = 0; i < n; i++, at++) v = v << 1 | (p[at >> 3] >> (7 - (at & 7)) & 1);
-  return v;
-}
-
-static void aac(nvr_session *s, int i, const uint8_t *p, size_t len, uint32_t ts, int damaged) {
-  nvr_track *t = &s->tracks[i];
-  unsigned size_bits = t->setup.aac_size_bits, width = size_bits + t->setup.aac_index_bits;
-  if (len < 2) return;
-  size_t all = (size_t)p[0] << 8 | p[1], data = 2 + (all + 7) / 8;
-  if (data > len) {
-    s->stats.other++;
-    return;
-  }
-  unsigned count = (unsigned)(all / width);
-  for (unsigned k = 0; k < count; k++) {
-    size_t size = bits(p + 2, (size_t)k * width, size_bits), left = len - data;
-    if (t->need && (t->fill_ts != ts || size != t->need)) t->fill = t->need = 0; /* its rest never came */
-    if (!size) continue;
-    size_t want = t->need ? t->need - t->fill : size;
-    size_t take = want < left ? want : left;
-    if (room(s, t, take) < 0) return;
-    memcpy(t->bytes + t->len + t->fill, p + data, take);
-    t->fill += take;
-    data += take;
-    if (take < want) { /* an access unit longer than a packet comes alone, its size in each piece */
-      t->need = size;
-      t->fill_ts = ts;
-      return;
-    }
-    t->need = 0;
-    sound(s, i, t->line + (int64_t)k * t->setup.aac_frame, t->setup.aac_frame, damaged);
-  }
-}
-
-void nvr_audio_packet(nvr_session *s, int i, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost) {
-  nvr_track *t = &s->tracks[i];
-  (void)marker;
-  if (lost) t->fill = t->need = 0;
-  if (s->video >= 0 && !s->started) return; /* a part begins with a key frame */
-  nvr_place(s, i, ts);
-  if (t->setup.codec == NVR_AAC) {
-    aac(s, i, p, len, ts, lost > 0);
-  } else if (len && room(s, t, len) == 0) {
-    memcpy(t->bytes + t->len, p, len);
-    t->fill = len;
-    sound(s, i, t->line, (uint32_t)(len / t->setup.channels), lost > 0);
-  }
 }

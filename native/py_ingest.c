@@ -12,7 +12,7 @@
 
 /* When a group of pictures ends a stream drops four parts at once, and all streams take a new buffer
  * at the next cut: 4 MiB for all was too little for 16 cameras. */
-enum { POOL_KEEPS = 4 << 20, POOL_KEEPS_EACH = 768 << 10, MAX_READY = 64, TICKS_PER_S = 90000 };
+enum { POOL_KEEPS = 4 << 20, POOL_KEEPS_EACH = 768 << 10, MAX_READY = 64, TICKS_PER_S = 90000, REPORT_TICKS = 5 * TICKS_PER_S };
 
 PyTypeObject *nvr_engine_type;
 
@@ -63,7 +63,10 @@ static void engine_dealloc(PyObject *o) {
 static void set_prompt(EngineObject *self, SessionObject *session, int on) {
   if (session->link.fd < 0 || session->prompt == on) return;
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
-  if (epoll_ctl(self->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, session->link.fd, &event) == 0) session->prompt = on;
+  int how = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fds[2 * NVR_TRACKS];
+  if (epoll_ctl(self->epoll_fd, how, session->link.fd, &event) == 0) session->prompt = on;
+  for (int i = session->datagrams ? nvr_datagrams_fds(session->datagrams, fds) : 0; i--;)
+    epoll_ctl(self->epoll_fd, how, fds[i], &event);
 }
 
 PyDoc_STRVAR(add_doc, "add(session, /)\n--\n\nDrain `session` in each tick from now on.");
@@ -117,6 +120,27 @@ static PyObject *engine_prompt(PyObject *o, PyObject *args) {
   Py_RETURN_NONE;
 }
 
+/* Receiver reports between the frames, where the peer expects them. */
+static void report(SessionObject *session, int64_t now) {
+  uint8_t out[NVR_TRACKS * (4 + NVR_REPORT_BYTES)];
+  size_t len = 0;
+  int count = 1;
+  if (!session->report_at) session->report_at = now + REPORT_TICKS;
+  if (now < session->report_at) return;
+  for (int i = 0; i < count; i++) {
+    const nvr_track_setup *track = nvr_session_track(session->link.session, i, &count);
+    size_t size = nvr_session_receipt(session->link.session, i, out + len + 4, now);
+    if (!size) continue;
+    out[len] = '$';
+    out[len + 1] = (uint8_t)(track->channel + 1);
+    out[len + 2] = 0;
+    out[len + 3] = (uint8_t)size;
+    len += 4 + size;
+  }
+  session->report_at = now + REPORT_TICKS;
+  if (len && session->link.out_at == session->link.out_len) nvr_link_send(&session->link, out, len);
+}
+
 /* Read all sockets or those found ready, flush relays. No Python in here. */
 static void drain(EngineObject *self, int64_t now, int all, int cut) {
   for (Py_ssize_t i = 0; i < self->count; i++) {
@@ -124,6 +148,8 @@ static void drain(EngineObject *self, int64_t now, int all, int cut) {
     if ((all || session->ready) && session->link.fd >= 0) {
       nvr_link_flush(&session->link);
       nvr_link_read(&session->link, self->room, now);
+      if (session->datagrams) nvr_datagrams_read(session->datagrams, self->room, now);
+      if (session->reports) report(session, now);
     }
     session->ready = 0;
     nvr_session_flush_live(session->link.session);
@@ -237,7 +263,8 @@ PyDoc_STRVAR(tick_doc,
 "now: 90 kHz ticks of the monotonic clock. read: all sockets, or nothing. cut: close the open part\n"
 "of every session.\n\n"
 "Returns tuples that begin with kind and tag: (0, tag, message), (1, tag, errno; 0 the peer closed, -1\n"
-"garbage), (2, tag, parameter sets as length(16) and bytes), (3, tag, moof, mdat, tfdt offsets, start,\n"
+"garbage), (2, tag, what a player needs as track(8), length(16)\n"
+"and NAL unit or AudioSpecificConfig), (3, tag, moof, mdat, tfdt offsets, start,\n"
 "duration, lead, camera_us, key, ends_gop, samples, damaged), (4, tag, fragment, key, start, track).");
 static PyObject *engine_tick(PyObject *o, PyObject *args) {
   EngineObject *self = (EngineObject *)o;

@@ -4,6 +4,7 @@
 
 #include "nvr_native.h"
 
+#include "datagram.h"
 #include "link.h"
 #include "relay.h"
 
@@ -20,10 +21,12 @@ typedef struct {
   PyObject_HEAD
   EngineObject *engine;
   nvr_link link;
+  nvr_datagrams *datagrams; /* NULL: packets come interleaved */
   PyObject *tag;
   PyObject *relays[NVR_SESSION_RELAYS];
   nvr_relay *relay[NVR_SESSION_RELAYS];
-  int relay_count, tracks, added, prompt, ready;
+  int relay_count, tracks, added, prompt, ready, reports;
+  int64_t report_at;
   nvr_stats stats; /* as of the last tick, for readers in other threads */
 } SessionObject;
 
@@ -31,6 +34,10 @@ extern PyTypeObject *nvr_engine_type, *nvr_session_type;
 
 /* 0 with RuntimeError while the engine is in a tick. */
 int nvr_engine_idle(EngineObject *engine);
+
+/* Session.set_datagrams, of py_datagram.c. */
+extern const char nvr_datagrams_doc[];
+PyObject *nvr_session_set_datagrams(PyObject *o, PyObject *args);
 
 /* Makes the types; 0, or -1. */
 int nvr_add_session(PyObject *module);

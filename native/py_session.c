@@ -47,24 +47,31 @@ PyObject *nvr_mdat_view(nvr_buffer *buffer) {
 
 /* Session */
 
-static int parse_track(PyObject *item, nvr_track_setup *t) {
-  unsigned int clock_hz, payload, channel, channels, size_bits, index_bits, frame;
+static int parse_track(PyObject *item, nvr_track_setup *t, const char **mux, Py_ssize_t *mux_len) {
+  unsigned int clock_hz, payload, channel, channels, sample_bits, frame, au[9];
   long long floor;
+  int order;
   if (!PyTuple_Check(item)) return PyErr_SetString(PyExc_TypeError, "a track is a tuple"), -1;
-  if (!PyArg_ParseTuple(item, "iIIIIIIILi", &t->codec, &clock_hz, &payload, &channel, &channels, &size_bits,
-                        &index_bits, &frame, &floor, &t->reorder))
+  if (!PyArg_ParseTuple(item, "iIIIIILip(IIIIIIIII)y#", &t->codec, &clock_hz, &payload, &channel, &channels, &frame,
+                        &floor, &t->reorder, &order, &au[0], &au[1], &au[2], &au[3], &au[4], &au[5], &au[6], &au[7],
+                        &au[8], mux, mux_len))
     return -1;
-  if (t->codec < NVR_H264 || t->codec > NVR_G711 || clock_hz < 1000 || clock_hz > 1000000 || payload > 127 ||
-      channel > 254 || channels > 16 || size_bits > 16 || index_bits > 8 || frame > 65536 || floor < 0 ||
-      floor > (1ll << 60) || t->reorder < 0 || t->reorder > 16 || (t->codec == NVR_AAC && (!size_bits || !frame)) ||
-      (t->codec == NVR_G711 && !channels))
+  sample_bits = t->codec == NVR_PCM ? frame : 0;
+  int header = au[8] <= 65535;
+  for (int i = 0; i < 8; i++) header &= au[i] <= (i == 0 || i == 7 ? 16 : 32);
+  if (t->codec < NVR_H264 || t->codec >= NVR_CODECS || clock_hz < 1000 || clock_hz > 1000000 || payload > 127 ||
+      channel > 254 || channels > 16 || frame > (1 << 20) || floor < 0 || floor > (1ll << 60) || t->reorder < 0 ||
+      t->reorder > 16 || !header || (t->codec == NVR_AAC && !frame) ||
+      (t->codec == NVR_PCM && (!sample_bits || sample_bits > 255)))
     return PyErr_SetString(PyExc_ValueError, "a number of the track is out of range"), -1;
   t->clock_hz = clock_hz;
   t->payload_type = (uint8_t)payload;
   t->channel = (uint8_t)channel;
   t->channels = (uint8_t)channels;
-  t->aac_size_bits = (uint8_t)size_bits;
-  t->aac_index_bits = (uint8_t)index_bits;
+  t->sample_bits = (uint8_t)sample_bits;
+  t->order = (uint8_t)order;
+  t->au = (nvr_au_header){(uint8_t)au[0], (uint8_t)au[1], (uint8_t)au[2], (uint8_t)au[3], (uint8_t)au[4],
+                          (uint8_t)au[5], (uint8_t)au[6], (uint8_t)au[7], (uint16_t)au[8]};
   t->aac_frame = frame;
   t->floor = floor;
   return 0;
@@ -73,13 +80,19 @@ static int parse_track(PyObject *item, nvr_track_setup *t) {
 PyDoc_STRVAR(session_doc,
 "Session(engine, tag, tracks, parameter_sets, fd)\n--\n\n"
 "One connection of a camera; `fd` is a stream socket, or -1 if bytes are fed.\n\n"
-"tracks: video first, each (codec, clock_hz, payload_type, channel, channels, size_bits,\n"
-"index_bits, frame_samples, floor, reorder); codec 0 H.264, 1 H.265, 2 AAC, 3 G.711.\n"
+"tracks: video first, each (codec, clock_hz, payload_type, channel, channels, frame, floor, reorder,\n"
+"order, header, mux); codec 0 H.264, 1 H.265, 2 AAC, 3 samples of a fixed size, 4 LATM, 5 Opus. frame:\n"
+"duration of an AAC access unit in the track's clock; bits of a sample, all channels, of codec 3.\n"
+"order: H.265 packets hold decoding order numbers; the codes of codec 3 begin in low bits. header: bits of an access unit's size, index,\n"
+"index delta, CTS delta, DTS delta, random access flag, stream state, auxiliary size, and the bytes of\n"
+"all access units (RFC 3640). mux: StreamMuxConfig of LATM, empty if it is in band.\n"
 "`tag` comes back with everything the session completes. One thread at a time.");
 
 static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
   PyObject *engine, *tag, *tracks, *sets;
   nvr_track_setup setup[NVR_TRACKS];
+  const char *mux[NVR_TRACKS];
+  Py_ssize_t mux_len[NVR_TRACKS];
   int fd;
   (void)kwargs;
   if (!PyArg_ParseTuple(args, "O!OO!O!i", nvr_engine_type, &engine, &tag, &PyTuple_Type, &tracks, &PyTuple_Type, &sets,
@@ -88,7 +101,7 @@ static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
   Py_ssize_t count = PyTuple_Size(tracks);
   if (count < 1 || count > NVR_TRACKS) return PyErr_SetString(PyExc_ValueError, "one to four tracks"), NULL;
   for (Py_ssize_t i = 0; i < count; i++) {
-    if (parse_track(PyTuple_GetItem(tracks, i), &setup[i]) < 0) return NULL;
+    if (parse_track(PyTuple_GetItem(tracks, i), &setup[i], &mux[i], &mux_len[i]) < 0) return NULL;
     if (i && setup[i].codec <= NVR_H265) return PyErr_SetString(PyExc_ValueError, "video comes first, once"), NULL;
   }
   allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -100,6 +113,9 @@ static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
   if (!self->link.session) return Py_DECREF(self), PyErr_NoMemory();
   self->engine = (EngineObject *)Py_NewRef(engine);
   self->tag = Py_NewRef(tag);
+  for (Py_ssize_t i = 0; i < count; i++)
+    if (mux_len[i] && nvr_session_mux(self->link.session, (int)i, (const uint8_t *)mux[i], (size_t)mux_len[i]) < 0)
+      return Py_DECREF(self), PyErr_SetString(PyExc_ValueError, "not a StreamMuxConfig that is taken"), NULL;
   for (Py_ssize_t i = 0; i < PyTuple_Size(sets); i++) {
     Py_buffer nal;
     if (PyObject_GetBuffer(PyTuple_GetItem(sets, i), &nal, PyBUF_SIMPLE) < 0) return Py_DECREF(self), NULL;
@@ -112,6 +128,7 @@ static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static void session_dealloc(PyObject *o) {
   SessionObject *self = (SessionObject *)o;
   PyTypeObject *type = Py_TYPE(o);
+  if (self->datagrams) nvr_datagrams_free(self->datagrams);
   if (self->link.session) nvr_session_free(self->link.session);
   free(self->link.out);
   for (int i = 0; i < self->relay_count; i++) Py_DECREF(self->relays[i]);
@@ -149,6 +166,7 @@ PyDoc_STRVAR(end_doc, "end()\n--\n\nThe connection is over: what is complete goe
 static PyObject *session_end(PyObject *o, PyObject *ignored) {
   SessionObject *self = (SessionObject *)o;
   if (!nvr_engine_idle(self->engine)) return NULL;
+  if (self->datagrams) nvr_datagrams_flush(self->datagrams);
   nvr_session_end(self->link.session, 0);
   Py_RETURN_NONE;
 }
@@ -196,16 +214,34 @@ static PyObject *session_relays(PyObject *o, PyObject *args) {
   Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(reports_doc,
+"set_reports(on, /)\n--\n\nSend receiver reports between interleaved frames, every five seconds.");
+static PyObject *session_reports(PyObject *o, PyObject *args) {
+  SessionObject *self = (SessionObject *)o;
+  int on;
+  if (!nvr_engine_idle(self->engine) || !PyArg_ParseTuple(args, "p", &on)) return NULL;
+  self->reports = on && self->link.fd >= 0;
+  Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(stats_doc,
 "stats()\n--\n\n"
 "As of the last tick: (bytes_in, packets, lost, damaged, frames, keys, other, last_packet, last_key,\n"
-"gop), the last three in 90 kHz ticks. From any thread.");
+"gop, gop_frames, reordered, sound, anchors, late, lead, lead_at, ntp_us, ntp_at, keyless, setless,\n"
+"restored, foreign, overrun, jitter_us); last_packet, last_key, gop, late, lead, lead_at and ntp_at in\n"
+"90 kHz ticks. From any thread.");
 static PyObject *session_stats(PyObject *o, PyObject *ignored) {
   const nvr_stats *s = &((SessionObject *)o)->stats;
-  return Py_BuildValue("(KKKKKKKLLL)", (unsigned long long)s->bytes_in, (unsigned long long)s->packets,
+  return Py_BuildValue("(KKKKKKKLLLKKKKLLLLLKKKKKI)", (unsigned long long)s->bytes_in, (unsigned long long)s->packets,
                        (unsigned long long)s->lost, (unsigned long long)s->damaged, (unsigned long long)s->frames,
                        (unsigned long long)s->keys, (unsigned long long)s->other, (long long)s->last_packet,
-                       (long long)s->last_key, (long long)s->gop);
+                       (long long)s->last_key, (long long)s->gop, (unsigned long long)s->gop_frames,
+                       (unsigned long long)s->reordered, (unsigned long long)s->sound,
+                       (unsigned long long)s->anchors, (long long)s->late, (long long)s->lead,
+                       (long long)s->lead_at, (long long)s->ntp_us, (long long)s->ntp_at,
+                       (unsigned long long)s->keyless, (unsigned long long)s->setless,
+                       (unsigned long long)s->restored, (unsigned long long)s->foreign,
+                       (unsigned long long)s->overrun, (unsigned int)s->jitter_us);
 }
 
 PyDoc_STRVAR(floors_doc, "floors()\n--\n\nWhere each track ends, in its own clock, and the reorder depth: (floors, reorder).");
@@ -227,6 +263,8 @@ static PyMethodDef session_methods[] = {
     {"end", session_end, METH_NOARGS, end_doc},
     {"watch", session_watch, METH_VARARGS, watch_doc},
     {"set_relays", session_relays, METH_VARARGS, relays_doc},
+    {"set_datagrams", nvr_session_set_datagrams, METH_VARARGS, nvr_datagrams_doc},
+    {"set_reports", session_reports, METH_VARARGS, reports_doc},
     {"stats", session_stats, METH_NOARGS, stats_doc},
     {"floors", session_floors, METH_NOARGS, floors_doc},
     {NULL, NULL, 0, NULL},

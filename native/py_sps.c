@@ -1,4 +1,5 @@
-/* Sequence parameter sets for Python. */
+/* Sequence parameter sets, and configurations of LATM, for Python. */
+#include "latm.h"
 #include "nvr_native.h"
 #include "sps.h"
 
@@ -39,7 +40,24 @@ static PyObject *h265_sps(PyObject *module, PyObject *args) {
                        s.temporal_nested);
 }
 
+PyDoc_STRVAR(latm_doc,
+"latm_config(mux, /)\n--\n\n"
+"The AudioSpecificConfig in a StreamMuxConfig of LATM.\n\n"
+"Raises:\n    ValueError: It is cut off, or not one program of AAC.");
+
+static PyObject *latm_config(PyObject *module, PyObject *args) {
+  Py_buffer given;
+  nvr_mux mux = {0};
+  if (!PyArg_ParseTuple(args, "y*", &given)) return NULL;
+  nvr_bits bits = {given.buf, 0, (size_t)given.len * 8, 0};
+  int bad = nvr_mux_read(&mux, &bits);
+  PyBuffer_Release(&given);
+  if (bad) return PyErr_SetString(PyExc_ValueError, "not a usable StreamMuxConfig"), NULL;
+  return PyBytes_FromStringAndSize((const char *)mux.config, mux.config_len);
+}
+
 static PyMethodDef methods[] = {
+    {"latm_config", latm_config, METH_VARARGS, latm_doc},
     {"h264_sps", h264_sps, METH_VARARGS, h264_doc},
     {"h265_sps", h265_sps, METH_VARARGS, h265_doc},
     {NULL, NULL, 0, NULL},

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
 #include "relay.h"
 #include "session_i.h"
@@ -25,6 +26,7 @@ nvr_session *nvr_session_new(nvr_pool *pool, const nvr_track_setup *tracks, int 
   for (int i = 0; i < count; i++) {
     s->tracks[i].setup = tracks[i];
     s->tracks[i].floor = tracks[i].floor;
+    s->tracks[i].mux.in_band = 1;
     if (tracks[i].codec == NVR_H264 || tracks[i].codec == NVR_H265) {
       s->video = i;
       s->tables[i].video = 1;
@@ -49,8 +51,10 @@ void nvr_session_free(nvr_session *s) {
   for (int i = 0; i < s->count; i++) {
     free(s->tables[i].samples);
     free(s->tracks[i].bytes);
+    free(s->tracks[i].mux.pending);
   }
   for (int i = 0; i < s->set_count; i++) free(s->sets[i].nal);
+  free(s->config);
   free(s->pending);
   nvr_buffer_drop(s->buf);
   free(s);
@@ -91,6 +95,7 @@ void nvr_session_forget_events(nvr_session *s) {
 }
 
 const nvr_stats *nvr_session_stats(const nvr_session *s) { return &s->stats; }
+nvr_stats *nvr_session_counts(nvr_session *s) { return &s->stats; }
 int nvr_session_ended(const nvr_session *s) { return s->ended; }
 int64_t nvr_session_floor(const nvr_session *s, int i) { return s->tracks[i].floor; }
 int nvr_session_reorder(const nvr_session *s) { return s->dts.reorder; }
@@ -140,10 +145,12 @@ static unsigned gap(nvr_session *s, nvr_track *t, uint16_t seq, int *drop) {
     if (far && t->bad_seq == seq) {
       t->seq = (uint16_t)(seq + 1);
       t->bad_seq = -1;
+      nvr_receipt_restart(&t->receipt);
       s->stats.lost++;
       return 1;
     }
     t->bad_seq = (uint16_t)(seq + 1);
+    s->stats.reordered += !far;
     *drop = 1;
     return 0;
   }
@@ -174,13 +181,17 @@ static void rtp(nvr_session *s, int i, const uint8_t *p, size_t len) {
     t->have_seq = 0;
     t->have_sr = t->aligned = 0;
     t->anchored = 0;
+    nvr_receipt_restart(&t->receipt);
   }
   t->ssrc = ssrc;
   t->have_ssrc = 1;
   int drop;
   unsigned lost = gap(s, t, (uint16_t)(p[2] << 8 | p[3]), &drop);
   if (drop) goto bad;
+  nvr_receipt_packet(&t->receipt, (uint16_t)(p[2] << 8 | p[3]));
   s->stats.packets++;
+  s->junk = 0;
+  s->stats.sound += i != s->video;
   s->stats.last_packet = s->now;
   uint32_t ts = (uint32_t)p[4] << 24 | (uint32_t)p[5] << 16 | (uint32_t)p[6] << 8 | p[7];
   if (s->relay_count) {
@@ -213,7 +224,50 @@ static void frame(nvr_session *s, unsigned channel, const uint8_t *p, size_t len
       return;
     }
   }
+  /* A server that speaks of other channels than it sends on is known by its payload type. */
+  for (int i = 0; i < s->count && channel < 255 && len >= 12 && p[0] >> 6 == 2; i++) {
+    nvr_track *t = &s->tracks[i];
+    if (t->have_ssrc || (p[1] & 127) != t->setup.payload_type) continue;
+    t->setup.channel = (uint8_t)channel;
+    rtp(s, i, p, len);
+    return;
+  }
   s->stats.other++;
+}
+
+void nvr_session_rtp(nvr_session *s, int i, const uint8_t *p, size_t len, int64_t now) {
+  if (s->ended) return;
+  s->now = now;
+  s->stats.bytes_in += len;
+  rtp(s, i, p, len);
+  if (s->failed) nvr_session_end(s, ENOMEM);
+}
+
+void nvr_session_rtcp(nvr_session *s, int i, const uint8_t *p, size_t len, int64_t now) {
+  if (s->ended) return;
+  s->now = now;
+  s->stats.bytes_in += len;
+  nvr_report(s, i, p, len);
+}
+
+void nvr_session_arrival(nvr_session *s, int i, uint32_t ts, int64_t at) {
+  nvr_track *t = &s->tracks[i];
+  nvr_receipt_arrival(&t->receipt, ts, (uint32_t)nvr_to_clock(at, t->setup.clock_hz));
+  if (!i) s->stats.jitter_us = (uint32_t)((uint64_t)(t->receipt.jitter >> 4) * 1000000 / t->setup.clock_hz);
+}
+
+size_t nvr_session_receipt(nvr_session *s, int i, uint8_t *out, int64_t now) {
+  nvr_track *t = &s->tracks[i];
+  if (!t->receipt.started) return 0;
+  while (!s->ours)
+    if (getrandom(&s->ours, sizeof s->ours, GRND_NONBLOCK) != sizeof s->ours) s->ours = 0x6E7672;
+  nvr_receipt_write(&t->receipt, s->ours, t->ssrc, now, out);
+  return NVR_REPORT_BYTES;
+}
+
+const nvr_track_setup *nvr_session_track(const nvr_session *s, int i, int *count) {
+  *count = s->count;
+  return &s->tracks[i].setup;
 }
 
 /* RTSP text */
@@ -238,12 +292,12 @@ static long body_length(const uint8_t *p, size_t len) {
 
 /* Length of the message at `p`, 0 if it is not complete yet, -1 if it can't be one. */
 static long message_length(const uint8_t *p, size_t len) {
-  for (size_t i = 0; i < len && i < 32 && p[i] != '\r'; i++)
+  for (size_t i = 0; i < len && i < 32 && p[i] != '\r' && p[i] != '\n'; i++)
     if (p[i] < 32 || p[i] > 126 || (i == 0 && (p[i] < 'A' || p[i] > 'Z'))) return -1;
   const uint8_t *end = p + (len < NVR_TEXT_MAX ? len : NVR_TEXT_MAX), *at = p;
   while (at < end && (at = memchr(at, '\n', (size_t)(end - at)))) {
     size_t head = (size_t)(++at - p);
-    if (head < 4 || memcmp(at - 4, "\r\n\r\n", 4)) continue;
+    if ((head < 4 || memcmp(at - 4, "\r\n\r\n", 4)) && (head < 2 || at[-2] != '\n')) continue;
     long body = body_length(p, head), whole = (long)head + body;
     if (body < 0 || whole > NVR_TEXT_MAX) return -1;
     return (size_t)whole <= len ? whole : 0;
@@ -264,11 +318,41 @@ static void message(nvr_session *s, const uint8_t *p, size_t len) {
   e->len = len;
 }
 
-/* Bytes of whole frames and messages at the start of `p`. */
+/* Does a frame or message surely begin at `p`? -1 if that takes more bytes to say. */
+static int begins(const nvr_session *s, const uint8_t *p, size_t len) {
+  static const char *const words[] = {"RTSP/1.", "OPTIONS rtsp", "GET_PARAMETER rtsp", "SET_PARAMETER rtsp",
+                                      "TEARDOWN rtsp", "REDIRECT rtsp", "ANNOUNCE rtsp"};
+  if (p[0] != '$') {
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+      size_t n = strlen(words[i]);
+      if (!memcmp(p, words[i], len < n ? len : n)) return len < n ? -1 : 1;
+    }
+    return 0;
+  }
+  if (len < 16) return -1;
+  for (int i = 0; i < s->count; i++) {
+    const nvr_track *t = &s->tracks[i];
+    uint32_t ssrc = (uint32_t)p[12] << 24 | (uint32_t)p[13] << 16 | (uint32_t)p[14] << 8 | p[15];
+    if (p[4] >> 6 != 2) return 0;
+    if (p[1] == t->setup.channel) return (p[5] & 127) == t->setup.payload_type && t->have_ssrc && ssrc == t->ssrc;
+    if (p[1] == t->setup.channel + 1u) return p[5] >= 200 && p[5] <= 207;
+  }
+  return 0;
+}
+
+/* Bytes of whole frames and messages at the start of `p`. Between them, once packets have come, up to
+ * NVR_JUNK_MAX bytes of something else are passed over: some cameras lie about the length of a frame,
+ * or write into their own stream. */
 static size_t parse(nvr_session *s, const uint8_t *p, size_t len) {
   size_t at = 0;
   while (at < len && !s->ended && !s->failed) {
-    if (p[at] == '$') {
+    if (s->astray) {
+      int found = begins(s, p + at, len - at);
+      if (found < 0) break;
+      if (!found && ++s->junk > NVR_JUNK_MAX) nvr_session_end(s, NVR_CLOSED_GARBAGE);
+      s->astray = !found;
+      at += (size_t)!found;
+    } else if (p[at] == '$') {
       if (len - at < 4) break;
       size_t size = (size_t)p[at + 2] << 8 | p[at + 3];
       if (len - at < 4 + size) break;
@@ -279,9 +363,13 @@ static size_t parse(nvr_session *s, const uint8_t *p, size_t len) {
     } else {
       long size = message_length(p + at, len - at);
       if (!size) break;
+      if (size < 0 && !s->stats.packets) nvr_session_end(s, NVR_CLOSED_GARBAGE);
       if (size < 0) {
-        nvr_session_end(s, NVR_CLOSED_GARBAGE);
-        break;
+        s->astray = 1; /* beyond where it seemed to begin, or it would be tried again for ever */
+        s->stats.other++;
+        s->junk++;
+        at++;
+        continue;
       }
       message(s, p + at, (size_t)size);
       at += (size_t)size;

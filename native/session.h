@@ -14,18 +14,36 @@
 
 #include "buffer.h"
 #include "part.h"
+#include "receipt.h"
 
 struct nvr_relay;
 
-enum nvr_codec { NVR_H264, NVR_H265, NVR_AAC, NVR_G711 };
+enum nvr_codec {
+  NVR_H264,
+  NVR_H265,
+  NVR_AAC,  /* RFC 3640 */
+  NVR_PCM,  /* samples of a fixed number of bits: G.711, G.726, L16 */
+  NVR_LATM, /* RFC 6416: AAC as well once it is unpacked */
+  NVR_OPUS, /* RFC 7587 */
+  NVR_CODECS
+};
 enum { NVR_SESSION_RELAYS = 4 };
+
+/* Fields of the header of each access unit, in bits; RFC 3640, 3.2.1. */
+typedef struct {
+  uint8_t size, index, delta, cts, dts, random, state, auxiliary;
+  uint16_t constant; /* bytes of every access unit where there is no size, 0 one a packet */
+} nvr_au_header;
 
 typedef struct {
   int codec; /* enum nvr_codec; video, if any, is the first track and the only one */
   uint32_t clock_hz;
   uint8_t payload_type, channel, channels;
-  uint8_t aac_size_bits, aac_index_bits;
-  uint32_t aac_frame; /* samples of an access unit */
+  uint8_t sample_bits; /* of NVR_PCM, all channels together */
+  uint8_t order;       /* H.265: decoding order numbers are in the packets; NVR_PCM: the first code has
+                        * the low bits of a byte, and is to have the high ones */
+  nvr_au_header au;    /* of NVR_AAC */
+  uint32_t aac_frame;  /* duration of an access unit, in the track's clock */
   int64_t floor;      /* no decode time below this, in the track's clock */
   int reorder;        /* depth learned in an earlier run */
 } nvr_track_setup;
@@ -34,7 +52,8 @@ enum nvr_event_kind { NVR_EVENT_MESSAGE, NVR_EVENT_CLOSED, NVR_EVENT_CONFIG, NVR
 enum { NVR_CLOSED_GARBAGE = -1 };
 
 typedef struct {
-  uint8_t *data;    /* message; parameter sets as (length(16), NAL)*; moof; fragment: freed by the taker */
+  uint8_t *data;    /* message; (track(8), length(16), NAL or AudioSpecificConfig)*; moof; fragment:
+                     * freed by the taker */
   size_t len;
   nvr_buffer *mdat; /* of a part: dropped by the taker */
   int64_t start, duration, lead; /* 90 kHz; lead: how far `start` runs ahead of arrival */
@@ -47,8 +66,21 @@ typedef struct {
 
 typedef struct {
   uint64_t bytes_in, packets, lost, damaged, frames, keys, other;
+  uint64_t keyless; /* pictures passed over because no key frame came yet */
+  uint64_t setless; /* key frames passed over because parameter sets are missing */
   int64_t last_packet, last_key; /* ticks of `now`, 0 none */
-  int64_t gop;                   /* ticks between the last two key frames */
+  int64_t gop;                   /* ticks of the line between the last two key frames */
+  uint64_t gop_frames;           /* pictures from the one to the other */
+  uint64_t reordered;            /* packets that came after later ones, and too late to be used */
+  uint64_t sound;                /* packets of sound among `packets` */
+  uint64_t anchors;              /* how often RTP time was given a new place on the line */
+  int64_t late;                  /* within 2 s: the latest arrival against the earliest known, ticks */
+  int64_t lead, lead_at;         /* line minus arrival, the largest of 10 s, and when those ended; 0 none */
+  int64_t ntp_us, ntp_at;        /* the camera's wall clock by its last sender report, and when; 0 none */
+  /* Of datagrams: came after later ones, in time; came from a stranger; were dropped by the kernel,
+   * whose buffer was full; and the jitter of the first track (RFC 3550). */
+  uint64_t restored, foreign, overrun;
+  uint32_t jitter_us;
 } nvr_stats;
 
 typedef struct nvr_session nvr_session;
@@ -59,6 +91,8 @@ void nvr_session_free(nvr_session *s);
 
 /* A parameter set known beforehand, from the SDP. */
 void nvr_session_set(nvr_session *s, const uint8_t *nal, size_t len);
+/* The StreamMuxConfig of LATM track `i`, from the SDP: it is then not in the packets. 0 or -1. */
+int nvr_session_mux(nvr_session *s, int i, const uint8_t *p, size_t len);
 
 /* Parse `len` bytes at `p`; what is not complete yet stays with the session. */
 void nvr_session_feed(nvr_session *s, const uint8_t *p, size_t len, int64_t now);
@@ -67,6 +101,15 @@ void nvr_session_feed(nvr_session *s, const uint8_t *p, size_t len, int64_t now)
 void nvr_session_feed_in_place(nvr_session *s, uint8_t *p, size_t len, int64_t now);
 size_t nvr_session_pending(const nvr_session *s);
 enum { NVR_PENDING_MAX = 65536 + 4 };
+
+/* The same for one packet of track `i`, RTP or RTCP, that came as a datagram at `now`. */
+void nvr_session_rtp(nvr_session *s, int i, const uint8_t *p, size_t len, int64_t now);
+void nvr_session_rtcp(nvr_session *s, int i, const uint8_t *p, size_t len, int64_t now);
+/* A packet of track `i` with RTP time `ts` arrived at `at`, in 90 kHz ticks: for the jitter. */
+void nvr_session_arrival(nvr_session *s, int i, uint32_t ts, int64_t at);
+/* Write the receiver report about track `i`, NVR_REPORT_BYTES; 0 if nothing was received yet. */
+size_t nvr_session_receipt(nvr_session *s, int i, uint8_t *out, int64_t now);
+const nvr_track_setup *nvr_session_track(const nvr_session *s, int i, int *count);
 
 /* Close the open part at the last access unit whose duration is known. */
 void nvr_session_cut(nvr_session *s);
@@ -88,6 +131,7 @@ const nvr_event *nvr_session_events(nvr_session *s, size_t *count);
 void nvr_session_forget_events(nvr_session *s);
 
 const nvr_stats *nvr_session_stats(const nvr_session *s);
+nvr_stats *nvr_session_counts(nvr_session *s);
 /* Where track `i` ends on the line, its own clock; and the reorder depth seen. */
 int64_t nvr_session_floor(const nvr_session *s, int i);
 int nvr_session_reorder(const nvr_session *s);

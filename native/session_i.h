@@ -3,14 +3,17 @@
 #define NVR_SESSION_I_H
 
 #include "dts.h"
+#include "latm.h"
 #include "session.h"
 
 enum {
   NVR_TEXT_MAX = 65536,
   NVR_AU_MAX = 8 << 20,
   NVR_AUDIO_MAX = 1 << 20, /* bytes of one audio track in one part */
+  NVR_JUNK_MAX = 65536,    /* bytes that are neither frame nor message, in a row */
   NVR_SETS = 16,
   NVR_SET_MAX = 4096,
+  NVR_LATM_MAX = 16384, /* bytes of an AudioMuxElement in fragments */
   NVR_TICKS = 90000
 };
 
@@ -27,6 +30,7 @@ typedef struct {
   int have_seq, have_ssrc, bad_seq;
   uint16_t seq; /* expected next */
   uint32_t ssrc;
+  nvr_receipt receipt;
   /* time */
   int anchored;
   uint32_t ts;   /* last RTP timestamp */
@@ -42,6 +46,7 @@ typedef struct {
   uint32_t fill_ts;
   unsigned live_from;
   size_t live_bytes;
+  nvr_mux mux; /* of LATM */
 } nvr_track;
 
 struct nvr_session {
@@ -51,10 +56,13 @@ struct nvr_session {
   nvr_table tables[NVR_TRACKS];
   uint8_t *pending;
   size_t pending_len, pending_cap;
-  int ended, failed, watched;
+  int ended, failed, watched, astray;
+  uint32_t junk;
+  uint32_t ours; /* our SSRC in receiver reports */
   int64_t now, began; /* of the last feed, of the first video packet */
   int64_t shift; /* line minus arrival when first anchored */
   int64_t lead, lead_next, lead_at; /* largest line minus arrival of the last 10 to 20 s */
+  int64_t late, late_at, late_line; /* lateness of these 2 s, their begin, the furthest place so far */
   nvr_stats stats;
   struct nvr_relay *relays[NVR_SESSION_RELAYS];
   int relay_count, relay_keyed;
@@ -68,11 +76,16 @@ struct nvr_session {
   int bad_marker, any_marker;
   uint32_t au_ts;
   int64_t au_dts, au_pts, frame; /* frame: duration of a picture as far as known */
+  int64_t key_pts;
+  uint64_t key_frame; /* place and number of the last key frame */
   size_t au_start, nal_at;       /* nal_at: offset of the length of the NAL unit being written, 0 none */
   uint8_t nal_type;
   nvr_dts dts;
+  unsigned stopped; /* pictures in a row with the same RTP time */
   nvr_set sets[NVR_SETS];
-  int set_count, sets_changed, sps_seen;
+  int set_count, sets_changed, mux_changed;
+  uint8_t *config; /* as last told */
+  size_t config_len;
   nvr_event *events;
   size_t event_count, event_cap;
 };
@@ -92,14 +105,18 @@ int64_t nvr_camera_us(const nvr_session *s, int i, int64_t at);
 /* sets.c */
 void nvr_set_seen(nvr_session *s, const uint8_t *nal, size_t len);
 int nvr_sets_ready(const nvr_session *s);
+/* Whether they, or the configuration of sound, differ from what was told last. */
+int nvr_sets_new(nvr_session *s);
 void nvr_sets_event(nvr_session *s);
 
 /* recovery_frame_cnt of an H.264 SEI, -1 if it holds no recovery point. */
 int nvr_recovery_point(const uint8_t *nal, size_t len);
 
+/* sound.c */
+void nvr_audio_packet(nvr_session *s, int i, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
+
 /* depack.c */
 void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
-void nvr_audio_packet(nvr_session *s, int i, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
 int nvr_starts_key(const nvr_session *s, const uint8_t *p, size_t len);
 void nvr_finish_au(nvr_session *s);
 

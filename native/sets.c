@@ -47,14 +47,31 @@ static void learn(nvr_session *s, const nvr_sps *sps) {
   if (s->frame < 1) s->frame = 1;
 }
 
+/* A camera that goes back to an SPS of another number sends what is known already: it is in use again. */
+static void again(nvr_session *s, int at) {
+  nvr_set set = s->sets[at];
+  int newer = 0;
+  for (int i = at + 1; i < s->set_count; i++) newer |= s->sets[i].type == set.type;
+  if (!newer) return;
+  memmove(&s->sets[at], &s->sets[at + 1], (size_t)(s->set_count - at - 1) * sizeof *s->sets);
+  s->sets[s->set_count - 1] = set;
+  s->sets_changed = 1;
+  nvr_sps sps;
+  int h265 = s->tracks[s->video].setup.codec == NVR_H265;
+  if ((h265 ? nvr_h265_sps : nvr_h264_sps)(set.nal, set.len, &sps) == 0) learn(s, &sps);
+}
+
 void nvr_set_seen(nvr_session *s, const uint8_t *nal, size_t len) {
   if (s->video < 0 || len < 4 || len > NVR_SET_MAX) return;
   int h265 = s->tracks[s->video].setup.codec == NVR_H265;
   uint8_t type = h265 ? nal[0] >> 1 & 63 : nal[0] & 31;
   int is_sps = type == (h265 ? H265_SPS : H264_SPS);
   if (!is_sps && type != (h265 ? H265_PPS : H264_PPS) && !(h265 && type == H265_VPS)) return;
-  for (int i = 0; i < s->set_count; i++)
-    if (s->sets[i].len == len && !memcmp(s->sets[i].nal, nal, len)) return;
+  for (int i = 0; i < s->set_count; i++) {
+    if (s->sets[i].len != len || memcmp(s->sets[i].nal, nal, len)) continue;
+    if (is_sps) again(s, i);
+    return;
+  }
   nvr_sps sps;
   uint32_t id;
   if (is_sps) {
@@ -103,23 +120,60 @@ int nvr_sets_ready(const nvr_session *s) {
   return vps && sps && pps;
 }
 
+static uint8_t *entry(uint8_t *p, int track, const uint8_t *data, size_t len) {
+  *p++ = (uint8_t)track;
+  *p++ = (uint8_t)(len >> 8);
+  *p++ = (uint8_t)len;
+  memcpy(p, data, len);
+  return p + len;
+}
+
+/* What nvr_event says of a configuration; to be freed, NULL without memory. */
+static uint8_t *written(const nvr_session *s, size_t *len) {
+  size_t room = 1;
+  for (int i = 0; i < s->set_count; i++) room += 3u + s->sets[i].len;
+  for (int i = 0; i < s->count; i++) room += 3u + s->tracks[i].mux.config_len;
+  uint8_t *data = malloc(room), *p = data;
+  if (!data) return NULL;
+  for (int type = H264_SPS; type <= H265_PPS; type++)
+    for (int i = s->set_count - 1; i >= 0; i--) /* the newest first: it is the one in use */
+      if (s->sets[i].type == type) p = entry(p, s->video, s->sets[i].nal, s->sets[i].len);
+  for (int i = 0; i < s->count; i++)
+    if (s->tracks[i].mux.known) p = entry(p, i, s->tracks[i].mux.config, s->tracks[i].mux.config_len);
+  *len = (size_t)(p - data);
+  return data;
+}
+
+int nvr_sets_new(nvr_session *s) {
+  size_t len;
+  if (!s->config) return 1;
+  uint8_t *data = written(s, &len);
+  if (!data) {
+    nvr_fail(s);
+    return 0;
+  }
+  int same = len == s->config_len && !memcmp(data, s->config, len);
+  free(data);
+  if (same) s->sets_changed = s->mux_changed = 0;
+  return !same;
+}
+
 void nvr_sets_event(nvr_session *s) {
-  size_t len = 0;
-  for (int i = 0; i < s->set_count; i++) len += 2u + s->sets[i].len;
-  uint8_t *data = malloc(len + 1), *p = data;
-  nvr_event *e = data ? nvr_event_add(s, NVR_EVENT_CONFIG) : NULL;
+  size_t len;
+  uint8_t *data = written(s, &len), *copy = data ? malloc(len + 1) : NULL;
+  nvr_event *e = copy ? nvr_event_add(s, NVR_EVENT_CONFIG) : NULL;
   if (!e) {
     free(data);
+    free(copy);
     nvr_fail(s);
     return;
   }
-  for (int i = s->set_count - 1; i >= 0; i--) { /* the newest first: it is the one in use */
-    *p++ = (uint8_t)(s->sets[i].len >> 8);
-    *p++ = (uint8_t)s->sets[i].len;
-    memcpy(p, s->sets[i].nal, s->sets[i].len);
-    p += s->sets[i].len;
-  }
-  e->data = data;
+  memcpy(copy, data, len);
+  e->data = copy;
   e->len = len;
-  s->sets_changed = 0;
+  free(s->config);
+  s->config = data;
+  s->config_len = len;
+  s->sets_changed = s->mux_changed = 0;
+  for (int i = 0; i < s->count; i++) s->tracks[i].mux.told = s->tracks[i].mux.known;
 }

@@ -4,7 +4,7 @@
 #include "relay.h"
 #include "session_i.h"
 
-enum { JUMP_S = 10, NTP_TO_UNIX_S = 2208988800u };
+enum { JUMP_S = 10, LATE_S = 2, STOPPED = 8, NTP_TO_UNIX_S = 2208988800u };
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -35,6 +35,32 @@ static void align(nvr_session *s, int i) {
   t->aligned = 1;
 }
 
+static int64_t unix_us(uint64_t ntp) {
+  if (ntp >> 32 < NTP_TO_UNIX_S) return 0; /* a camera that counts from its start */
+  return (int64_t)((ntp >> 32) - NTP_TO_UNIX_S) * 1000000 + (int64_t)((ntp & 0xFFFFFFFF) * 1000000 >> 32);
+}
+
+/* How long after the earliest, by the camera's own time, the pictures of two seconds come. Pictures
+ * shown before others that are here already (B-frames) say nothing of it. */
+static void measure_lateness(nvr_session *s, int64_t line, int64_t lead) {
+  if (s->now - s->late_at >= (int64_t)LATE_S * NVR_TICKS) {
+    s->stats.late = s->late;
+    s->late = 0;
+    s->late_at = s->now;
+  }
+  if (line <= s->late_line) return;
+  s->late_line = line;
+  s->late = larger(s->late, s->lead - lead);
+}
+
+/* A camera whose time stands still: pictures follow each other at their usual distance, near arrival. */
+static void keep_going(nvr_session *s, nvr_track *t, int32_t delta) {
+  s->stopped = delta ? 0 : s->stopped + 1;
+  if (s->stopped <= STOPPED) return;
+  int64_t arrival = nvr_to_clock(s->now + s->shift, t->setup.clock_hz), off = arrival - (t->line + s->frame);
+  t->line = off > t->setup.clock_hz / 2 ? arrival : t->line + (off < -(int64_t)t->setup.clock_hz / 2 ? 1 : s->frame);
+}
+
 int nvr_place(nvr_session *s, int i, uint32_t ts) {
   nvr_track *t = &s->tracks[i];
   int32_t delta = (int32_t)(ts - t->ts);
@@ -55,21 +81,28 @@ int nvr_place(nvr_session *s, int i, uint32_t ts) {
       s->shift = nvr_to_ticks(t->line, t->setup.clock_hz) - s->now;
       s->lead = s->lead_next = s->shift;
       s->lead_at = s->now;
+      s->late = 0;
+      s->late_at = s->now;
+      s->late_line = t->line;
+      s->stats.anchors++;
+      s->stats.lead = s->stats.lead_at = 0;
     }
     if (!video) align(s, i);
   } else {
     t->line += delta;
     t->ts = ts;
+    if (video) keep_going(s, t, delta);
   }
   if (video || s->video < 0) {
     int64_t lead = nvr_to_ticks(t->line, t->setup.clock_hz) - s->now;
     if (s->now - s->lead_at > JUMP_S * NVR_TICKS) {
-      s->lead = s->lead_next;
+      s->stats.lead = s->lead = s->lead_next;
       s->lead_next = lead;
-      s->lead_at = s->now;
+      s->stats.lead_at = s->lead_at = s->now;
     }
     s->lead_next = larger(s->lead_next, lead);
     s->lead = larger(s->lead, lead);
+    measure_lateness(s, t->line, lead);
   }
   return anew;
 }
@@ -84,6 +117,12 @@ void nvr_report(nvr_session *s, int i, const uint8_t *p, size_t len) {
       for (int k = 8; k < 16; k++) t->ntp = t->ntp << 8 | p[k];
       t->sr_ts = (uint32_t)p[16] << 24 | (uint32_t)p[17] << 16 | (uint32_t)p[18] << 8 | p[19];
       t->have_sr = t->ntp != 0; /* 0: the sender has no clock */
+      if (i == s->video || s->video < 0) {
+        s->stats.ntp_us = unix_us(t->ntp);
+        s->stats.ntp_at = s->now;
+      }
+      t->receipt.sent = (uint32_t)(t->ntp >> 16);
+      t->receipt.sent_at = s->now;
       if (t->have_sr)
         for (int r = 0; r < s->relay_count; r++) nvr_relay_sync(s->relays[r], i, t->sr_ts, t->ntp);
       for (int k = 0; k < s->count; k++)
@@ -96,9 +135,8 @@ void nvr_report(nvr_session *s, int i, const uint8_t *p, size_t len) {
 
 int64_t nvr_camera_us(const nvr_session *s, int i, int64_t at) {
   const nvr_track *t = &s->tracks[i];
-  if (!t->have_sr || !t->anchored || t->ntp >> 32 < NTP_TO_UNIX_S) return 0;
-  int64_t us = (int64_t)((t->ntp >> 32) - NTP_TO_UNIX_S) * 1000000 +
-               (int64_t)((t->ntp & 0xFFFFFFFF) * 1000000 >> 32);
+  int64_t us = unix_us(t->ntp);
+  if (!t->have_sr || !t->anchored || !us) return 0;
   int64_t from = at - (t->line + (int32_t)(t->sr_ts - t->ts));
   return us + from / t->setup.clock_hz * 1000000 + from % t->setup.clock_hz * 1000000 / t->setup.clock_hz;
 }

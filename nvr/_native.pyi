@@ -20,7 +20,7 @@ class Session:
         cls,
         engine: Engine,
         tag: object,
-        tracks: tuple[tuple[int, int, int, int, int, int, int, int, int, int], ...],
+        tracks: tuple[tuple[Any, ...], ...],
         parameter_sets: tuple[Bytes, ...],
         fd: int,
         /,
@@ -30,28 +30,70 @@ class Session:
     def end(self) -> None: ...
     def watch(self, on: bool, /) -> tuple[bytes, bool, int] | None: ...
     def set_relays(self, relays: tuple[object, ...], restart: bool, /) -> None: ...
-    def stats(self) -> tuple[int, int, int, int, int, int, int, int, int, int]: ...
+    def set_datagrams(
+        self,
+        ports: tuple[
+            tuple[
+                int,
+                int,
+                int,
+                tuple[bytes, ...],
+                tuple[bytes, int] | None,
+                tuple[bytes, int] | None,
+            ],
+            ...,
+        ],
+        /,
+    ) -> None: ...
+    def set_reports(self, on: bool, /) -> None: ...
+    def stats(self) -> tuple[int, ...]: ...
     def floors(self) -> tuple[tuple[int, ...], int]: ...
 
 def blend(
     plane: bytearray | memoryview,
     stride: int,
     size: tuple[int, int],
-    mask: Bytes,
+    cover: Bytes,
     grey: Bytes,
-    spans: Bytes,
-    mask_size: tuple[int, int],
+    runs: Bytes,
     at: tuple[int, int],
     /,
 ) -> None: ...
 def blur(
     plane: bytearray | memoryview, stride: int, size: tuple[int, int], radius: int, /
 ) -> None: ...
+def burn(
+    y: bytearray | memoryview,
+    y_stride: int,
+    size: tuple[int, int],
+    chroma: tuple[bytearray | memoryview, ...],
+    chroma_stride: int,
+    luma: tuple[Bytes, Bytes, Bytes],
+    colour: tuple[Bytes, Bytes, Bytes],
+    at: tuple[int, int],
+    /,
+) -> None: ...
+def confine() -> None: ...
 def crc32c(data: Bytes, crc: int = 0, /) -> int: ...
+def flac(
+    codec: int, width: int, data: Bytes, channels: int, rate_hz: int, first: int, state: Bytes, /
+) -> tuple[bytes, bytes]: ...
 def h264_sps(nal: Bytes, /) -> tuple[int, int, int, int, int, int, int, int, int, int]: ...
 def h265_sps(
     nal: Bytes, /
 ) -> tuple[int, int, int, int, bytes, int, int, int, int, int, int, int, int, int]: ...
+def latm_config(mux: Bytes, /) -> bytes: ...
+def mosaic(
+    plane: bytearray | memoryview,
+    stride: int,
+    size: tuple[int, int],
+    cover: Bytes,
+    grey: Bytes,
+    runs: Bytes,
+    channels: int,
+    block: tuple[int, int],
+    /,
+) -> None: ...
 def paint(
     y: bytearray | memoryview,
     u: bytearray | memoryview,
@@ -96,3 +138,15 @@ class RelayReader:
     def send(self, text: bytes, /) -> bool: ...
     def pull(self, size: int, /) -> bytes: ...
     def stats(self) -> tuple[str, str, int, int, int, int]: ...
+
+@final
+class Scene:
+    def __new__(cls) -> Scene: ...
+    def mask(self, sense: Bytes, zones: Bytes, /) -> None: ...
+    def look(
+        self, luma: Bytes, stride: int, size: tuple[int, int], dt_s: float, flags: int, /
+    ) -> tuple[Any, ...]: ...
+    def map(self) -> bytes: ...
+    def keep(self) -> bytes: ...
+    def recall(self, memory: Bytes, /) -> None: ...
+    def forget(self) -> None: ...

@@ -1,13 +1,18 @@
 """What every test gets: no task outlives its test, and missing packages are named."""
 
 import asyncio
+import faulthandler
+import os
 import shutil
 import subprocess
+import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+_STATUS = pytest.StashKey[int]()
 PROBES = {
     "ffmpeg": lambda: shutil.which("ffmpeg") is not None,
     "chromium": lambda: shutil.which("chromium") is not None,
@@ -18,8 +23,16 @@ PROBES = {
         "from gi.repository import GstRtspServer",
     ),
     "libssl-dev": lambda: Path("/usr/include/openssl/evp.h").exists(),
+    "dosfstools": lambda: _in_sbin("mkfs.vfat"),
+    "exfat-fuse": lambda: _in_sbin("mkfs.exfat") and _in_sbin("mount.exfat-fuse"),
+    "swtpm": lambda: shutil.which("swtpm") is not None,
+    "faketime": lambda: shutil.which("faketime") is not None,
     "gstreamer": lambda: shutil.which("gst-launch-1.0") is not None,
 }
+
+
+def _in_sbin(name: str) -> bool:
+    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is not None
 
 
 def _runs(*command: str) -> bool:
@@ -34,6 +47,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for package in mark.args:
             if not PROBES[package]():
                 pytest.skip(f"needs the package {package} (tests/apt.txt)")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What a failed test left running is named, and does not hold the run for ever."""
+    main = threading.main_thread()
+    left = [it for it in threading.enumerate() if it is not main and not it.daemon]
+    if left:
+        print(f"threads left: {[it.name for it in left]}", flush=True)
+        faulthandler.dump_traceback(all_threads=True)
+        sys.stderr.flush()
+        os._exit(config.stash.get(_STATUS, 0) or 1)
 
 
 @pytest.fixture(autouse=True)

@@ -34,18 +34,45 @@ class Proof:
 
 PROOFS = (
     Proof("power_cut", ("tests.faults.power_cut", "--cuts", "1000")),
+    Proof("power_cut.sealed", ("tests.faults.power_cut", "--cuts", "1000", "--sealed")),
+    Proof("every_cut", ("tests.faults.every_cut",)),
+    Proof("file_cut", ("tests.faults.file_cut",)),
+    Proof("clock", ("tests.faults.clock",)),
+    Proof("clock_live", ("tests.faults.clock_live",)),
+    Proof("drive_cut.ext4", ("tests.faults.drive_cut", "--disk", "ext4", "--cuts", "200")),
+    Proof(
+        "drive_cut.ext4.sealed",
+        ("tests.faults.drive_cut", "--disk", "ext4", "--cuts", "200", "--sealed"),
+    ),
+    Proof("resize_cut", ("tests.faults.resize_cut",)),
+    Proof("drive_cut.xfs", ("tests.faults.drive_cut", "--disk", "xfs", "--cuts", "200")),
+    Proof("uml_cut", ("tests.faults.uml_cut", "--cuts", "60")),
+    Proof("restarts", ("tests.faults.restarts", "--restarts", "200")),
+    Proof("disk", ("tests.faults.disk",)),
+    Proof("camera_faults", ("tests.faults.camera_faults",)),
     Proof("record", ("tests.bench.record", "--cameras", "16", "--seconds", "10")),
+    Proof("record.sealed", ("tests.bench.record", "--cameras", "16", "--sealed")),
     Proof("record.packets", ("tests.bench.record", "--cameras", "16", "--packets")),
+    Proof("amplification", ("tests.bench.amplification",)),
+    Proof("datagram", ("tests.bench.datagram",)),
     Proof("serve", ("tests.bench.serve", "--readers", "50")),
     Proof("live", ("tests.bench.live",)),
     Proof("control", ("tests.bench.control",)),
+    Proof("index", ("tests.bench.index",)),
+    Proof("analyse", ("tests.bench.analyse",)),
+    Proof("analyse.score", ("tests.analyse.score",)),
+    Proof("analyse.score.keys", ("tests.analyse.score", "--keys")),
+    Proof("analyse.night", ("tests.analyse.night",), timeout_s=3600),
+    Proof("onvif", ("tests.bench.onvif",)),
+    Proof("encode", ("tests.bench.encode",)),
+    Proof("overlay", ("tests.bench.overlay",)),
 )
 
 
 def prove(proof: Proof) -> dict[str, Any]:
     """Run one proof; a result that never came is one with ``met`` false and an ``error``."""
     command = [sys.executable, "-m", *proof.command, "--json"]
-    started = time.time()
+    started, notes = time.time(), list[str]()
     try:
         done = subprocess.run(
             command,
@@ -55,6 +82,7 @@ def prove(proof: Proof) -> dict[str, Any]:
             timeout=proof.timeout_s,
             check=False,
         )
+        notes = [line[6:] for line in done.stdout.splitlines() if line.startswith("note: ")]
         result = last_object(done.stdout) or {
             "name": proof.name,
             "met": False,
@@ -64,6 +92,7 @@ def prove(proof: Proof) -> dict[str, Any]:
         result = {"name": proof.name, "met": False, "error": f"no end in {proof.timeout_s:g} s"}
     return {
         **result,
+        "notes": notes,
         "command": " ".join(("python", "-m", *proof.command, "--json")),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "took_s": round(time.time() - started, 1),

@@ -4,6 +4,7 @@ import pytest
 
 from nvr.app import data
 from nvr.config import load
+from nvr.encode.session import NAMES
 from nvr.hal import board
 
 FILES = sorted((Path(__file__).parent.parent / "board").glob("*.toml"))
@@ -14,6 +15,7 @@ def test_a_shipped_board_is_whole(path: Path) -> None:
     loaded = board.load(path)
     assert loaded.id == path.stem
     assert loaded.proof is None or (path.parent.parent / loaded.proof).exists()
+    assert {one.name for one in loaded.encoder} <= set(NAMES)
     assert load.check(loaded.start, board=data.has(loaded)) == []
 
 

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +80,14 @@ def test_every_event_is_written_up_and_none_is_left_over() -> None:
     assert logged - set(written) == set(), "logged, but not in events.md"
     assert set(written) - logged == set(), "in events.md, but never logged"
     assert all(len(row) == 3 and all(row) for row in rows), "a row lacks a meaning"
+
+
+def test_a_recorder_starts_without_what_only_drawing_and_decoding_need():
+    """Together they are a third of its memory."""
+    heavy = {"av", "freetype", "numpy", "uharfbuzz"}
+    words = "import sys; from nvr.cli.main import parser; parser('run')"
+    code = f"{words}; print({heavy} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"

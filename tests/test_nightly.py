@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tests import nightly
@@ -42,3 +44,12 @@ def test_a_report_keeps_command_and_result(tmp_path, monkeypatch):
     monkeypatch.setattr(nightly, "ROOT", tmp_path)
     assert main([]) == 1
     assert '"command": "python -m json.tool --help --json"' in (tmp_path / "fake.json").read_text()
+
+
+def test_what_a_reader_needs_to_judge_the_figures_is_kept(tmp_path, monkeypatch):
+    said = "note: only one round\n" + json.dumps({"met": True})
+    (tmp_path / "said.py").write_text(f"print({said!r})\n")
+    monkeypatch.setattr(nightly, "ROOT", tmp_path)
+    result = prove(Proof("said", ("said",)))
+    assert result["met"]
+    assert result["notes"] == ["only one round"]

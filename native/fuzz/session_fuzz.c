@@ -68,6 +68,7 @@ static void check_moof(const uint8_t *p, size_t len, const uint8_t *mdat, size_t
     if (is_part) s->ends[id - 1] = dts;
     at += size;
   }
+  if (bytes != mdat_len) fault("mdat holds more than its samples");
 }
 
 static void take(nvr_session *session, seen *s) {
@@ -77,7 +78,6 @@ static void take(nvr_session *session, seen *s) {
     const nvr_event *e = &events[i];
     if (e->kind == NVR_EVENT_PART) {
       s->parts++;
-      if ((512 + e->len + e->mdat->len) % 4096) fault("part is not whole pages");
       if (get32(e->mdat->data) != e->mdat->len) fault("mdat length");
       check_moof(e->data, e->len, e->mdat->data, e->mdat->len, s, 1);
       if (!s->configs) fault("a part before its configuration");
@@ -147,13 +147,24 @@ static void round_of(nvr_pool *pool, const uint8_t *corpus, size_t corpus_len, u
     if (q + 4 + get32(q) >= corpus + corpus_len) break;
     p = q + 4 + get32(q);
   }
-  nvr_track_setup tracks[3] = {
-      {.codec = p[0], .clock_hz = 90000, .payload_type = 96, .channel = 0, .reorder = (int)roll(3)},
-      {.codec = NVR_AAC, .clock_hz = 48000, .payload_type = 97, .channel = 2, .channels = 2, .aac_size_bits = 13,
-       .aac_index_bits = 3, .aac_frame = 1024},
-      {.codec = NVR_G711, .clock_hz = 8000, .payload_type = 8, .channel = 4, .channels = 1}};
-  nvr_session *session = nvr_session_new(pool, tracks, 3);
+  nvr_track_setup tracks[4] = {
+      {.codec = p[0], .clock_hz = 90000, .payload_type = 96, .channel = 0, .reorder = (int)roll(3), .order = roll(6) == 0},
+      {.codec = NVR_AAC, .clock_hz = 48000, .payload_type = 97, .channel = 2, .channels = 2,
+       .au = {.size = 13, .index = 3, .delta = 3}, .aac_frame = 1024},
+      {.codec = roll(3) ? NVR_PCM : NVR_OPUS, .clock_hz = 8000, .payload_type = 8, .channel = 4, .channels = 1,
+       .sample_bits = roll(2) ? 8 : (uint8_t)(2 + roll(4))},
+      {.codec = NVR_LATM, .clock_hz = 48000, .payload_type = 99, .channel = 6, .channels = 1}};
+  tracks[2].order = tracks[2].sample_bits < 8 && roll(2);
+  if (roll(3) == 0)
+    tracks[1].au = (nvr_au_header){(uint8_t)roll(17), (uint8_t)roll(33), (uint8_t)roll(33), (uint8_t)roll(33),
+                                   (uint8_t)roll(33), (uint8_t)roll(2), (uint8_t)roll(33), (uint8_t)roll(17),
+                                   (uint16_t)(roll(2) ? 0 : roll(300))};
+  nvr_session *session = nvr_session_new(pool, tracks, 4);
   if (!session) fault("no memory");
+  uint8_t mux[12];
+  for (size_t i = 0; i < sizeof mux; i++) mux[i] = (uint8_t)roll(256);
+  if (roll(2)) memcpy(mux, "\x40\x00\x23\x10\x3f\xc0", 6); /* RFC 6416, 9.2 */
+  if (roll(4) == 0) nvr_session_mux(session, 3, mux, roll(sizeof mux + 1));
   const uint8_t *nal = p + 2;
   int known = roll(4) != 0;
   for (unsigned k = p[1]; k; k--) {

@@ -11,38 +11,61 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from nvr import __version__
-from nvr.app.cameras import Burner, CameraTable, caption_of, stream_of
+from nvr.app.analysis import Analysis, Told
+from nvr.app.backup import back_up
+from nvr.app.cameras import Burner, CameraTable
 from nvr.app.control import Control
 from nvr.app.data import DataDirectory
+from nvr.app.dome import dome_caption, dome_masks
+from nvr.app.exporter import Exporter, arrived
+from nvr.app.health import Health
+from nvr.app.keydesk import KeyDesk
+from nvr.app.keyring import Keyring
+from nvr.app.listen import Listener
+from nvr.app.masks import Hider, unmasked_out
+from nvr.app.metrics import Metrics
+from nvr.app.onboard import Onboard
 from nvr.app.promises import Promises
-from nvr.app.vault import Vault
+from nvr.app.relay import rtsp_server
+from nvr.app.services import Services, exceptions
+from nvr.app.settings import caption_of, masks_of
+from nvr.app.talks import CameraTalks
+from nvr.app.target import SIMULATED, targets
+from nvr.app.volumes import Volumes
+from nvr.app.wear import Wear
 from nvr.auth.audit import Audit, Entry
 from nvr.auth.claim import Claim
-from nvr.auth.machine import REALM, Machines
+from nvr.auth.machine import Machines
 from nvr.auth.password import Hasher
-from nvr.auth.policy import authorise, require
+from nvr.auth.policy import require
 from nvr.auth.session import Sessions
 from nvr.auth.state import open_state
 from nvr.auth.throttle import Throttle
-from nvr.auth.user import NOBODY, Users
+from nvr.auth.user import Users
 from nvr.base.clock import Clock, SystemClock
 from nvr.base.errors import NvrError
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, leaves, supervise
 from nvr.config.model import Config
+from nvr.encode.recode import Recodes
+from nvr.export.jobs import Jobs
+from nvr.export.target import AllTargets
 from nvr.hal.board import Board
 from nvr.hal.linux_clock import KernelClock
-from nvr.media.camera import CaptionText, ClockState
+from nvr.hal.linux_sound import LinuxSound
+from nvr.hal.linux_video import LinuxVideo
+from nvr.hal.virtual_stick import VirtualSticks
+from nvr.link.link import Link
+from nvr.media.camera import ClockState
 from nvr.media.ingest import Ingest
-from nvr.media.ports import RelaySource
+from nvr.record.plan import Gate
 from nvr.serve import rtsp
-from nvr.serve.rtsp_connection import Watch
-from nvr.serve.rtsp_login import Access
 from nvr.sim import launch
 from nvr.web.parts import Parts
 from nvr.web.server import Page
@@ -52,6 +75,9 @@ _log = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.001
 """A busy Python thread gives way after this long; the default, 5 ms, is felt at the stick."""
+
+_GIVE_WAY_S = 0.5
+"""Exports wait while the disk lags by so much behind what is recorded."""
 
 
 class Box:
@@ -83,14 +109,26 @@ class Box:
         """
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         with contextlib.ExitStack() as stack:
-            burners = await self._simulate()
+            burners, hiders = await self._simulate()
             audit = Audit(self._data.state_path, self._clock, hardware_no=socket.gethostname())
             stack.callback(audit.close)
+            told, services = Told(audit), self._services()
             control = Control(
-                self._board, self._config, self._sim, self._data.path, self._clock, audit.control
+                self._board,
+                self._config,
+                self._sim,
+                self._data.path,
+                self._clock,
+                told.control,
+                services,
             )
             stack.callback(control.close)
-            await self._serve(stack, audit, control, burners, say)
+            self._told = told
+            try:
+                await self._serve(stack, audit, control, services, (burners, hiders), say)
+            finally:
+                await control.leave()
+                await services.link.close()
         event(_log, logging.INFO, "box.stopped")
 
     async def _serve(
@@ -98,28 +136,54 @@ class Box:
         stack: contextlib.ExitStack,
         audit: Audit,
         control: Control,
-        burners: dict[str, Burner],
+        services: Services,
+        drawn: tuple[dict[str, Burner], dict[str, Hider]],
         say: Callable[[str, str], None],
     ) -> None:
         cameras = CameraTable(
-            self._config, self._data, self._board, burners, self._clock, control.mount
+            self._config,
+            self._data,
+            self._board,
+            drawn[0],
+            self._clock,
+            control.mount,
+            drawn[1],
         )
-        vault = Vault(
+        services.find = cameras.settings
+        keyring = await asyncio.to_thread(
+            Keyring, self._data.path, make=True, device=Path(self._config.volume.tpm)
+        )
+        await asyncio.to_thread(keyring.unlock_at_start)
+        configured = [self._config.volume, *self._config.spare]
+        seals = any(volume.seal for volume in configured)
+        volumes = Volumes(
             self._data.path,
-            self._config.volume,
+            configured,
             self._clock,
             acknowledged=cameras.acknowledged,
             priority=cameras.priority,
-            promised_s=cameras.promised_s,
+            terms=cameras.terms,
+            sealing=lambda seal: keyring.sealing(seal=seal),
             died=_die,
             streams=cameras.streams,
         )
-        await asyncio.to_thread(vault.open)
-        stack.callback(vault.close)
-        ingest = Ingest(vault.submit, self._clock, self._kernel.uncertainty_ms)
+        await asyncio.to_thread(volumes.open)
+        stack.callback(volumes.close)
+        wear = Wear(
+            self._data.path,
+            [vault.directory for vault in volumes.all],
+            self._clock,
+            lambda: [vault.recorded_bytes for vault in volumes.all],
+        )
+        stack.callback(wear.save)
+        health = Health(self._data.path, volumes, audit, self._clock, wear, lambda: keyring.refused)
+        gate = Gate(volumes.submit, cameras.plan_of, self._clock, self._local)
+        self._looks = looks = self._looking(stack, audit, control, cameras)
+        ingest = Ingest(looks.after(gate.submit), self._clock, self._kernel.uncertainty_ms)
+        looks.start(ingest)
         if self._config.rtsp.mode == "prompt":
             ingest.set_tick(0)
-        cameras.attach(ingest, vault.reason, vault.note, lambda: self._kernel.state() == "unsynced")
+        cameras.intake.attach(ingest, gate, volumes.reason, volumes.note, self._unset, self._trust)
         db = open_state(self._data.state_path)
         stack.callback(db.close)
         hasher = Hasher()
@@ -130,39 +194,156 @@ class Box:
         claim = Claim(db, users, self._clock)
         tls = load_tls(self._data.path, self._config.page.names)
 
+        box = _BoxState(self._config, self._kernel, volumes, health)
+        sign, state = keyring.signer, self._data.state_path
+        keys = KeyDesk(keyring, volumes.stores, self._clock, seals=seals)
+        spool = self._data.path / self._config.export.path
+        exports = Jobs(
+            spool,
+            Exporter(
+                volumes.archive,
+                box,
+                cameras,
+                sign,
+                state,
+                self._clock,
+                cameras.caption_to_burn,
+                spool,
+                cameras.masks_over,
+            ),
+            self._clock,
+            keep_s=self._config.export.keep_h * 3600.0,
+            targets=self._targets(),
+            ended=partial(arrived, audit),
+            busy=lambda: volumes.behind_s() > _GIVE_WAY_S,
+        )
+        stack.callback(exports.close)
+        require(rtsp.ACTIONS)
+        server = rtsp_server(
+            ingest,
+            cameras,
+            machines,
+            throttle,
+            audit,
+            self._clock,
+            self._config.rtsp.per_address,
+        )
+        sessions = Sessions(self._clock)
+        finder = Onboard(services.link, cameras.permit, self._clock, cameras, looks.draw)
+        metrics = Metrics(
+            self._clock,
+            box,
+            cameras.counts,
+            volumes,
+            wear,
+            server.readers,
+            sessions,
+            looks,
+            cameras.encoding,
+        )
         page = Page(
             Parts(
                 clock=self._clock,
                 hub=ingest,
-                archive=vault,
+                archive=volumes,
+                keys=keys,
+                exports=exports,
                 ptz=control.ptz,
                 cameras=cameras,
-                box=_BoxState(self._config, self._kernel, vault),
+                box=box,
                 users=users,
                 machines=machines,
-                sessions=Sessions(self._clock),
+                sessions=sessions,
                 claim=claim,
                 throttle=throttle,
                 audit=audit,
+                disks=wear.report,
+                encoding=cameras,
+                recodes=Recodes(lambda: volumes.behind_s() > _GIVE_WAY_S),
+                metrics=metrics.families,
+                finder=finder,
+                devices=lambda: (LinuxVideo().devices(), LinuxSound().devices()),
+                looks=looks,
+                happenings=looks.store,
+                talks=CameraTalks(cameras.caller, self._clock),
+                back_up=lambda phrase: back_up(self._data.path, phrase, self._clock.wall_us()),
             ),
             tls,
             self._config.page.names,
         )
-        require(rtsp.ACTIONS)
-        server = self._rtsp(ingest, cameras, machines, throttle, audit)
         server.listen(self._config.rtsp.host, self._config.rtsp.port)
         if self._config.rtsp.tls_port is not None:
             server.listen(self._config.rtsp.host, self._config.rtsp.tls_port, tls.context)
         machines.subscribe(server.revoke)
+        cameras.subscribe(partial(unmasked_out, server, machines, {}))
 
-        await self._until_stopped(ingest, control, cameras, vault, server, page, audit, claim, say)
+        listener = Listener(services, cameras.configured, cameras.event, self._clock)
+        await self._until_stopped(
+            ingest,
+            control,
+            listener,
+            cameras,
+            volumes,
+            keys,
+            health,
+            server,
+            page,
+            audit,
+            claim,
+            say,
+        )
+
+    def _services(self) -> Services:
+        link = Link(exceptions(self._config, self._board))
+        return Services(link, self._data, {c.name: c for c in self._config.camera}.get)
+
+    def _looking(
+        self,
+        stack: contextlib.ExitStack,
+        audit: Audit,
+        control: Control,
+        cameras: CameraTable,
+    ) -> Analysis:
+        """Who looks at pictures: follows the cameras, and hears what heads are told."""
+        looks = Analysis(
+            self._data.path, self._clock, audit, control.ptz, cameras.tell, cameras.event
+        )
+        stack.callback(looks.close)
+        self._told.also = looks.told
+        cameras.looked_at(looks.follow, looks.store.open)
+        return looks
+
+    def _targets(self) -> AllTargets:
+        """Where exports can go; the simulated sticks are plugged in."""
+        simulated = VirtualSticks(self._data.path / SIMULATED)
+        with contextlib.suppress(OSError):  # a full disk; nothing that matters needs them
+            simulated.plug_in(self._board.sticks)
+        return targets(self._data.path, self._config, self._clock.wall_us)
+
+    def _trust(self) -> tuple[str, int]:
+        """How the wall clock is set, and by how many milliseconds it may be off."""
+        return self._kernel.state(), self._kernel.uncertainty_ms()
+
+    def _unset(self) -> bool:
+        """Whether the wall clock was not set yet since the box was switched on."""
+        return self._kernel.state() == "unsynced"
+
+    def _local(self) -> tuple[int, int] | None:
+        """Weekday and minute of the day here, None while nobody knows."""
+        if self._unset():
+            return None
+        here = time.localtime(self._clock.wall_us() / 1e6)
+        return here.tm_wday, here.tm_hour * 60 + here.tm_min
 
     async def _until_stopped(
         self,
         ingest: Ingest,
         control: Control,
+        listener: Listener,
         cameras: CameraTable,
-        vault: Vault,
+        volumes: Volumes,
+        keys: KeyDesk,
+        health: Health,
         server: rtsp.RtspServer,
         page: Page,
         audit: Audit,
@@ -173,7 +354,7 @@ class Box:
         loop = asyncio.get_running_loop()
 
         def stopped(number: signal.Signals) -> None:
-            vault.stopped_by = vault.stopped_by or _sender(number)
+            volumes.stopped_by = volumes.stopped_by or _sender(number)
             stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -184,9 +365,14 @@ class Box:
             async with asyncio.TaskGroup() as group:
                 control.start(group)
                 cameras.start(group)
-                group.create_task(vault.run())
-                group.create_task(Promises(vault.holdings, self._clock).run())
+                group.create_task(volumes.run())
+                group.create_task(keys.run())
+                group.create_task(health.run())
+                group.create_task(listener.run())
+                group.create_task(health.wear.run())
+                group.create_task(Promises(volumes.holdings, self._clock).run())
                 group.create_task(server.run())
+                group.create_task(self._looks.run())
                 ready = asyncio.Event()
                 group.create_task(page.serve(self._config.page.host, self._config.page.port, ready))
                 if self._board.dome:
@@ -202,7 +388,7 @@ class Box:
             pass
         except* NvrError as found:
             failures = leaves(found)
-            vault.stopped_by = f"error {failures[0].code}"
+            volumes.stopped_by = f"error {failures[0].code}"
         finally:
             ingesting.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -211,22 +397,25 @@ class Box:
         if failures:
             raise failures[0]
 
-    async def _simulate(self) -> dict[str, Burner]:
+    async def _simulate(self) -> tuple[dict[str, Burner], dict[str, Hider]]:
         """Have the board's dome running and say who burns which camera's caption."""
         dome = self._board.dome
         if dome is None:
-            return {}
+            return {}, {}
         url = await asyncio.to_thread(
             launch.ensure_running, self._sim, dome.rtsp_port, name=dome.name
         )
         burners: dict[str, Burner] = {}
+        hiders: dict[str, Hider] = {}
         for camera in self._config.camera:
             if camera.url == url:
-                burners[camera.name] = partial(_burn, self._sim)
+                burners[camera.name] = partial(dome_caption, self._sim)
+                hiders[camera.name] = partial(dome_masks, self._sim)
+                await asyncio.to_thread(dome_masks, self._sim, masks_of(camera))
                 caption = caption_of(camera)
                 if caption is not None:
-                    await asyncio.to_thread(_burn, self._sim, caption)
-        return burners
+                    await asyncio.to_thread(dome_caption, self._sim, caption)
+        return burners, hiders
 
     async def _keep_dome(self) -> None:
         """Start the dome again when its process ended; it is no fault of the recorder's."""
@@ -242,40 +431,6 @@ class Box:
                     )
 
         await supervise("sim/dome", once, clock=self._clock, backoff=Backoff())
-
-    def _rtsp(
-        self,
-        ingest: Ingest,
-        cameras: CameraTable,
-        machines: Machines,
-        throttle: Throttle,
-        audit: Audit,
-    ) -> rtsp.RtspServer:
-        def find(name: str) -> RelaySource | None:
-            return ingest.stream(stream_of(name)) if cameras.find(name) else None
-
-        def allow(user: str, action: str, camera: str) -> None:
-            authorise(machines.subject(user) or NOBODY, action, camera)
-
-        def watched(watch: Watch) -> None:
-            audit.record(
-                Entry(
-                    "event",
-                    "rtsp PLAY cam/{name}" if watch.began else "rtsp TEARDOWN cam/{name}",
-                    reason="" if watch.began else f"{watch.sent_bytes} bytes",
-                    who=watch.user,
-                    source=watch.address,
-                    camera=watch.camera,
-                )
-            )
-
-        return rtsp.RtspServer(
-            find,
-            Access(machines.ha1, allow, throttle.enter, throttle.right, REALM),
-            clock=self._clock,
-            limits=rtsp.Limits(per_address=self._config.rtsp.per_address),
-            watched=watched,
-        )
 
 
 def _sender(number: signal.Signals) -> str:
@@ -296,10 +451,13 @@ async def _stop_when(stop: asyncio.Event) -> None:
 class _BoxState:
     """See `nvr.media.camera.BoxState`."""
 
-    def __init__(self, config: Config, kernel: KernelClock, vault: Vault) -> None:
+    def __init__(
+        self, config: Config, kernel: KernelClock, volumes: Volumes, health: Health
+    ) -> None:
         self._config = config
         self._kernel = kernel
-        self._vault = vault
+        self._volumes = volumes
+        self._health = health
 
     @property
     def name(self) -> str:
@@ -309,27 +467,13 @@ class _BoxState:
         return ClockState(self._kernel.state(), self._kernel.uncertainty_ms())
 
     def behind_s(self) -> float:
-        return self._vault.behind_s()
+        return self._volumes.behind_s()
 
     def fault(self) -> NvrError | None:
-        return self._vault.fault
+        return self._volumes.fault
 
-
-def _burn(sim: Path, caption: CaptionText) -> tuple[str, ...]:
-    answer = launch.ask(
-        sim,
-        {
-            "caption": {
-                "lines": list(caption.lines),
-                "position_permille": list(caption.position_permille),
-                "size_permille": caption.size_permille,
-                "mode": caption.mode,
-            }
-        },
-    )
-    if answer.get("ok") is not True:
-        raise NvrError(str(answer.get("code")), str(answer.get("detail")))
-    return tuple(answer.get("missing", ()))
+    def warnings(self) -> list[NvrError]:
+        return self._health.warnings()
 
 
 def _reachable(host: str) -> str:

@@ -1,53 +1,69 @@
-"""The cameras of the box: their settings in the file, their sources in tasks, their state."""
+"""The cameras of the box: their settings in the file, their streams, their state."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
-from typing import Any
 
-import tomlkit
-
+from nvr.app import edit
+from nvr.app.captions import FILE, CaptionLog, noted
 from nvr.app.data import DataDirectory, has
-from nvr.app.head import settings_of, table_of
+from nvr.app.films import Films
+from nvr.app.head import settings_of
+from nvr.app.intake import Intake, StreamCount, Way
+from nvr.app.masks import Hider, Hiding, MaskTable
+from nvr.app.reach import Reach, keys
+from nvr.app.reach import settings as reach_settings
+from nvr.app.services import exceptions
+from nvr.app.settings import (
+    addresses_of,
+    analyse_settings,
+    caption_in,
+    encode_settings,
+    main_of,
+    masks_of,
+    plan_settings,
+    streams_of,
+    sub_in,
+    sub_of,
+    sub_settings,
+)
+from nvr.app.trouble import Trouble
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
-from nvr.capture.permit import Permit, check
-from nvr.capture.rtsp import Account, Caller, untrusting_tls
-from nvr.capture.source import Source
-from nvr.capture.state import Connection
-from nvr.config import load, model
+from nvr.base.permit import Permit
+from nvr.capture.permit import check
+from nvr.capture.rtsp import Account, Caller
+from nvr.config import camera as written
+from nvr.config import load
+from nvr.config.model import Config
 from nvr.hal.board import Board
-from nvr.media.camera import CameraState, CaptionText, HeadSettings, NotRecorded, Sockets
-from nvr.media.ports import Acknowledged, Hub, RunStats, Stream
-from nvr.record.note import Note
-from nvr.record.retention import DEFAULT_S
-from nvr.record.watch import Reason, Watch
-
-_MEASURE_S = 2.0
-_LOOK_S = 1.0
+from nvr.media.analyse import AnalyseSettings
+from nvr.media.camera import (
+    CameraState,
+    CaptionAt,
+    CaptionText,
+    HeadSettings,
+    OnvifSettings,
+    PlanSettings,
+    Sockets,
+    SubSettings,
+)
+from nvr.media.device import Capture
+from nvr.media.encoding import EncodeSettings, EncodingReport
+from nvr.media.happening import Happening
+from nvr.media.health import StreamReport
+from nvr.media.name import WHICH, Which, camera_of, stream_of
+from nvr.media.ports import Acknowledged
+from nvr.media.transport import Reached, ReachSettings
+from nvr.record.plan import ALWAYS, Plan
+from nvr.record.retention import DEFAULT, Terms
 
 Burner = Callable[[CaptionText], tuple[str, ...]]
 """Writes a caption into a picture that we encode; returns what the font lacks. Blocks."""
 
 
-@dataclass(slots=True)
-class _Camera:
-    config: model.Camera
-    source: Source
-    task: asyncio.Task[None]
-    measured: RunStats | None = None
-    fps: float = 0.0
-    bitrate_bps: int = 0
-    recorded_until_us: int = 0
-
-
-def stream_of(name: str) -> str:
-    """Return the name of the stream that is recorded and watched."""
-    return f"{name}/main"
-
-
-class CameraTable:
+class CameraTable(MaskTable):
     """All cameras of the box. See `nvr.media.camera.Cameras`.
 
     Args:
@@ -56,84 +72,124 @@ class CameraTable:
         board: What changes are checked against.
         burners: By camera name: who burns its caption.
         clock: Time source.
+        hiders: By camera name: who lays masks over its pictures.
         mount: Gives a camera that has these settings its head; None takes it away.
+
+    Attributes:
+        intake: Their streams.
+        permit: Where they may be.
     """
 
     def __init__(
         self,
-        config: model.Config,
+        config: Config,
         data: DataDirectory,
         board: Board,
         burners: Mapping[str, Burner],
         clock: Clock,
-        mount: Callable[[str, model.Ptz | None], None],
+        mount: Callable[[str, written.Ptz | None], None],
+        hiders: Mapping[str, Hider] | None = None,
     ) -> None:
         self.config = config
         self._data = data
         self._board = has(board)
-        dome = [f"127.0.0.1:{board.dome.rtsp_port}"] if board.dome else []
-        self._permit = Permit([*config.local_cameras, *dome])
-        self._hub: Hub | None = None
+        self.permit = Permit(exceptions(config, board))
+        self._reach = Reach(self.permit, data.path, self._account, clock)
         self._burners = burners
+        self._captions = CaptionLog(data.path / FILE)
         self._mount = mount
         self._clock = clock
-        self._unrecorded: Callable[[], Reason | None] = lambda: None
-        self._watch: Watch | None = None
-        self._cameras: dict[str, _Camera] = {}
+        self._trouble = Trouble(data.path, clock)
+        self.intake = Intake(clock, self._tell, self._trouble.past)
+        self._films = Films(board, data.path, clock, self.intake.filmed, self._must)
+        self.hiding = Hiding(data.path, self._films, hiders or {})
+        self._cameras: dict[str, written.Camera] = {}
         self._listeners: dict[object, Callable[[CameraState], None]] = {}
-        self._group: asyncio.TaskGroup | None = None
-        self._tls = untrusting_tls()
+        self._follow: Callable[[str, written.Camera | None], None] = lambda _name, _camera: None
+        self._open_now: Callable[[str], tuple[Happening, ...]] = lambda _: ()
 
-    def attach(
+    def looked_at(
         self,
-        hub: Hub,
-        unrecorded: Callable[[], Reason | None],
-        note: Callable[[Note], None],
-        clock_unset: Callable[[], bool],
+        follow: Callable[[str, written.Camera | None], None],
+        happening: Callable[[str], tuple[Happening, ...]],
     ) -> None:
-        """Say where the streams are, what keeps all from being recorded, who keeps notes; once."""
-        self._hub = hub
-        self._unrecorded = unrecorded
-        self._watch = Watch(self._clock, note, clock_unset)
+        """Say who looks at their pictures, and what goes on; once, before `start`."""
+        self._follow, self._open_now = follow, happening
 
     def streams(self) -> tuple[str, ...]:
         """Return the streams to be recorded."""
-        return tuple(stream_of(camera.name) for camera in self.config.camera)
+        return tuple(name for name, it in streams_of(self.config).items() if it.recorded)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Connect every camera; tasks are `group`'s."""
-        self._group = group
+        self._note()
         self._data.secrets()  # at the start a file that is wrong is said at once
+        self.intake.start(group)
+        group.create_task(self._trouble.run(self.intake.spells))
+        group.create_task(self._films.run())
         for camera in self.config.camera:
-            self._cameras[camera.name] = self._open(camera)
-        group.create_task(self._measure())
-        group.create_task(self._look())
+            self._open(camera)
 
     def priority(self, stream: str) -> int:
         """Priority of a stream when the disk is behind, higher is kept longer."""
-        camera = self._cameras.get(stream.partition("/")[0])
-        return camera.config.priority if camera else 0
+        settings = self.intake.settings(stream)
+        return settings.priority if settings else 0
 
-    def promised_s(self, stream: str) -> float:
-        """Seconds that a stream is to be kept at least."""
-        camera = self._cameras.get(stream.partition("/")[0])
-        return camera.config.retain_h * 3600.0 if camera else DEFAULT_S
+    def terms(self, stream: str) -> Terms:
+        """For how long a stream is kept, as the settings say now; from any thread."""
+        # One that a camera has no more is kept as its main stream is.
+        settings = self.intake.settings(stream) or self.intake.settings(
+            stream_of(camera_of(stream))
+        )
+        return settings.terms if settings else DEFAULT
+
+    def plan_of(self, stream: str) -> Plan:
+        """When a stream is recorded, as the settings say now; from any thread."""
+        settings = self.intake.settings(stream)
+        return settings.plan if settings else ALWAYS
 
     def acknowledged(self, done: list[Acknowledged]) -> None:
         """Take what a power cut can no longer take; from any thread."""
-        for one in done:
-            camera = self._cameras.get(one.stream.partition("/")[0])
-            if camera:
-                camera.recorded_until_us = one.until_us
-        if self._watch is not None:
-            self._watch.acknowledged(done)
+        self.intake.acknowledged(done)
+
+    def counts(self) -> list[StreamCount]:
+        """Return what is counted of every stream."""
+        return self.intake.counts()
 
     def all(self) -> tuple[CameraState, ...]:  # noqa: D102 - see Cameras
-        return tuple(self._state(camera) for camera in self._cameras.values())
+        return tuple(map(self._state, self._cameras.values()))
 
     def find(self, name: str) -> CameraState | None:  # noqa: D102 - see Cameras
         camera = self._cameras.get(name)
         return self._state(camera) if camera else None
+
+    def report(self, name: str) -> Mapping[Which, StreamReport]:  # noqa: D102 - see Cameras
+        streams = addresses_of(self._must(name))
+        return {
+            which: self.intake.report(stream_of(name, which))
+            for which in WHICH
+            if stream_of(name, which) in streams
+        }
+
+    async def tolerate(self, name: str, codes: Sequence[str]) -> None:  # noqa: D102 - see Cameras
+        self._must(name)
+        await self._edit(edit.changed(name, {"tolerate": sorted(set(codes))}))
+        self._refresh(name)
+        for which in WHICH:
+            self.intake.look_at(stream_of(name, which))
+        self._tell(name)
+
+    async def reconnect(self, name: str) -> None:  # noqa: D102 - see Cameras
+        for stream, url in addresses_of(self._must(name)).items():
+            if self.intake.settings(stream) is not None:
+                await self.intake.reconnect(stream, self._way(stream, url))
+
+    def configured(self) -> list[written.Camera]:
+        """Return the settings of all, as they are now."""
+        return list(self._cameras.values())
+
+    def settings(self, name: str) -> written.Camera | None:  # noqa: D102 - see MaskTable
+        return self._cameras.get(name)
 
     def subscribe(  # noqa: D102 - see Cameras
         self, changed: Callable[[CameraState], None]
@@ -147,27 +203,28 @@ class CameraTable:
         return end
 
     async def add(  # noqa: D102 - see Cameras
-        self, name: str, title: str, url: str, user: str, password: str
+        self,
+        name: str,
+        title: str,
+        url: str,
+        user: str,
+        password: str,
+        sub: SubSettings | None = None,
+        onvif: OnvifSettings | None = None,
+        *,
+        capture: Capture | None = None,
     ) -> CameraState:
         if name in self._cameras:
             raise Rejected("config.refused", f"$.camera.name: {name} is used already")
-        await check(url, self._permit)
-
-        def change(document: tomlkit.TOMLDocument) -> None:
-            entry = tomlkit.table()
-            entry["name"] = name
-            if title:
-                entry["title"] = title
-            entry["url"] = url
-            if user:
-                entry["user"] = user
-            document.setdefault("camera", tomlkit.aot()).append(entry)
-
-        await self._edit(change)
+        if not url.startswith(written.LOCAL):
+            await check(url, self.permit)
+        if sub is not None:
+            await check(sub.url, self.permit)
+        await self._edit(edit.added(name, title, url, user, sub, onvif, capture))
         if password:
             await asyncio.to_thread(load.edit_secrets, self._data.secrets_path, name, password)
-        camera = self._open(next(c for c in self.config.camera if c.name == name))
-        self._cameras[name] = camera
+        camera = next(c for c in self.config.camera if c.name == name)
+        self._open(camera)
         return self._state(camera)
 
     async def change(  # noqa: D102 - see Cameras
@@ -178,236 +235,256 @@ class CameraTable:
         user: str | None = None,
         password: str | None = None,
         retain_h: int | None = None,
+        guaranteed_h: int | None = None,
+        limit_h: int | None = None,
+        limit_gb: float | None = None,
     ) -> CameraState:
-        camera = self._must(name)
-        given = (("title", title), ("user", user), ("retain_h", retain_h))
-        wanted = {key: v for key, v in given if v is not None}
+        self._must(name)
+        given = {
+            "title": title,
+            "user": user,
+            "retain_h": retain_h,
+            "guaranteed_h": guaranteed_h,
+            "limit_h": limit_h,
+            "limit_gb": limit_gb,
+        }
+        wanted = {key: v for key, v in given.items() if v is not None}
         if wanted:
-            await self._edit(lambda document: _entry(document, name).update(wanted))
+            await self._edit(edit.changed(name, wanted))
             self._refresh(name)
         if password is not None:
             await asyncio.to_thread(
                 load.edit_secrets, self._data.secrets_path, name, password or None
             )
-        if (user, password) != (None, None) and camera.source.state.state not in {"live", "frozen"}:
-            await self._reopen(camera)
-        self._tell(camera)
-        return self._state(camera)
+        if (user, password) != (None, None):
+            for stream, url in addresses_of(self._must(name)).items():
+                await self.intake.retry(stream, self._way(stream, url))
+        self._tell(name)
+        return self._state(self._must(name))
 
     async def remove(self, name: str, by: str = "") -> None:  # noqa: D102 - see Cameras
         self._must(name)
-
-        def change(document: tomlkit.TOMLDocument) -> None:
-            document["camera"].remove(_entry(document, name))
-
-        await self._edit(change)
+        await self._edit(edit.removed(name))
         await asyncio.to_thread(load.edit_secrets, self._data.secrets_path, name, None)
         camera = self._cameras.pop(name)
-        camera.task.cancel()
         self._mount(name, None)
-        if self._watch is not None:
-            self._watch.end(stream_of(name), by)
+        self._follow(name, None)
+        for stream in addresses_of(camera):
+            self._reach.forget(stream)
+            self.intake.close(stream, by)
+        self._films.forget(name)
 
     def head(self, name: str) -> HeadSettings | None:  # noqa: D102 - see Cameras
-        ptz = self._must(name).config.ptz
+        ptz = self._must(name).ptz
         return None if ptz is None else settings_of(ptz)
+
+    def sub(self, name: str) -> SubSettings | None:  # noqa: D102 - see Cameras
+        sub = self._must(name).sub
+        return None if sub is None else sub_settings(sub)
+
+    async def write_sub(  # noqa: D102 - see Cameras
+        self, name: str, sub: SubSettings | None, by: str = ""
+    ) -> None:
+        self._must(name)
+        if sub is not None:
+            await check(sub.url, self.permit)
+        await self._edit(edit.subbed(name, sub))
+        before = self._must(name).sub
+        self._refresh(name, by)
+        now = self._must(name).sub
+        if before and now and before.url != now.url:
+            stream = stream_of(name, "sub")
+            self._reach.forget(stream)
+            await self.intake.reconnect(stream, self._way(stream, now.url))
+        self.intake.look_at(stream_of(name, "sub"))
+        self._tell(name)
+
+    def reach(self, name: str) -> tuple[ReachSettings, Mapping[Which, Reached]]:  # noqa: D102 - see Cameras
+        camera = self._must(name)
+        found: dict[Which, Reached] = {}
+        for which in WHICH:
+            stream = stream_of(name, which)
+            if stream in addresses_of(camera):
+                carried, shown = self.intake.carried(stream), self._reach.fingerprint(stream)
+                found[which] = Reached(carried, shown)
+        return reach_settings(camera), found
+
+    async def write_reach(self, name: str, wanted: ReachSettings) -> None:  # noqa: D102 - see Cameras
+        before = reach_settings(self._must(name))
+        if wanted == before:
+            return
+        await self._edit(edit.changed(name, keys(wanted)))
+        self._refresh(name)
+        for stream, url in addresses_of(self._must(name)).items():
+            self._reach.forget(stream)
+            await self.intake.reconnect(stream, self._way(stream, url))
+        self._tell(name)
+
+    def encoding(self) -> EncodingReport:  # noqa: D102 - see Encoding
+        return self._films.report()
+
+    def encode(self, name: str) -> EncodeSettings | None:  # noqa: D102 - see Encoding
+        camera = self._must(name)
+        return encode_settings(camera.encode) if camera.url.startswith(written.LOCAL) else None
+
+    async def write_encode(self, name: str, settings: EncodeSettings) -> None:  # noqa: D102 - see Encoding
+        if self.encode(name) is None:
+            raise Rejected("encode.unsupported", "this camera encodes its own picture", camera=name)
+        await self.rewrite(name, edit.encoded(name, settings))
+        self._films.follow(name)
+
+    def plan(self, name: str, which: Which = "main") -> PlanSettings:  # noqa: D102 - see Cameras
+        camera = self._must(name)
+        return plan_settings(camera.plan if which == "main" else sub_in(camera).plan)
+
+    async def write_plan(  # noqa: D102 - see Cameras
+        self, name: str, plan: PlanSettings, which: Which = "main"
+    ) -> None:
+        self.plan(name, which)
+        await self._edit(edit.planned(name, which, plan))
+        self._refresh(name)
+        self.intake.look_at(stream_of(name, which))
+
+    def event(self, name: str, post_s: float | None = None) -> int:  # noqa: D102 - see Cameras
+        self._must(name)
+        return self.intake.event(name, post_s)
+
+    def analyse(self, name: str) -> AnalyseSettings | None:  # noqa: D102 - see Cameras
+        return analyse_settings(self._must(name))
+
+    async def write_analyse(  # noqa: D102 - see Cameras
+        self, name: str, wanted: AnalyseSettings | None
+    ) -> None:
+        self._must(name)
+        await self.rewrite(name, edit.analysed(name, wanted))
+
+    def tell(self, name: str) -> None:
+        """Tell of a camera that something changed at it."""
+        self._tell(name)
 
     def sockets(self) -> Sockets:  # noqa: D102 - see Cameras
         return Sockets(tuple(sorted(self._board.buses)), tuple(sorted(self._board.outputs)))
 
     async def write_head(self, name: str, head: HeadSettings | None) -> None:  # noqa: D102 - see Cameras
-        camera = self._must(name)
-
-        def change(document: tomlkit.TOMLDocument) -> None:
-            entry = _entry(document, name)
-            if head is None:
-                entry.pop("ptz", None)
-                return
-            table = entry.setdefault("ptz", tomlkit.table())
-            for key, value in table_of(head).items():
-                if value is None:
-                    table.pop(key, None)
-                else:
-                    table[key] = value
-
-        await self._edit(change)
-        self._refresh(name)
-        self._mount(name, camera.config.ptz)
-        self._tell(camera)
+        camera = await self.rewrite(name, edit.headed(name, head))
+        self._mount(name, camera.ptz)
 
     async def write_caption(  # noqa: D102 - see Cameras
         self, name: str, caption: CaptionText
     ) -> tuple[str, ...]:
-        camera = self._must(name)
-        burner = self._burners.get(name)
-        if burner is None:
-            raise Rejected(
-                "caption.unsupported",
-                "this camera encodes its own picture, which is recorded untouched",
-                camera=name,
-            )
-        missing = await asyncio.to_thread(burner, caption)
-
-        def change(document: tomlkit.TOMLDocument) -> None:
-            table = tomlkit.table()
-            table["lines"] = list(caption.lines)
-            table["position_permille"] = list(caption.position_permille)
-            table["size_permille"] = caption.size_permille
-            table["mode"] = caption.mode
-            _entry(document, name)["caption"] = table
-
-        await self._edit(change)
-        self._refresh(name)
-        self._tell(camera)
+        self._must(name)
+        missing = await asyncio.to_thread(self._burner(name) or noted, caption)
+        await self.rewrite(name, edit.captioned(name, caption))
         return missing
 
-    async def _reopen(self, camera: _Camera) -> None:
-        """Try again now what would wait, up to half a minute after a refused log-in."""
-        task = camera.task
-        task.cancel()
-        await asyncio.wait([task])
-        # Meanwhile it may have been removed, or opened again by another change.
-        if self._cameras.get(camera.config.name) is camera and camera.task is task:
-            fresh = self._open(camera.config)
-            camera.source, camera.task = fresh.source, fresh.task
+    def caller(self, name: str) -> Caller | None:
+        """Who opens one more connection to its main stream, None if it is not on the network.
+
+        Raises:
+            Rejected: ``camera.unknown``.
+        """
+        way = self._way(stream_of(name), self._must(name).url)
+        return way if isinstance(way, Caller) else None
+
+    async def rewrite(self, name: str, change: edit.Change) -> written.Camera:  # noqa: D102 - see MaskTable
+        self._must(name)
+        await self._edit(change)
+        self._refresh(name)
+        self._tell(name)
+        return self._must(name)
+
+    def _note(self) -> None:
+        now_us = self._clock.wall_us()
+        self._captions.note(self.config.camera, now_us)
+        self.hiding.note(self.config.camera, now_us)
+
+    def caption_to_burn(self, name: str) -> CaptionAt | None:
+        """What an export burns into its picture, None if that carries it already; any thread."""
+        return None if self._burner(name) else self._captions.of(name)
+
+    def _burner(self, name: str) -> Burner | None:
+        """Who burns a camera's caption, None if its pictures come as they are."""
+        camera = self._cameras.get(name)
+        if camera is not None and self._films.burns(camera):
+            return partial(self._films.burn, name)
+        return self._burners.get(name)
+
+    def _open(self, camera: written.Camera) -> None:
+        self._cameras[camera.name] = camera
+        stream = stream_of(camera.name)
+        self.intake.open(stream, self._way(stream, camera.url), main_of(camera))
+        self._follow_sub(camera)
+        self._follow(camera.name, camera)
+
+    def _follow_sub(self, camera: written.Camera, by: str = "") -> None:
+        """Open, change or close its sub stream, as the settings say now."""
+        stream, sub = stream_of(camera.name, "sub"), camera.sub
+        opened = self.intake.settings(stream) is not None
+        if sub is None:
+            if opened:
+                self.intake.close(stream, by)
+        elif opened:
+            self.intake.set(stream, sub_of(camera, sub), by)
+        else:
+            self.intake.open(stream, self._way(stream, sub.url), sub_of(camera, sub))
+
+    def _way(self, stream: str, url: str) -> Way:
+        camera = self._must(camera_of(stream))
+        if url.startswith(written.LOCAL):
+            return self._films.film(camera.name, url)
+        return self._reach.caller(stream, camera, url)
 
     def _account(self, name: str) -> Account | None:
         """Who we are on a camera, as the files say now: passwords change while we run."""
-        user = self._cameras[name].config.user
+        user = self._cameras[name].user
         if not user:
             return None
         secret = self._data.secrets().camera.get(name)
         return Account(user, secret.password if secret else "")
 
-    def _open(self, camera: model.Camera) -> _Camera:
-        assert self._group is not None
-        source = Source(
-            camera.name,
-            Caller(
-                camera.url,
-                partial(self._account, camera.name),
-                self._clock,
-                permit=self._permit,
-                tls=self._tls,
-            ),
-            self._stream(camera),
-            clock=self._clock,
-            changed=lambda _: self._changed(self._cameras.get(camera.name)),
-        )
-        if self._watch is not None and camera.name not in self._cameras:
-            self._watch.begin(stream_of(camera.name))
-        return _Camera(camera, source, self._group.create_task(source.run()))
-
-    def _stream(self, camera: model.Camera) -> Stream:
-        assert self._hub is not None
-        return self._hub.stream(stream_of(camera.name))
-
-    async def _edit(self, change: Callable[[tomlkit.TOMLDocument], None]) -> None:
+    async def _edit(self, change: edit.Change) -> None:
         self.config = await asyncio.to_thread(
             load.edit, self._data.config_path, change, board=self._board
         )
+        await asyncio.to_thread(self._note)
 
-    def _refresh(self, name: str) -> None:
+    def _refresh(self, name: str, by: str = "") -> None:
         fresh = next(c for c in self.config.camera if c.name == name)
-        self._cameras[name].config = fresh
+        self._cameras[name] = fresh
+        self.intake.set(stream_of(name), main_of(fresh))
+        self._follow_sub(fresh, by)
+        self._follow(name, fresh)
 
-    def _must(self, name: str) -> _Camera:
+    def _must(self, name: str) -> written.Camera:
         camera = self._cameras.get(name)
         if camera is None:
             raise Rejected("camera.unknown", "there is no such camera", camera=name)
         return camera
 
-    def _tell(self, camera: _Camera | None) -> None:
+    def _tell(self, name: str) -> None:
+        camera = self._cameras.get(name)
         if camera is None:
             return
         state = self._state(camera)
         for changed in list(self._listeners.values()):
             changed(state)
 
-    def _state(self, camera: _Camera) -> CameraState:
-        config = camera.config
-        seen = camera.source.state
-        tracks = self._stream(config).config or ()
-        video = next((track for track in tracks if track.kind == "video"), None)
-        live = seen.state in {"live", "frozen"}
-        unrecorded = self._unrecorded()
-        gap = self._watch.stopped(stream_of(config.name)) if self._watch else None
+    def _state(self, config: written.Camera) -> CameraState:
+        main = self.intake.state(stream_of(config.name))
         return CameraState(
+            **{each.name: getattr(main, each.name) for each in fields(main)},
             name=config.name,
             title=config.title or config.name,
-            stream=stream_of(config.name),
-            state=seen.state,
-            since_us=seen.since_us,
-            code=seen.code,
-            detail=seen.detail,
-            codec=video.codec if video else "",
-            width_px=video.width_px if video else 0,
-            height_px=video.height_px if video else 0,
-            fps=camera.fps if live else 0.0,
-            bitrate_bps=camera.bitrate_bps if live else 0,
-            recorded_until_us=camera.recorded_until_us,
-            record_behind=bool(unrecorded and unrecorded.cause == "behind"),
+            record_behind=self.intake.behind(),
             retain_h=config.retain_h,
-            caption=_caption(config) if config.name in self._burners else None,
-            not_recorded=NotRecorded(gap.since_us, gap.reason.cause, gap.reason.code)
-            if gap
-            else None,
+            guaranteed_h=config.guaranteed_h,
+            limit_h=config.limit_h or 0,
+            limit_gb=config.limit_gb or 0.0,
+            caption=caption_in(config),
+            caption_burned=self._burner(config.name) is not None,
+            masks=masks_of(config),
+            masks_burned=self.hiding.hider(config) is not None,
+            sub=self.intake.state(stream_of(config.name, "sub")) if config.sub else None,
+            happening=self._open_now(config.name),
+            looked_at=bool(config.analyse and config.analyse.on),
         )
-
-    def _changed(self, camera: _Camera | None) -> None:
-        if camera is not None:
-            self._look_at([camera])
-            self._tell(camera)
-
-    async def _look(self) -> None:
-        """Notice which cameras are no longer recorded, or are again."""
-        while True:
-            await self._clock.sleep(_LOOK_S)
-            for camera in self._look_at(list(self._cameras.values())):
-                self._tell(camera)
-
-    def _look_at(self, cameras: list[_Camera]) -> list[_Camera]:
-        if self._watch is None:
-            return []
-        unrecorded = self._unrecorded()
-        reasons = {
-            stream_of(camera.config.name): unrecorded or _reason(camera.source.state)
-            for camera in cameras
-        }
-        changed = self._watch.look(reasons)
-        return [camera for camera in cameras if stream_of(camera.config.name) in changed]
-
-    async def _measure(self) -> None:
-        """Frames and bits a second, over the last two seconds."""
-        while True:
-            await self._clock.sleep(_MEASURE_S)
-            for camera in self._cameras.values():
-                now, before = camera.source.stats(), camera.measured
-                camera.measured = now
-                if now is None or before is None or now.bytes_in < before.bytes_in:
-                    continue
-                camera.bitrate_bps = round((now.bytes_in - before.bytes_in) * 8 / _MEASURE_S)
-                camera.fps = round((now.frames - before.frames) / _MEASURE_S, 1)
-
-
-def _reason(seen: Connection) -> Reason | None:
-    """What the camera lacks: while it is frozen, or cannot be carried whole, some may come."""
-    if seen.state == "live":
-        return None
-    return Reason("camera", seen.code, sure=seen.state in {"lost", "refused"})
-
-
-def caption_of(config: model.Camera) -> CaptionText | None:
-    """Return the caption in the file, None if there is none."""
-    return _caption(config) if config.caption else None
-
-
-def _caption(config: model.Camera) -> CaptionText:
-    caption = config.caption or model.Caption()
-    return CaptionText(
-        tuple(caption.lines), caption.position_permille, caption.size_permille, caption.mode
-    )
-
-
-def _entry(document: tomlkit.TOMLDocument, name: str) -> Any:  # noqa: ANN401 - tomlkit's own
-    return next(entry for entry in document["camera"] if entry["name"] == name)

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from nvr.app.services import Services
 from nvr.base.clock import Clock
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, supervise
-from nvr.config.model import Config, Ptz
+from nvr.config.camera import Ptz
+from nvr.config.model import Config
 from nvr.gpio.output import Outputs, Wiring
 from nvr.hal.board import Board, Gpio, Serial
 from nvr.hal.linux_gpio import LinuxOutput
@@ -20,6 +22,7 @@ from nvr.hal.virtual_serial import VirtualSerial
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Audit, Controller, Mount
 from nvr.ptz.guard_link import GuardLink
+from nvr.ptz.onvif import OnvifHead, OnvifLine
 from nvr.ptz.pelco import Aux, Pelco, frame_s
 from nvr.ptz.preset import PresetBook
 
@@ -38,13 +41,23 @@ class Control:
         data: Where names of presets are kept.
         clock: Time source.
         audit: Told of every action.
+        services: Asks cameras that are steered over ONVIF; None where none is.
     """
 
     def __init__(
-        self, board: Board, config: Config, sim: Path, data: Path, clock: Clock, audit: Audit
+        self,
+        board: Board,
+        config: Config,
+        sim: Path,
+        data: Path,
+        clock: Clock,
+        audit: Audit,
+        services: Services | None = None,
     ) -> None:
         self._board = board
         self._clock = clock
+        self._services = services
+        self._lines: dict[str, OnvifLine] = {}
         self._loop = asyncio.get_running_loop()
         self.guard = GuardLink(clock)
         self.guard.start()
@@ -74,7 +87,15 @@ class Control:
         else:
             self.ptz.mount(self._mount(camera, ptz))
 
+    async def leave(self) -> None:
+        """Stop the heads that are steered over ONVIF, while that can still be said."""
+        lines = list(self._lines.values())
+        await asyncio.gather(*(line.close() for line in lines), return_exceptions=True)
+
     def _mount(self, camera: str, ptz: Ptz) -> Mount:
+        self._lines.pop(camera, None)  # `Controller.mount` has it leave
+        if ptz.protocol == "onvif":
+            return self._mount_onvif(camera, ptz)
         head = Pelco(
             ptz.protocol,
             ptz.address,
@@ -83,6 +104,21 @@ class Control:
             tilt_reply=ptz.tilt_reply,
         )
         return Mount(camera, self.buses[ptz.bus], head, _outputs(ptz))
+
+    def _mount_onvif(self, camera: str, ptz: Ptz) -> Mount:
+        services = self._services
+        assert services is not None
+        settings = services.find(camera)
+        line = OnvifLine(
+            camera,
+            partial(services.ask, camera),
+            profile=(settings.onvif.profile or "") if settings and settings.onvif else "",
+            clock=self._clock,
+            tell=lambda told: self.ptz.bus_event(told),  # noqa: PLW0108 - not made yet
+            presets=lambda found: self.ptz.keeps(camera, found),
+        )
+        self._lines[camera] = line
+        return Mount(camera, line, OnvifHead(), _outputs(ptz))
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Start the dead-man and watch over the guard."""

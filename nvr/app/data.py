@@ -1,10 +1,12 @@
 """The data directory: one recorder at a time, and a configuration from the first start."""
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 from typing import Self
 
+from nvr.app import reserve
 from nvr.base.errors import Rejected, Unavailable
 from nvr.config import load
 from nvr.config.model import Config, Secrets
@@ -45,8 +47,10 @@ class DataDirectory:
             raise Rejected(
                 "data.busy", "another recorder runs on this directory", path=str(path), pid=pid
             ) from err
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk; who holds the lock is only good to know
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+            os.ftruncate(self._lock, len(f"{os.getpid()}\n"))
+        reserve.give_up(path)
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from typing import Any
 
 import tomlkit
 
-from nvr.config.model import Aux, Ptz
+from nvr.config.camera import Aux, Ptz
 from nvr.media.camera import HeadSettings, OwnOutput
 
 
@@ -24,8 +24,8 @@ def settings_of(ptz: Ptz) -> HeadSettings:
 def table_of(head: HeadSettings) -> dict[str, Any]:
     """Return the keys of ``[camera.ptz]`` that say the same; None for those to leave out."""
     return {
-        "bus": head.bus,
-        "address": head.address,
+        "bus": head.bus or None,
+        "address": None if head.protocol == "onvif" else head.address,
         "protocol": head.protocol,
         "turbo": head.turbo or None,
         "tilt_reply": None if head.tilt_reply == "falls" else head.tilt_reply,

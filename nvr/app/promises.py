@@ -25,7 +25,7 @@ class Promises:
     def __init__(self, holdings: Callable[[], list[Holding]], clock: Clock) -> None:
         self._holdings = holdings
         self._clock = clock
-        self._short: frozenset[str] = frozenset()
+        self._said: dict[str, str] = {}
 
     async def run(self) -> None:
         """Look once a minute until cancelled."""
@@ -38,17 +38,24 @@ class Promises:
 
     def look(self, found: list[Holding]) -> None:
         """Tell the log what changed."""
-        short = {each.stream: each for each in found if each.short}
-        for stream in sorted(short.keys() - self._short):
-            each = short[stream]
+        now = {
+            each.stream: "retention.broken" if each.broken else "retention.short"
+            for each in found
+            if each.short
+        }
+        for each in sorted(found, key=lambda each: each.stream):
+            name = now.get(each.stream)
+            if name is None or name == self._said.get(each.stream):
+                continue
             event(
                 _log,
-                logging.WARNING,
-                "retention.short",
-                stream=stream,
+                logging.ERROR if name == "retention.broken" else logging.WARNING,
+                name,
+                stream=each.stream,
                 promised_h=round(each.promised_s / 3600, 1),
+                guaranteed_h=round(each.guaranteed_s / 3600, 1),
                 holds_h=round(each.holds_s / 3600, 1),
             )
-        for stream in sorted(self._short - short.keys()):
+        for stream in sorted(self._said.keys() - now.keys()):
             event(_log, logging.INFO, "retention.kept", stream=stream)
-        self._short = frozenset(short)
+        self._said = now

@@ -22,7 +22,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,6 +184,11 @@ class Audit:
         )
         self.record(entry, stop=True)
 
+    @property
+    def failing(self) -> bool:
+        """Whether rows could not be written the last time it was tried."""
+        return self._behind
+
     def check_room(self) -> None:
         """Refuse an action before it is done if it could not be recorded.
 
@@ -338,6 +343,33 @@ class Audit:
         level = logging.DEBUG if self._behind else logging.WARNING
         self._behind = True
         event(_log, level, "audit.unwritable", error=str(err), queued=len(self._queue))
+
+
+def about(
+    path: Path, cameras: Collection[str], from_us: int, to_us: int, *, motion: bool
+) -> list[tuple[Row, bytes]]:
+    """Return the rows about some cameras in a span, each with the hash before it; blocks.
+
+    Args:
+        path: ``state.db``.
+        cameras: Their names.
+        from_us: UTC microseconds.
+        to_us: UTC microseconds.
+        motion: Only what heads and their outputs were told.
+    """
+    clause = "WHERE time_us >= ? AND time_us < ? ORDER BY seq"
+    with closing(open_state(path)) as db:
+        db.execute("BEGIN")
+        found = [
+            row
+            for row in _rows(db, clause, (from_us, to_us))
+            if row.entry.camera in cameras
+            and (not motion or row.entry.hardware_no.startswith("ptz:"))
+        ]
+        hashes = [next(iter(_rows(db, "WHERE seq = ?", (row.seq - 1,))), None) for row in found]
+    return [
+        (row, before.hash if before else GENESIS) for row, before in zip(found, hashes, strict=True)
+    ]
 
 
 def _on(entry: Entry, hardware_no: str) -> Entry:

@@ -13,19 +13,12 @@ import sqlite3
 
 from nvr.auth.user import User, Users, insert_user, rights_of
 from nvr.base.clock import Clock
+from nvr.base.crockford import ALPHABET, grouped, normal
 from nvr.base.errors import Rejected
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 12
 MOST_WRONG = 10
 PAUSE_S = 15 * 60.0
-
-_ALIKE = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
-
-
-def normal(code: str) -> str:
-    """The code without its dashes, in the one spelling of letters that look alike."""
-    return code.upper().translate(_ALIKE)
 
 
 class Claim:
@@ -52,7 +45,7 @@ class Claim:
 
     def code(self) -> str:
         """The code for the console, in groups; empty once claimed."""
-        return "-".join(self._code[i : i + 4] for i in range(0, len(self._code), 4))
+        return grouped(self._code, 4)
 
     async def claim(self, code: str, name: str, password: str) -> User:
         """Make the first administrator, once.

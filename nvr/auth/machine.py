@@ -8,6 +8,7 @@ Source: RFC 7616 (Digest, SHA-256), RFC 2069/2617 (MD5).
 """
 
 import hashlib
+import hmac
 import json
 import re
 import secrets
@@ -81,6 +82,13 @@ class Machines:
         """Who the credential is, for the policy; None for an unknown name."""
         machine = self._machines.get(name)
         return machine.subject() if machine else None
+
+    def check(self, name: str, secret: str) -> Subject | None:
+        """Who signs in with a secret in the clear, over TLS; None if it is wrong."""
+        machine = self._machines.get(name)
+        digest = hashlib.sha256(f"{name}:{REALM}:{secret}".encode()).hexdigest()
+        right = hmac.compare_digest(digest, machine.ha1_sha256 if machine else "")
+        return machine.subject() if machine and right else None
 
     def subscribe(self, revoked: Callable[[str], None]) -> None:
         """Tell `revoked` the name of each credential that ends: its connections must end too."""

@@ -6,7 +6,7 @@ camera, this stretch of time. A camera on which somebody has no right at all doe
 them: the answer is the one for a name nobody ever used.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -26,12 +26,15 @@ class Rule:
         roles: Roles of a user; empty is any.
         right: Right needed on the camera named; None if the action is not about one camera.
         unclaimed: Also before the box has an owner.
+        pictures: It hands out pictures as the camera sent them: of a masked camera only to who has
+            the right ``unmasked``.
     """
 
     kinds: frozenset[Kind]
     roles: frozenset[Role] = frozenset()
     right: Right | None = None
     unclaimed: bool = False
+    pictures: bool = False
 
 
 _USER: frozenset[Kind] = frozenset(("user",))
@@ -40,6 +43,7 @@ _MACHINE: frozenset[Kind] = frozenset(("machine",))
 _FIRST = Rule(frozenset(("nobody", "user", "machine")), unclaimed=True)
 _ANYBODY = Rule(frozenset(("nobody", "user", "machine")))
 _SIGNED_IN = Rule(_USER)
+_SCRAPE = Rule(frozenset(("user", "machine")))
 _ADMIN = Rule(_USER, frozenset(("admin",)))
 _AUDIT = Rule(_USER, frozenset(("admin", "auditor")))
 
@@ -48,8 +52,21 @@ def _camera(right: Right) -> Rule:
     return Rule(_USER, right=right)
 
 
+def _pictures(right: Right) -> Rule:
+    return Rule(_USER, right=right, pictures=True)
+
+
 def _relay(right: Right) -> Rule:
-    return Rule(_MACHINE, right=right)
+    return Rule(_MACHINE, right=right, pictures=True)
+
+
+Masked = Callable[[str, Span | None], bool]
+"""Whether something of a camera's pictures, now or of a span, is hidden under masks."""
+
+
+def anything(_camera: str, _span: Span | None) -> bool:
+    """What is assumed of masks by a listener that does not know: everything is masked."""
+    return True
 
 
 TABLE: Mapping[str, Rule] = MappingProxyType(
@@ -63,19 +80,78 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http POST /api/password": _SIGNED_IN,
         "http GET /api/camera": _SIGNED_IN,  # shows the cameras the subject may know
         "http POST /api/camera": _ADMIN,
+        "http GET /api/device": _ADMIN,
+        "http POST /api/find": _ADMIN,
+        "http POST /api/find/examine": _ADMIN,
+        "http POST /api/find/cure": _ADMIN,
+        "http POST /api/find/adopt": _ADMIN,
         "http GET /api/camera/{name}": _camera("live"),
+        "http GET /api/camera/{name}/health": _camera("live"),
+        "http POST /api/camera/{name}/reconnect": _camera("config"),
+        "http PUT /api/camera/{name}/tolerate": _camera("config"),
         "http PATCH /api/camera/{name}": _camera("config"),
         "http DELETE /api/camera/{name}": _camera("config"),
+        "http PUT /api/camera/{name}/mask": _camera("config"),
         "http GET /api/camera/{name}/caption": _camera("live"),
         "http PUT /api/camera/{name}/caption": _camera("config"),
+        "http GET /api/camera/{name}/reach": _camera("config"),
+        "http PUT /api/camera/{name}/reach": _camera("config"),
+        "http GET /api/camera/{name}/sub": _camera("config"),
+        "http PUT /api/camera/{name}/sub": _camera("config"),
+        "http DELETE /api/camera/{name}/sub": _camera("config"),
+        "http GET /api/camera/{name}/onvif": _camera("config"),
+        "http PUT /api/camera/{name}/onvif": _camera("config"),
+        "http DELETE /api/camera/{name}/onvif": _camera("config"),
         "http GET /api/camera/{name}/ptz": _camera("config"),
         "http PUT /api/camera/{name}/ptz": _camera("config"),
         "http DELETE /api/camera/{name}/ptz": _camera("config"),
         "http GET /api/camera/{name}/ranges": _camera("playback"),
         "http GET /api/camera/{name}/init": _camera("playback"),
-        "http GET /api/camera/{name}/gop": _camera("playback"),
-        "http GET /api/camera/{name}/export": _camera("export"),
+        "http GET /api/camera/{name}/gop": _pictures("playback"),
+        "http GET /api/camera/{name}/export": _pictures("export"),
+        "http GET /api/camera/{name}/plan": _camera("config"),
+        "http PUT /api/camera/{name}/plan": _camera("config"),
+        "http POST /api/camera/{name}/event": _camera("relay"),
+        "http GET /api/camera/{name}/event": _camera("playback"),
+        "http GET /api/camera/{name}/event/{number}/picture.jpg": _pictures("playback"),
+        "http GET /api/camera/{name}/snapshot.jpg": Rule(
+            frozenset(("user", "machine")), right="live", pictures=True
+        ),
+        "http GET /api/camera/{name}/analyse": _camera("config"),
+        "http PUT /api/camera/{name}/analyse": _camera("config"),
+        "http DELETE /api/camera/{name}/analyse": _camera("config"),
+        "http GET /api/camera/{name}/analyse/now": _camera("live"),
+        "http POST /api/camera/{name}/analyse/accept": _camera("config"),
+        "http GET /api/camera/{name}/talk": _camera("relay"),
+        "http POST /api/camera/{name}/lock": _camera(
+            "export"
+        ),  # whoever may take it away may keep it
+        "http DELETE /api/camera/{name}/lock/{number}": _camera("config"),
+        "http GET /api/lock": _SIGNED_IN,  # shows those of cameras the subject may play back
+        "http GET /api/export": _SIGNED_IN,  # these look at the cameras of each export
+        "http GET /api/export/target": _SIGNED_IN,  # for those who may export something
+        "http POST /api/export": _SIGNED_IN,
+        "http POST /api/export/{number}/pause": _SIGNED_IN,
+        "http POST /api/export/{number}/resume": _SIGNED_IN,
+        "http DELETE /api/export/{number}": _SIGNED_IN,
+        "http GET /api/export/{number}/{file}": _SIGNED_IN,
         "http GET /api/ring": _SIGNED_IN,
+        "http GET /api/ring/size": _ADMIN,
+        "http POST /api/ring/size": _ADMIN,
+        "http GET /api/disk": _SIGNED_IN,
+        "http GET /api/encoder": _SIGNED_IN,  # shows streams of cameras the subject may know
+        "http GET /api/camera/{name}/encode": _camera("config"),
+        "http PUT /api/camera/{name}/encode": _camera("config"),
+        "http GET /metrics": _SCRAPE,  # shows the cameras the subject may see live
+        "http GET /api/key": _ADMIN,
+        "http POST /api/key/recovery": _ADMIN,
+        "http POST /api/key/unlock": _ADMIN,
+        "http PUT /api/key/passphrase": _ADMIN,
+        "http PUT /api/key/tpm": _ADMIN,
+        "http POST /api/key/rotate": _ADMIN,
+        "http POST /api/key/adopt": _ADMIN,
+        "http POST /api/key/destroy": _ADMIN,
+        "http POST /api/backup": _ADMIN,
         "http GET /api/user": _ADMIN,
         "http POST /api/user": _ADMIN,
         "http PATCH /api/user/{name}": _ADMIN,
@@ -84,7 +160,8 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http POST /api/machine": _ADMIN,
         "http DELETE /api/machine/{name}": _ADMIN,
         "http GET /api/audit": _AUDIT,
-        "ws /ws/live/{camera}": _camera("live"),
+        "ws /ws/live/{camera}": _pictures("live"),
+        "ws /ws/talk/{camera}": _camera("relay"),  # its loudspeaker is switched like its lamp
         "ws /ws/control": _SIGNED_IN,
         "control ping": _SIGNED_IN,
         "control move": _camera("ptz"),
@@ -127,6 +204,8 @@ def authorise(
     span: Span | None = None,
     *,
     claimed: bool = True,
+    masked: Masked = anything,
+    shown: Literal["as it is", "masked"] = "as it is",
 ) -> None:
     """Let `subject` do `action`, or raise.
 
@@ -136,10 +215,13 @@ def authorise(
         camera: Camera the action is about, whether or not there is one of that name.
         span: Stretch of recordings it is about, UTC microseconds.
         claimed: The box has an owner.
+        masked: What is known of masks.
+        shown: Whether pictures are handed out with the masks laid over them.
 
     Raises:
         Rejected: ``claim.needed``; ``auth.needed``: sign in first; ``camera.unknown``: no such
-            camera as far as this subject may know; ``auth.denied``.
+            camera as far as this subject may know; ``auth.denied``; ``auth.masked``: it needs the
+            right ``unmasked``.
     """
     rule = TABLE.get(action)
     if rule is None:
@@ -154,6 +236,8 @@ def authorise(
         raise Rejected("auth.denied", "your role cannot do this")
     if rule.right is not None:
         _check_camera(subject, rule.right, camera)
+    if rule.pictures and shown == "as it is" and camera is not None:
+        _check_masks(subject, camera, span, masked)
     if span is not None and subject.recorded is not None:
         first_us, last_us = subject.recorded
         if span[0] < first_us or span[1] > last_us:
@@ -163,6 +247,15 @@ def authorise(
 def unknown_camera() -> Rejected:
     """The one answer for a camera that is not there, and for one that must not be known."""
     return Rejected("camera.unknown", "there is no such camera")
+
+
+def _check_masks(subject: Subject, camera: str, span: Span | None, masked: Masked) -> None:
+    if "unmasked" not in subject.may(camera) and masked(camera, span):
+        raise Rejected(
+            "auth.masked",
+            "parts of these pictures are hidden for privacy, and you have no right to see them",
+            right="unmasked",
+        )
 
 
 def _check_camera(subject: Subject, right: Right, camera: str | None) -> None:

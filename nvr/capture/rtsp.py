@@ -1,31 +1,34 @@
-"""One RTSP connection to a camera: opened, negotiated and handed to the ingest thread.
-
-A dead network is noticed by the kernel (`TCP_USER_TIMEOUT` 5 s, keepalive 2 s + 3 x 1 s: measured
-5.0 s, against never), a dead camera on a live network by the silence of its packets.
-"""
+"""One RTSP connection to a camera: opened, negotiated and handed to the ingest thread."""
 
 import asyncio
-import os
 import secrets
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final
+from urllib.parse import urlsplit
 
 from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, Misconfigured, NvrError, Rejected, Unavailable
-from nvr.capture.permit import forbidden, host_and_port, resolve
+from nvr.capture.choice import Memory, deliveries
+from nvr.capture.datagram import Sockets
+from nvr.capture.dial import HANDSHAKE_S, Dialer, untrusting_tls
+from nvr.capture.line import Line
+from nvr.capture.permit import host_and_port
+from nvr.capture.tunnel import tunnel
+from nvr.media.datagram import Datagrams
 from nvr.media.track import AudioCodec, RtpTrack, VideoCodec
+from nvr.media.transport import Carried, Proof, Way, Wish
 from nvr.wire.digest import Login
-from nvr.wire.rtsp_session import Client, Failed, Moved, Playing, Track
+from nvr.wire.rtsp_client import Client, Failed, Moved, Playing, Track
+from nvr.wire.rtsp_talk import TalkClient
 
-CONNECT_S = 5.0
-HANDSHAKE_S = 10.0
-USER_TIMEOUT_MS = 5000
+__all__ = ["Account", "Call", "Caller", "failure", "nobody", "rtp_track", "untrusting_tls"]
+
 REDIRECTS = 2
-READ_BYTES = 256 * 1024
+CLOSED: Final = "connection refused"
+"""What a host says that is there, of a port that is not."""
 
 _CODECS: dict[str, VideoCodec | AudioCodec] = {
     "h264": "h264",
@@ -33,6 +36,9 @@ _CODECS: dict[str, VideoCodec | AudioCodec] = {
     "aac": "aac",
     "pcma": "pcma",
     "pcmu": "pcmu",
+    "opus": "opus",
+    "g726": "g726",
+    "l16": "l16",
 }
 
 
@@ -44,71 +50,32 @@ class Account:
     password: str = field(repr=False)
 
 
-class Line(Protocol):
-    """A connection during the handshake."""
-
-    @property
-    def sock(self) -> socket.socket | None:
-        """The bare socket, for the ingest thread; None if bytes must be fed."""
-        ...
-
-    async def read(self) -> bytes:
-        """Next bytes, empty at the end."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Send all of `data`."""
-        ...
-
-
-class PlainLine:
-    """A TCP socket. See `Line`."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock: socket.socket | None = sock
-        self._sock = sock
-
-    async def read(self) -> bytes:  # noqa: D102 - see Line
-        return await asyncio.get_running_loop().sock_recv(self._sock, READ_BYTES)
-
-    async def write(self, data: bytes) -> None:  # noqa: D102 - see Line
-        await asyncio.get_running_loop().sock_sendall(self._sock, data)
-
-
-class TlsLine:
-    """TLS over asyncio. See `Line`."""
-
-    sock = None
-
-    def __init__(self, streams: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
-        self._input, self._output = streams
-
-    async def read(self) -> bytes:  # noqa: D102 - see Line
-        return await self._input.read(READ_BYTES)
-
-    async def write(self, data: bytes) -> None:  # noqa: D102 - see Line
-        self._output.write(data)
-        await self._output.drain()
-
-
-def untrusting_tls() -> ssl.SSLContext:
-    """A context that encrypts without knowing to whom: cameras sign their own certificates.
-
-    Any certificate is taken: self-signed, expired, with another's name or a short key. TLS 1.2 at
-    least. Who only listens learns nothing; who can answer in the camera's place is not noticed.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def nobody() -> None:
     """No account: a camera that asks for none."""
 
 
 def _anywhere(_address: str, _port: int) -> bool:
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A connection on which packets flow.
+
+    Attributes:
+        line: The connection itself.
+        client: Our end of the conversation on it.
+        playing: What was set up.
+        carried: How packets come.
+        datagrams: Sockets by channel of their track, empty if packets come on `line`; whoever
+            takes the call closes them.
+    """
+
+    line: Line
+    client: Client
+    playing: Playing
+    carried: Carried
+    datagrams: Mapping[int, Datagrams]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +88,11 @@ class Caller:
             read a file, and raise an `NvrError` if that is not as it should be.
         clock: Time source.
         permit: Whether an IP address and port may be connected to at all.
-        tls: Context for ``rtsps://``.
+        tls: Context for ``rtsps://``, which says whose certificate is taken.
+        pin: SHA-256 of the one certificate that is taken, empty for any that `tls` takes.
+        transport: How packets are to come.
+        sound: Sound is taken; if not, it is not set up.
+        memory: What was learned of its server.
     """
 
     url: str
@@ -129,88 +100,157 @@ class Caller:
     clock: Clock
     permit: Callable[[str, int], bool] = _anywhere
     tls: ssl.SSLContext | None = None
+    pin: str = ""
+    transport: Wish = "auto"
+    sound: bool = True
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def secure(self) -> bool:
+        """Everything goes through TLS."""
+        return self.url.startswith("rtsps:")
+
+    @property
+    def proof(self) -> Proof:
+        """Whom we talk to, as far as TLS says."""
+        if not self.secure:
+            return ""
+        if self.pin:
+            return "pinned"
+        signed = self.tls is not None and self.tls.verify_mode is ssl.CERT_REQUIRED
+        return "signed" if signed else "unverified"
 
     @asynccontextmanager
-    async def call(self) -> AsyncIterator[tuple[Line, Client, Playing]]:
+    async def call(self) -> AsyncIterator[Call]:
         """Connect and negotiate, up to the moment when packets flow.
 
         The socket is closed on the way out unless its new owner detached it.
 
         Raises:
             Unavailable: The camera does not answer: ``camera.unreachable``, ``camera.silent``,
-                ``camera.lost``, ``camera.tls``.
-            Rejected: ``camera.refused``, ``camera.forbidden``, ``camera.redirected``.
+                ``camera.lost``, ``camera.tls``; ``camera.no_ports``.
+            Rejected: ``camera.refused``, ``camera.forbidden``, ``camera.redirected``,
+                ``camera.certificate``.
             Damaged: ``camera.garbage``, ``camera.protocol``.
-            Misconfigured: ``camera.unsupported``, ``camera.not_found``, ``camera.no_tcp``.
+            Misconfigured: ``camera.unsupported``, ``camera.not_found``, ``camera.no_tcp``,
+                ``camera.no_transport``, ``camera.no_tunnel``.
             NvrError: What `account` raises.
         """
-        url = self.url
         account = await asyncio.to_thread(self.account)
+        url, known = self.url, True
+        if self.memory.moved_to:
+            url, self.memory.moved_to = self.memory.moved_to, ""
+            known = urlsplit(url).hostname == urlsplit(self.url).hostname
+        ways = self.memory.ways(self.transport, secure=self.secure)
         for _ in range(REDIRECTS + 1):
-            async with self._open(url) as line:
-                login = Login(account.user, account.password) if account else None
-                client = Client(url, login, cnonce=lambda: secrets.token_hex(8))
-                found = await self._negotiate(line, client)
-                if isinstance(found, Playing):
-                    yield line, client, found
-                    return
-                url = found.url
+            who = account if known else None
+            try:
+                async with self._begun(url, who, ways) as (line, client, found, sockets):
+                    if isinstance(found, Playing):
+                        way = "http" if ways[0] == "http" else found.tracks[0].delivery
+                        carried = self.memory.carried(
+                            way, found.refused, self.transport, self.proof
+                        )
+                        yield Call(line, client, found, carried, sockets.take(found.tracks))
+                        return
+                    url, known = found.url, known and not found.foreign
+            except NvrError as err:
+                judged = self._judged(err, ways, withheld=account is not None and not known)
+                if judged is err:
+                    raise
+                raise judged from err
         raise Damaged("camera.protocol", "the camera sends us in circles")
 
     @asynccontextmanager
-    async def _open(self, url: str) -> AsyncIterator[Line]:
-        secure = url.startswith("rtsps:")
-        host, port = host_and_port(url)
-        sock = await self._connect(host, port)
-        try:
-            if not secure:
-                yield PlainLine(sock)
-                return
-            async with asyncio.timeout(HANDSHAKE_S):
-                streams = await asyncio.open_connection(
-                    sock=sock, ssl=self.tls or untrusting_tls(), server_hostname=host
-                )
-            try:
-                yield TlsLine(streams)
-            finally:
-                streams[1].transport.abort()
-        except TimeoutError as err:
-            raise Unavailable("camera.silent", "the camera does not answer the TLS hello") from err
-        except ssl.SSLError as err:
-            reason = (err.reason or str(err)).lower().replace("_", " ")
-            raise Unavailable("camera.tls", f"no TLS with the camera: {reason}") from err
-        except OSError as err:
-            raise Unavailable("camera.lost", _sentence(err)) from err
-        finally:
-            sock.close()
+    async def _begun(
+        self, url: str, account: Account | None, ways: tuple[Way, ...]
+    ) -> AsyncIterator[tuple[Line, Client, Playing | Moved, Sockets]]:
+        """Connect once and talk until it plays or sends us elsewhere."""
 
-    async def _connect(self, host: str, port: int) -> socket.socket:
-        loop = asyncio.get_running_loop()
-        found = await resolve(host, port)
-        # Resolved once: what is checked here is what is connected to.
-        family, kind, protocol, _, address = found[0]
-        if not self.permit(str(address[0]), port):
-            raise forbidden()
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-            async with asyncio.timeout(CONNECT_S):
-                await loop.sock_connect(sock, address)
-        except (OSError, TimeoutError) as err:
-            sock.close()
-            raise Unavailable("camera.unreachable", _sentence(err)) from err
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        def login() -> Login | None:
+            return Login(account.user, account.password) if account else None
+
+        async with self._open(url, ways, login()) as line, _closing(self._sockets(line)) as sockets:
+            client = Client(
+                url,
+                login(),
+                cnonce=lambda: secrets.token_hex(8),
+                deliveries=deliveries(ways),
+                ports=sockets.open_pair,
+                unborne=frozenset(self.memory.unborne),
+                sound=self.sound,
+            )
+            try:
+                found = await self._negotiate(line, client)
+            except Unavailable as err:
+                if err.code == "camera.lost" and client.unanswered == "OPTIONS":
+                    self.memory.hung_up("OPTIONS")
+                raise
+            yield line, client, found, sockets
+
+    @asynccontextmanager
+    async def speak(self) -> AsyncIterator[tuple[Line, TalkClient, Track | Failed]]:
+        """Connect once more, to send: the back channel is set up, or what came instead.
+
+        Raises:
+            NvrError: As `call`; what the camera itself says comes as `Failed`.
+        """
+        account = await asyncio.to_thread(self.account)
+        login = Login(account.user, account.password) if account else None
+        ways: tuple[Way, ...] = self.memory.ways(self.transport, secure=self.secure)[:1]
+        async with self._open(self.url, ways if ways == ("http",) else ("tcp",), login) as line:
+            client = TalkClient(self.url, login, cnonce=lambda: secrets.token_hex(8))
+            found = await self._answer(line, client)
+            if isinstance(found, Moved):
+                found = Failed("camera.redirected", "the camera wants to be spoken to elsewhere")
+            yield line, client, found.tracks[0] if isinstance(found, Playing) else found
+
+    def _judged(self, error: NvrError, ways: tuple[Way, ...], *, withheld: bool) -> NvrError:
+        """Learn from a call that came to nothing, and say what it means."""
+        memory, way = self.memory, ways[0]
+        if error.code == "camera.refused" and withheld:
+            # Following with our password would hand it to whoever answers there.
+            detail = "the camera points to another host, and that asks for a password"
+            return Rejected("camera.redirected", detail)
+        if self.transport != "auto":
+            return error
+        if way == "http" and error.code in {"camera.no_tunnel", "camera.unreachable"}:
+            closed = memory.closed
+            memory.failed(way, "unreachable", secure=self.secure, sure=True)
+            return Unavailable("camera.unreachable", CLOSED) if closed else error
+        if error.code in {"camera.no_transport", "camera.no_tcp"}:
+            memory.failed(way, "refused", secure=self.secure, sure=True)
+        elif error.code == "camera.unreachable" and error.detail == CLOSED and not memory.proven:
+            memory.failed(way, "unreachable", secure=self.secure, sure=True)
+        return error
+
+    def _sockets(self, line: Line) -> Sockets:
+        ours, theirs = line.ends()
+        return Sockets(ours, theirs, self.permit)
+
+    def _dialer(self) -> Dialer:
+        return Dialer(self.permit, self.tls, self.pin, self.memory.presented)
+
+    @asynccontextmanager
+    async def _open(
+        self, url: str, ways: tuple[Way, ...], login: Login | None
+    ) -> AsyncIterator[Line]:
+        dialer = self._dialer()
+        host, port = host_and_port(url)
+        name = host if url.startswith("rtsps:") else ""
+        async with AsyncExitStack() as opened:
+            if ways[0] == "http":
+                yield await opened.enter_async_context(tunnel(dialer, url, login))
+                return
+            yield await opened.enter_async_context(dialer.open(host, port, name=name))
 
     async def _negotiate(self, line: Line, client: Client) -> Playing | Moved:
+        found = await self._answer(line, client)
+        if isinstance(found, Failed):
+            raise failure(found)
+        return found
+
+    async def _answer(self, line: Line, client: Client) -> Playing | Moved | Failed:
         client.start()
         try:
             async with asyncio.timeout(HANDSHAKE_S):
@@ -221,18 +261,18 @@ class Caller:
                         raise Unavailable("camera.lost", "the camera closed the connection")
                     client.receive(data, self.clock.monotonic_s())
                     found = client.next_event()
-                    if isinstance(found, Failed):
-                        raise failure(found)
                     if found:
                         return found
         except TimeoutError as err:
             raise Unavailable("camera.silent", "the camera does not answer") from err
 
 
-def _sentence(error: OSError) -> str:
-    if isinstance(error, TimeoutError) or not error.errno:
-        return "the camera does not answer" if isinstance(error, TimeoutError) else str(error)
-    return os.strerror(error.errno).lower()  # asyncio puts the address into `strerror`
+@asynccontextmanager
+async def _closing(sockets: Sockets) -> AsyncIterator[Sockets]:
+    try:
+        yield sockets
+    finally:
+        sockets.close()
 
 
 def failure(failed: Failed) -> NvrError:  # noqa: PLR0911 - a table of codes and kinds
@@ -248,6 +288,8 @@ def failure(failed: Failed) -> NvrError:  # noqa: PLR0911 - a table of codes and
             return Misconfigured("camera.not_found", failed.detail)
         case "camera.no_tcp":
             return Misconfigured("camera.no_tcp", failed.detail)
+        case "camera.no_transport":
+            return Misconfigured("camera.no_transport", failed.detail)
         case "camera.garbage":
             return Damaged("camera.garbage", failed.detail)
         case "camera.lost":
@@ -266,7 +308,10 @@ def rtp_track(track: Track) -> RtpTrack:
         track.channel,
         media.channels,
         media.parameter_sets,
-        media.aac_config,
-        media.aac_size_bits,
-        media.aac_index_bits,
+        media.config,
+        media.latm,
+        media.mux,
+        media.au,
+        media.don or media.low_first,
+        media.encoding,
     )

@@ -6,21 +6,38 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nvr.base.clock import Clock
-from nvr.base.errors import NvrError, Unavailable
+from nvr.base.clock import TICKS_PER_S, Clock
+from nvr.base.errors import Damaged, NvrError, Unavailable
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, first_end, supervise
-from nvr.capture.rtsp import Caller, Line, failure, rtp_track
+from nvr.capture.line import Line
+from nvr.capture.lockout import REFUSED, Lockout
+from nvr.capture.rtsp import Call, Caller, failure, rtp_track
 from nvr.capture.state import Connection, State
+from nvr.capture.tally import Tally
 from nvr.media.ports import Run, RunStats, Stream
-from nvr.wire.rtsp_session import Client, Failed, Playing
+from nvr.media.transport import NOT_CARRIED
+from nvr.wire.rtsp_client import Client, Failed, Moved, Playing
 
 _log = logging.getLogger(__name__)
 
 _FIRST_LOOK_S = 0.25
+_KEYLESS_GROUPS = 4
+_KEYLESS_MOST_S = 600.0
 
-_UNREACHABLE = Backoff(first_s=1.0, cap_s=4.0, stable_s=30.0, jitter=0.5)
-_REFUSED = Backoff(first_s=30.0, cap_s=30.0, stable_s=30.0, jitter=0.1)
+_UNREACHABLE = Backoff(first_s=1.0, cap_s=3.0, stable_s=30.0, jitter=0.5)
+_CONFUSED = Backoff(first_s=1.0, cap_s=15.0, factor=1.5, stable_s=30.0, jitter=0.3)
+_CONFUSING = frozenset(
+    {
+        "camera.certificate",
+        "camera.forbidden",
+        "camera.no_tcp",
+        "camera.no_tunnel",
+        "camera.not_found",
+        "camera.unsupported",
+    }
+)
+"""A camera that starts may say so for some seconds; one that goes on must be set up otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +48,28 @@ class Patience:
         frozen_s: Without a picture, packets or not: ``frozen``.
         silent_s: Without any packet: the connection is given up.
         stuck_s: Without a picture although packets come: the same.
+        setless_s: With key frames but never what is needed to decode them: the same.
+        keyless_s: With pictures of which none is a key frame: the same. Some cameras make one
+            twice a minute, and all but these send one when they are asked to play.
+        ceased_s: Without a key frame where there were some, and without four groups of pictures:
+            the same.
         look_s: Between two looks at this, once pictures come; each wakes the box for every camera.
-        unreachable: Waits between attempts.
-        refused: Waits after a refused account; cameras lock accounts that try often.
+        unreachable: Waits between attempts: short, so that a camera is back within five seconds of
+            its return, and never shorter than half a second, so that one that fails is not stormed.
+        confused: Waits between attempts at what has to be set up otherwise.
+        refused: Waits after a refused account. See `Lockout`.
     """
 
     frozen_s: float = 3.0
     silent_s: float = 4.5
     stuck_s: float = 15.0
+    setless_s: float = 8.0
+    keyless_s: float = 60.0
+    ceased_s: float = 11.0
     look_s: float = 1.0
     unreachable: Backoff = _UNREACHABLE
-    refused: Backoff = _REFUSED
+    confused: Backoff = _CONFUSED
+    refused: Backoff = REFUSED
 
 
 class Source:
@@ -54,6 +82,7 @@ class Source:
         clock: Time source.
         changed: Told of every new state, in the event loop.
         patience: See `Patience`.
+        lockout: Of the account; all streams of a camera share one.
     """
 
     def __init__(
@@ -65,6 +94,7 @@ class Source:
         clock: Clock,
         changed: Callable[[Connection], None] | None = None,
         patience: Patience | None = None,
+        lockout: Lockout | None = None,
     ) -> None:
         self.name = name
         self._caller = caller
@@ -72,12 +102,14 @@ class Source:
         self._clock = clock
         self._changed = changed
         self._patience = patience or Patience()
-        self._run: Run | None = None
+        self._lockout = lockout or Lockout(clock, self._patience.refused)
         self.state = Connection("connecting", clock.wall_us())
-
-    def stats(self) -> RunStats | None:
-        """Counters of the run now open, None if there is none."""
-        return self._run.stats() if self._run else None
+        self.tally = Tally(clock)
+        self._codecs: list[str] = []
+        self._longest_s = 0.0  # from one key frame to the next, of these codecs
+        self._ceased_s = self._patience.ceased_s
+        self.carried = NOT_CARRIED
+        """How packets come, or came last."""
 
     async def run(self) -> None:
         """Stay connected until cancelled; nothing a camera does ends this."""
@@ -92,14 +124,16 @@ class Source:
     async def _try_for_ever(self) -> None:
         failures = 0
         while True:
+            await self._lockout.turn()
             started_s = self._clock.monotonic_s()
+            self.tally.tries()
             error = await self._attempt()
             ran_s = self._clock.monotonic_s() - started_s
             failures = 1 if ran_s >= self._patience.unreachable.stable_s else failures + 1
             wait_s = self._wait_s(error, failures)
             event(
                 _log,
-                logging.WARNING if failures == 1 else logging.DEBUG,
+                logging.INFO if failures == 1 else logging.DEBUG,
                 "camera.failed",
                 camera=self.name,
                 code=error.code,
@@ -107,32 +141,68 @@ class Source:
                 ran_s=round(ran_s, 3),
                 wait_s=round(wait_s, 3),
             )
-            self._say(_state_of(error), error.code, error.detail)
-            await self._clock.sleep(wait_s)
+            self.tally.waits(failures, wait_s)
+            self._say(_state_of(error), error.code, _said(error, wait_s))
+            if error.code != "camera.refused":
+                await self._clock.sleep(wait_s)
 
     def _wait_s(self, error: NvrError, failures: int) -> float:
-        refused = error.code == "camera.refused"
-        backoff = self._patience.refused if refused else self._patience.unreachable
+        if error.code == "camera.refused":
+            return self._lockout.refused()
+        confused = error.code in _CONFUSING
+        backoff = self._patience.confused if confused else self._patience.unreachable
         # Jitter shortens: the cap is a promise, and cameras that went together come back apart.
         return backoff.wait_s(failures) * (1 - random.random() * backoff.jitter)  # noqa: S311 - spread
 
     async def _attempt(self) -> NvrError:
         """Connect and carry until it ends; returns why it did."""
         try:
-            async with self._caller.call() as (line, client, playing):
-                tracks = [rtp_track(track) for track in playing.tracks]
-                run = self._stream.open_run(tracks, line.sock, playing.rest)
-                self._run = run
+            async with self._caller.call() as call:
+                self._lockout.accepted()
+                run = self._open_run(call)
+                self.carried = call.carried
+                has_sound = any(track.media.kind == "audio" for track in call.playing.tracks)
+                self.tally.begins(run, has_sound=has_sound)
                 try:
-                    return await self._carry(line, client, playing, run)
+                    ended = await self._carry(call, run)
+                    self._learn(call, run)
+                    return ended
                 finally:
-                    self._run = None
-                    await run.close()
+                    try:
+                        await run.close()
+                    finally:
+                        self.tally.ends()
         except NvrError as err:
             return err
 
-    async def _carry(self, line: Line, client: Client, playing: Playing, run: Run) -> NvrError:
-        bodies = [self._converse(line, client, run), self._watch(client, line, playing, run)]
+    def _open_run(self, call: Call) -> Run:
+        tracks = [rtp_track(track) for track in call.playing.tracks]
+        codecs = [str(track.codec) for track in tracks]
+        if codecs != self._codecs:
+            self._codecs, self._ceased_s, self._longest_s = codecs, self._patience.ceased_s, 0.0
+        line = call.line
+        try:
+            return self._stream.open_run(
+                tracks, line.sock, call.playing.rest, call.datagrams, writes=line.writes
+            )
+        except NvrError:
+            for sockets in call.datagrams.values():
+                sockets.close()
+            raise
+
+    def _learn(self, call: Call, run: Run) -> None:
+        """Remember how packets came, or that none did."""
+        memory, way = self._caller.memory, call.carried.way
+        if not way:
+            return
+        if run.stats().packets:
+            memory.worked(way, secure=self._caller.secure)
+        else:
+            memory.failed(way, "silent", secure=self._caller.secure)
+
+    async def _carry(self, call: Call, run: Run) -> NvrError:
+        line, client = call.line, call.client
+        bodies = [self._converse(line, client, run), self._watch(client, line, call.playing, run)]
         if line.sock is None:
             bodies.append(self._feed(line, run))
         try:
@@ -143,6 +213,8 @@ class Source:
             ended = Unavailable("camera.lost", str(err))
         else:
             ended = Unavailable("camera.lost", "the connection ended")
+        if ended.code == "camera.lost" and client.unanswered:
+            self._caller.memory.hung_up(client.unanswered)
         client.close()
         if goodbye := client.to_send():
             await self._send(line, run, goodbye)
@@ -155,10 +227,13 @@ class Source:
             while found := client.next_event():
                 if isinstance(found, Failed):
                     raise failure(found)
+                if isinstance(found, Moved):
+                    self._caller.memory.moved_to = found.url
+                    raise Unavailable("camera.lost", "the camera sends us to another address")
             await self._send(line, run, client.to_send())
 
     async def _send(self, line: Line, run: Run, data: bytes) -> None:
-        if data and line.sock is not None:
+        if data and line.writes:
             run.send(data)
         elif data:
             try:
@@ -174,7 +249,7 @@ class Source:
 
     async def _watch(self, client: Client, line: Line, playing: Playing, run: Run) -> None:
         """Keep the session alive, notice silence, say what is the matter."""
-        moved_s = self._clock.monotonic_s()
+        began_s = moved_s = self._clock.monotonic_s()
         packets_s = moved_s
         pictures = packets = 0
         has_video = any(track.media.kind == "video" for track in playing.tracks)
@@ -192,10 +267,36 @@ class Source:
                 self._say_playing(playing)
             if now_s - packets_s >= self._patience.silent_s:
                 raise Unavailable("camera.silent", "the camera sends nothing any more")
-            if now_s - moved_s >= self._patience.stuck_s:
+            self._keys_cease(stats, now_s)
+            passed_over = has_video and not pictures and stats.keyless + stats.setless > 0
+            if passed_over:
+                self._not_begun(stats, now_s - began_s)
+            elif now_s - moved_s >= self._patience.stuck_s:
                 raise Unavailable("camera.frozen", "the camera sends no pictures any more")
             if pictures and now_s - moved_s >= self._patience.frozen_s:
                 self._say("frozen", "camera.frozen", "no picture since the last one")
+
+    def _keys_cease(self, stats: RunStats, now_s: float) -> None:
+        """Another codec under the same connection still looks like pictures, but for key frames.
+
+        So do those of a camera that makes its groups longer where nothing moves: each time that was
+        not the reason we wait three times as long for the next.
+        """
+        self._longest_s = max(self._longest_s, stats.gop_90k / TICKS_PER_S)
+        most_s = max(self._ceased_s, _KEYLESS_GROUPS * self._longest_s)
+        if stats.keys > 1 and now_s - stats.last_key_s >= most_s:
+            self._ceased_s = min(_KEYLESS_MOST_S, 3 * self._ceased_s)
+            raise Unavailable("camera.no_key_frames", "the camera sends no key frames any more")
+
+    def _not_begun(self, stats: RunStats, for_s: float) -> None:
+        """Pictures come, and recording cannot begin with any of them."""
+        if stats.setless and for_s >= self._patience.setless_s:
+            why = "it never sends what decoding needs (SPS and PPS)"
+            raise Damaged("camera.no_parameter_sets", why)
+        if for_s >= self._patience.keyless_s:
+            raise Unavailable("camera.frozen", "the camera sends no key frames")
+        if for_s >= self._patience.frozen_s:
+            self._say("connecting", "camera.no_key_frames", "no key frame came yet")
 
     def _say_playing(self, playing: Playing) -> None:
         kinds = {track.media.kind for track in playing.tracks}
@@ -209,13 +310,18 @@ class Source:
             self._say("live", "", "")
 
     def _say(self, state: State, code: str, detail: str) -> None:
-        same = state == self.state.state
-        if same and code == self.state.code:
+        new = self.state.then(state, code, detail, self._clock.wall_us())
+        if new is None:
             return
-        since_us = self.state.since_us if same else self._clock.wall_us()
-        self.state = Connection(state, since_us, code, detail)
+        self.state = new
         if self._changed:
             self._changed(self.state)
+
+
+def _said(error: NvrError, wait_s: float) -> str:
+    if error.code != "camera.refused" or wait_s < 60:
+        return error.detail
+    return f"{error.detail}; tried again in {wait_s / 60:.0f} min, lest the camera lock us out"
 
 
 def _state_of(error: NvrError) -> State:

@@ -23,3 +23,10 @@ class Connection:
     since_us: int
     code: str = ""
     detail: str = ""
+
+    def then(self, state: State, code: str, detail: str, now_us: int) -> "Connection | None":
+        """Return what it is from now on, None if that is what it is already."""
+        same = state == self.state
+        if same and code == self.code:
+            return None
+        return Connection(state, self.since_us if same else now_us, code, detail)

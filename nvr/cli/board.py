@@ -36,6 +36,10 @@ def run(chosen: argparse.Namespace) -> int:
         where = output.driver if output.driver == "virtual" else f"{output.chip}:{output.line}"
         limit = f", at most {output.max_on_s:g} s on" if output.max_on_s else ""
         print(f"  output  {name}: {where}, safe {output.safe}{limit}")
+    for one in found.encoder:
+        most = f", at most {one.sessions} streams" if one.sessions < 64 else ""
+        most += f", {one.mpixel_s:g} million pixels a second" if one.mpixel_s else ""
+        print(f"  encoder {one.name}: {', '.join(one.codecs)}{most}; `nvr encoder` tries it")
     if found.dome:
         print(
             f"  dome    {found.dome.name}: rtsp://127.0.0.1:{found.dome.rtsp_port}/{found.dome.name}"

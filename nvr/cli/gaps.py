@@ -10,19 +10,16 @@ import msgspec
 from nvr.app.outage import load
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Misconfigured, Rejected
-from nvr.cli import where
-from nvr.hal.linux_disk import in_use
+from nvr.cli import archive, where
 from nvr.playback.gap import Gap
-from nvr.playback.query import Archive
-from nvr.record.recording import open_directory
-from nvr.record.recover import open_reading
 
 UNKNOWN = 3
 LATEST = 1 << 62
 _DESCRIPTION = """\
 Lists every stretch of time that was not recorded, with its length and its cause,
 the one that lasts until now included. Only reads: works while the recorder is
-running, and on the disk of another box (--volume).
+running, and on the disk of another box (--volume). Several volumes are one archive:
+what was recorded on any of them that is there is no gap.
 """
 _EXAMPLES = """\
 examples:
@@ -39,8 +36,11 @@ WORDS = {
     "stopped": "recorder stopped",
     "disk": "disk failed",
     "volume": "volume missing or not usable",
-    "removed": "camera removed",
+    "removed": "camera or stream removed",
+    "plan": "not to be recorded then",
+    "away": "recorded on a volume that is not there",
     "gone": "was recorded, is not on the disk any more",
+    "unread": "still being looked through",
     "unknown": "cause not known",
 }
 
@@ -91,36 +91,29 @@ def run(chosen: argparse.Namespace) -> int:
         raise Misconfigured("gaps.times", "--to must be after --from")
     if chosen.directory is not None:
         chosen.data = chosen.directory
-    directory = where.volume(chosen)
-    clock, running = SystemClock(), in_use(directory)
+    clock, alive = SystemClock(), archive.alive(chosen)
     # A volume that the recorder had to let go of cannot say so itself.
-    outage = None if running or chosen.volume is not None else load(chosen.data)
+    outage = None if alive or chosen.volume is not None else load(chosen.data)
     pending = [] if outage is None else [replace(outage.note(clock.wall_us()), run=LATEST)]
-    disk = open_directory(directory, read_only=True)
-    try:
-        archive = Archive(
-            open_reading(disk, clock), running=running or bool(pending), pending=pending
-        )
-        streams = [s for s in archive.noted() if chosen.camera in {None, s.partition("/")[0]}]
+    with archive.opened(chosen, pending=pending) as found:
+        streams = [s for s in found.noted() if chosen.camera in {None, s.partition("/")[0]}]
         if chosen.camera is not None and not streams:
             raise Rejected(
                 "gaps.no_camera",
                 "nothing is recorded or noted of this camera",
                 camera=chosen.camera,
-                known=", ".join(archive.noted()),
+                known=", ".join(found.noted()),
             )
         rows = [
             _row(stream, gap, begin_us, end_us)
             for stream in streams
-            for gap in archive.ranges(stream, begin_us, end_us).gaps
+            for gap in found.ranges(stream, begin_us, end_us).gaps
         ]
-    finally:
-        disk.close()
     rows.sort(key=lambda row: (row.camera, row.from_us))
     if chosen.json:
         sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
     else:
-        _show(rows, running=running)
+        _show(rows, running=alive)
     return UNKNOWN if any(row.cause == "unknown" for row in rows) else 0
 
 
@@ -165,7 +158,8 @@ def _show(rows: list[_Row], *, running: bool) -> None:
 
 def _words(row: _Row) -> str:
     text = WORDS.get(row.cause, row.cause)
-    text += f" by {row.by}" if row.by else ""
+    if row.by:
+        text += f": {row.by}" if row.cause == "away" else f" by {row.by}"
     return f"{text} ({row.code})" if row.code else text
 
 

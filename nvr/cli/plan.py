@@ -2,20 +2,24 @@
 
 import argparse
 
+from nvr.app.settings import streams_of
 from nvr.base.clock import SystemClock
-from nvr.base.errors import Misconfigured
-from nvr.cli import where
+from nvr.base.errors import Misconfigured, Unavailable
+from nvr.cli import archive, resize, where
 from nvr.config import load
+from nvr.config.model import Config
 from nvr.playback.holding import Holding
-from nvr.playback.query import Archive
-from nvr.record.recording import open_directory
+from nvr.record.recording import open_directory, remembered
 from nvr.record.recover import open_reading
-from nvr.record.retention import DEFAULT_S
+from nvr.record.resize import planned
+from nvr.record.retention import DEFAULT
+from nvr.web.size import view
 
 _EXAMPLES = """examples:
   nvr plan                                       what this recorder holds, and will hold
   nvr plan --cameras 16 --mbps 4 --days 30       the disk that needs
-  nvr plan --cameras 16 --mbps 4 --disk-gb 4000  the days that gives"""
+  nvr plan --cameras 16 --mbps 4 --disk-gb 4000  the days that gives
+  nvr plan --size-mib 100000                     what a volume of that size would lose"""
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
 _PADDING_MBPS = 0.18
 """Header, tables and padding of 2.5 parts a second, 9 KB each: they begin on pages of 16 KiB."""
@@ -30,9 +34,10 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         help="how many days the disk holds",
         description="Without --cameras: measures what each camera needs a day, and says how long "
         "its recordings are kept and whether that is what its retain_h promises. A volume that is "
-        "too small shortens all promises by the same share. Works while the recorder is running. "
-        "Ends with 1 if a promise will be broken. With --cameras: works out a disk that is not "
-        "there yet.",
+        "too small shortens all promises by the same share, and guarantees last; of several "
+        "volumes, what will be held is reckoned for the one recorded on. Works while the "
+        "recorder is running. Ends with 1 if a promise will be broken. With --cameras: works out "
+        "a disk that is not there yet.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -43,6 +48,9 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     wanted = parser.add_mutually_exclusive_group()
     wanted.add_argument("--days", type=float, help="days to be kept")
+    parser.add_argument(
+        "--size-mib", type=int, metavar="N", help="only say what `nvr resize` to that would do"
+    )
     wanted.add_argument("--disk-gb", type=float, help="size of the disk in GB (10^9 bytes)")
     parser.set_defaults(run=run)
 
@@ -53,7 +61,7 @@ def run(chosen: argparse.Namespace) -> int:
         return _work_out(chosen.cameras, chosen.mbps, chosen.days, chosen.disk_gb)
     if chosen.days is not None or chosen.disk_gb is not None:
         raise Misconfigured("plan.cameras", "--days and --disk-gb need --cameras")
-    return _measure(chosen)
+    return _measure(chosen) if chosen.size_mib is None else _resized(chosen)
 
 
 def _work_out(cameras: int, mbps: float, days: float | None, disk_gb: float | None) -> int:
@@ -72,23 +80,50 @@ def _work_out(cameras: int, mbps: float, days: float | None, disk_gb: float | No
     return 0
 
 
-def _measure(chosen: argparse.Namespace) -> int:
-    promises, recording = {}, None
-    if chosen.volume is None:
-        config = load.read(chosen.data / "nvr.toml")
-        promises = {f"{each.name}/main": each.retain_h * _HOUR_S for each in config.camera}
-        recording = list(promises)
+def _resized(chosen: argparse.Namespace) -> int:
+    config = load.read(chosen.data / "nvr.toml") if chosen.volume is None else Config()
     disk = open_directory(where.volume(chosen), read_only=True)
     try:
-        archive = Archive(open_reading(disk, SystemClock()))
-        state = archive.volume()
-        found = archive.holdings(
-            lambda stream: promises.get(stream, DEFAULT_S),
-            archive.streams() if recording is None else recording,
-        )
+        store = open_reading(disk, SystemClock(), known=remembered(disk.directory))
+        change = view(planned(store, resize.terms_in(config), chosen.size_mib))
+    except OSError as err:
+        raise Unavailable("volume.unreadable", f"the disk does not answer: {err}") from err
     finally:
         disk.close()
-    print(f"volume of {state.size_bytes / 1e9:,.1f} GB, {state.used_bytes / 1e9:,.1f} GB in use")
+    for line in resize.lines(change):
+        print(line)
+    return 1 if change.lost or change.refused else 0
+
+
+def _measure(chosen: argparse.Namespace) -> int:
+    terms, recording = {}, None
+    if chosen.volume is None:
+        config = load.read(chosen.data / "nvr.toml")
+        streams = streams_of(config)
+        terms = {name: it.terms for name, it in streams.items()}
+        recording = [name for name, it in streams.items() if it.recorded]
+    with archive.opened(chosen) as all_volumes:
+        states = {slot: each.volume() for slot, each in all_volumes.slots.items()}
+        ends = {
+            slot: newest.last_us
+            for slot, each in all_volumes.slots.items()
+            if (newest := each.store.catalog.newest())
+        }
+        found = all_volumes.holdings(
+            lambda stream: terms.get(stream, DEFAULT),
+            all_volumes.streams() if recording is None else recording,
+        )
+    directories = where.volumes(chosen)
+    for slot, directory in enumerate(directories):
+        state, several = states.get(slot), len(directories) > 1
+        if state is None:
+            print(f"{directory}: away")
+            continue
+        role = "recorded on" if slot == all_volumes.recording else "standing by"
+        of = f"{directory}, {role}:" if several else "volume of"
+        size, used = state.size_bytes / 1e9, state.used_bytes / 1e9
+        held = _length((ends[slot] - state.oldest_us) / 1e6) if slot in ends else "nothing"
+        print(f"{of} {size:,.1f} GB, {used:,.1f} GB in use{f', holds {held}' if several else ''}")
     print(
         f"{'stream':<24} {'Mbit/s':>7} {'GB/day':>8} {'promised':>9} {'will hold':>9}  holds since"
     )
@@ -108,8 +143,24 @@ def _line(each: Holding) -> str:
         f"{each.stream:<24} {each.bytes_per_s * 8 / 1e6:>7.2f}"
         f" {each.bytes_per_s * _DAY_S / 1e9:>8.1f} {_length(each.promised_s):>9}"
         f" {_length(each.holds_s) if each.holds_s else '-':>9}  {since:%Y-%m-%d %H:%M}"
-        f"{'  SHORT' if each.short else ''}"
+        f"{'  BROKEN' if each.broken else '  SHORT' if each.short else ''}{_more(each)}"
     )
+
+
+def _more(each: Holding) -> str:
+    """What else is said of how long it is kept."""
+    said = []
+    if each.guaranteed_s:
+        said.append(f"guaranteed {_length(each.guaranteed_s)}")
+    if each.limit_s:
+        said.append(f"at most {_length(each.limit_s)}")
+    if each.limit_bytes:
+        said.append(f"at most {each.limit_bytes / 1e9:g} GB")
+    if each.own_bytes:
+        said.append(f"of this stream at most {each.own_bytes / 1e9:g} GB")
+    if each.locked_bytes:
+        said.append(f"{each.locked_bytes / 1e9:,.1f} GB locked")
+    return f"  ({', '.join(said)})" if said else ""
 
 
 def _length(seconds: float) -> str:

@@ -3,10 +3,8 @@
 import argparse
 import asyncio
 import getpass
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import closing
-from pathlib import Path
 from typing import get_args
 
 from nvr.app.data import DataDirectory
@@ -16,6 +14,7 @@ from nvr.auth.state import open_state
 from nvr.auth.user import EVERY_CAMERA, RIGHTS, Role, Users, rights_of
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Misconfigured
+from nvr.cli import ask, where
 from nvr.config import load
 
 
@@ -29,13 +28,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "stopped, passwords of cameras always. Passwords are asked for, or read from standard "
         "input.",
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path("var"),
-        metavar="DIR",
-        help="data directory (default: var)",
-    )
+    where.add_data(parser)
     what = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     what.add_parser("list", help="show all accounts").set_defaults(run=_on_users(_list))
     one = what.add_parser("add", help="make an account with every right its role allows")
@@ -86,13 +79,13 @@ async def _list(users: Users, _chosen: argparse.Namespace) -> str:
 
 async def _add(users: Users, chosen: argparse.Namespace) -> str:
     rights = rights_of({EVERY_CAMERA: RIGHTS})
-    user = await users.add(chosen.name, chosen.role, _ask("password"), rights)
+    user = await users.add(chosen.name, chosen.role, ask.secret("password: "), rights)
     print(f"{user.name} is {user.role}")
     return f"{user.name} {user.role}"
 
 
 async def _password(users: Users, chosen: argparse.Namespace) -> str:
-    await users.change(chosen.name, password=_ask("new password"))
+    await users.change(chosen.name, password=ask.secret("new password: "))
     print(f"{chosen.name} has a new password")
     return str(chosen.name)
 
@@ -112,14 +105,10 @@ def _camera(chosen: argparse.Namespace) -> int:
             camera=chosen.name,
             has=", ".join(known),
         )
-    load.edit_secrets(chosen.data / "secrets.toml", chosen.name, _ask(f"password of {chosen.name}"))
+    load.edit_secrets(
+        chosen.data / "secrets.toml", chosen.name, ask.secret(f"password of {chosen.name}: ")
+    )
     print("saved; a recorder that runs uses it from its next connection on, within half a minute")
     if not known[chosen.name].user:
         print(f"but nvr.toml names no user of {chosen.name}: without one we do not log in there")
     return 0
-
-
-def _ask(what: str) -> str:
-    if sys.stdin.isatty():
-        return getpass.getpass(f"{what}: ")
-    return sys.stdin.readline().rstrip("\n")

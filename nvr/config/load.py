@@ -10,9 +10,11 @@ import os
 import stat
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import tomlkit
@@ -22,7 +24,9 @@ from tomlkit.exceptions import TOMLKitError
 from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.shape import Fault, faults
-from nvr.config.model import Aux, Config, Ptz, Secrets
+from nvr.config.analyse import MOST_ZONES, Analyse
+from nvr.config.camera import LOCAL, Aux, Camera, Plan, Ptz
+from nvr.config.model import S3, Config, Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +144,9 @@ def edit(path: Path, change: Callable[[TOMLDocument], None], *, board: Has | Non
 
 
 def edit_secrets(path: Path, camera: str, password: str | None) -> Secrets:
-    """Set (or, with None, forget) a camera's password.
+    """Set (or, with None, forget) a camera's password."""
 
-    The console does this while the recorder runs, and may do it: one at a time, and a reader
-    finds the old file or the new one.
-    """
-    with _alone(path.parent):
-        document = _document(path) if path.exists() else tomlkit.document()
+    def change(document: TOMLDocument) -> None:
         cameras = document.setdefault("camera", tomlkit.table())
         if password is None:
             cameras.pop(camera, None)
@@ -154,6 +154,36 @@ def edit_secrets(path: Path, camera: str, password: str | None) -> Secrets:
             entry = tomlkit.table()
             entry["password"] = password
             cameras[camera] = entry
+
+    return _edit_secrets(path, change)
+
+
+def edit_store_secret(path: Path, secret: str) -> Secrets:
+    """Set the secret half of the store's credential.
+
+    Raises:
+        Misconfigured: ``s3.no_secret``: it is empty, or far too long.
+    """
+    if not 1 <= len(secret) <= 256:
+        raise Misconfigured("s3.no_secret", "a secret has 1 to 256 characters")
+
+    def change(document: TOMLDocument) -> None:
+        export = document.setdefault("export", tomlkit.table())
+        entry = export.setdefault("s3", tomlkit.table())
+        entry["secret"] = secret
+
+    return _edit_secrets(path, change)
+
+
+def _edit_secrets(path: Path, change: Callable[[TOMLDocument], None]) -> Secrets:
+    """Change the secrets file.
+
+    The console does this while the recorder runs, and may do it: one at a time, and a reader
+    finds the old file or the new one.
+    """
+    with _alone(path.parent):
+        document = _document(path) if path.exists() else tomlkit.document()
+        change(document)
         write(path, tomlkit.dumps(document), mode=0o600)
         return read_secrets(path)
 
@@ -192,25 +222,159 @@ def _text(path: Path) -> str:
 def _unfit(config: Config, board: Has | None) -> list[Fault]:
     """Faults between the parts of a file that is right in shape."""
     found = []
+    volumes = [("$.volume", config.volume)]
+    volumes += [(f"$.spare[{i}]", spare) for i, spare in enumerate(config.spare)]
+    for n, (at, volume) in enumerate(volumes):
+        for _, other in volumes[:n]:
+            if os.path.normpath(volume.path) == os.path.normpath(other.path):
+                found.append(Fault(f"{at}.path", f"{volume.path} is another volume already"))
+            if volume.uuid and volume.uuid == other.uuid:
+                found.append(Fault(f"{at}.uuid", "another volume has it already"))
     names = Counter(camera.name for camera in config.camera)
-    heads = Counter((c.ptz.bus, c.ptz.address) for c in config.camera if c.ptz)
+    heads = Counter((c.ptz.bus, c.ptz.address) for c in config.camera if c.ptz and c.ptz.bus)
     for i, camera in enumerate(config.camera):
         if names[camera.name] > 1:
             found.append(Fault(f"$.camera[{i}].name", f"{camera.name} is used twice"))
+        found += _unfit_keeping(f"$.camera[{i}]", camera)
+        found += _unfit_plan(f"$.camera[{i}].plan", camera.plan)
+        found += _unfit_sub(f"$.camera[{i}].sub", camera)
+        found += _unfit_encode(f"$.camera[{i}].encode", camera)
+        found += _unfit_reach(f"$.camera[{i}]", camera)
+        found += _unfit_capture(f"$.camera[{i}].capture", config.camera[:i], camera)
+        found += _unfit_analyse(f"$.camera[{i}].analyse", camera.analyse)
         if not camera.ptz:
             continue
         at = f"$.camera[{i}].ptz"
-        if heads[camera.ptz.bus, camera.ptz.address] > 1:
-            found.append(
-                Fault(f"{at}.address", f"{camera.ptz.address} on {camera.ptz.bus} is used twice")
-            )
-        if board is not None and camera.ptz.bus not in board.buses:
-            has = ", ".join(sorted(board.buses)) or "none"
-            found.append(
-                Fault(f"{at}.bus", f"the board has no serial line {camera.ptz.bus} (it has {has})")
-            )
+        if camera.ptz.protocol == "onvif":
+            found += _unfit_onvif_head(at, camera.ptz, camera)
+        else:
+            found += _unfit_bus(at, camera.ptz, heads[camera.ptz.bus, camera.ptz.address], board)
         found += _unfit_head(at, camera.ptz, board)
-    return found + _bad_endpoints(config) + _ports_used_twice(config)
+    return (
+        found + _bad_endpoints(config) + _unfit_store(config.export.s3) + _ports_used_twice(config)
+    )
+
+
+def _unfit_keeping(at: str, camera: Camera) -> list[Fault]:
+    found = []
+    if camera.guaranteed_h > camera.retain_h:
+        more = f"{camera.guaranteed_h} is more than retain_h, {camera.retain_h}"
+        found.append(Fault(f"{at}.guaranteed_h", more))
+    # A block goes as a whole when its first picture is past the limit: an hour is room for that.
+    if camera.limit_h is not None and camera.limit_h <= camera.retain_h:
+        less = f"{camera.limit_h} must be above retain_h, {camera.retain_h}"
+        found.append(Fault(f"{at}.limit_h", less))
+    return found
+
+
+def _unfit_sub(at: str, camera: Camera) -> list[Fault]:
+    sub = camera.sub
+    if sub is None:
+        return []
+    found = _unfit_plan(f"{at}.plan", sub.plan)
+    if sub.url == camera.url:
+        found.append(Fault(f"{at}.url", "it is the address of the main stream"))
+    retain_h, limit_h = sub.retain_h or camera.retain_h, sub.limit_h or camera.limit_h
+    if sub.guaranteed_h > retain_h:
+        more = f"{sub.guaranteed_h} is more than retain_h, {retain_h}"
+        found.append(Fault(f"{at}.guaranteed_h", more))
+    own = sub.retain_h or sub.limit_h  # else it is the camera's fault
+    if own and limit_h is not None and limit_h <= retain_h:
+        less = f"limit_h, {limit_h}, must be above retain_h, {retain_h}"
+        found.append(Fault(f"{at}.limit_h" if sub.limit_h else f"{at}.retain_h", less))
+    return found
+
+
+def _unfit_encode(at: str, camera: Camera) -> list[Fault]:
+    if camera.encode is None or camera.url.startswith(LOCAL):
+        return []
+    return [Fault(at, "a network camera encodes its own pictures")]
+
+
+def _unfit_reach(at: str, camera: Camera) -> list[Fault]:
+    """What TLS is to do for a camera that is not reached in it, or could not do."""
+    urls = [camera.url, *([camera.sub.url] if camera.sub else [])]
+    secure = [url.startswith("rtsps:") for url in urls]
+    found = []
+    if any(secure) and camera.transport in {"udp", "multicast"}:
+        clear = f"over {camera.transport} the pictures of rtsps:// would go in the clear"
+        found.append(Fault(f"{at}.transport", clear))
+    found += [
+        Fault(f"{at}.{key}", "it is for cameras whose every address is rtsps://")
+        for key, value in (("tls_pin", camera.tls_pin), ("tls_ca", camera.tls_ca))
+        if value and not all(secure)
+    ]
+    return found
+
+
+def _unfit_capture(at: str, before: Sequence[Camera], camera: Camera) -> list[Fault]:
+    found = []
+    if camera.url.startswith("v4l2:"):
+        if ".." in camera.url.split("/"):
+            found.append(Fault(at.replace(".capture", ".url"), "a device lies below /dev"))
+        if any(other.url == camera.url for other in before):
+            found.append(Fault(at.replace(".capture", ".url"), f"{camera.url} is used twice"))
+        passed = camera.capture is not None and camera.capture.format == "h264"
+        if passed and camera.encode is not None:
+            found.append(Fault(f"{at}.format", "with h264 the camera encodes: take [encode] out"))
+    elif camera.capture is not None:
+        found.append(Fault(at, "only a device of this box (v4l2:) is captured"))
+    return found
+
+
+def _unfit_analyse(at: str, analyse: Analyse | None) -> list[Fault]:
+    if analyse is None:
+        return []
+    found = []
+    if analyse.on and analyse.motion and not analyse.purpose.strip():
+        found.append(Fault(f"{at}.purpose", "say what motion is looked for, or motion = false"))
+    names = Counter(zone.name for zone in analyse.zones)
+    found += [
+        Fault(f"{at}.zones[{n}].name", f"{zone.name} is used twice")
+        for n, zone in enumerate(analyse.zones)
+        if names[zone.name] > 1
+    ]
+    if sum(not zone.ignore for zone in analyse.zones) > MOST_ZONES:
+        found.append(Fault(f"{at}.zones", f"at most {MOST_ZONES} that are not ignored"))
+    return found
+
+
+def _unfit_plan(at: str, plan: Plan | None) -> list[Fault]:
+    """Segments that end before they begin, or begin before the one in front has ended."""
+    found = []
+    for day in ("every", "mon", "tue", "wed", "thu", "fri", "sat", "sun"):
+        ended = ""
+        for n, segment in enumerate(getattr(plan, day, None) or ()):
+            begin, end = segment.split(" ")[0].split("-")
+            if not ended <= begin < end:
+                found.append(Fault(f"{at}.{day}[{n}]", f"{segment} is not after the one before"))
+            ended = end
+    return found
+
+
+def _unfit_bus(at: str, ptz: Ptz, users: int, board: Has | None) -> list[Fault]:
+    if not ptz.bus:
+        return [Fault(f"{at}.bus", 'a serial line is needed, or protocol = "onvif"')]
+    found = []
+    if users > 1:
+        found.append(Fault(f"{at}.address", f"{ptz.address} on {ptz.bus} is used twice"))
+    if board is not None and ptz.bus not in board.buses:
+        has = ", ".join(sorted(board.buses)) or "none"
+        said = f"the board has no serial line {ptz.bus} (it has {has})"
+        found.append(Fault(f"{at}.bus", said))
+    return found
+
+
+def _unfit_onvif_head(at: str, ptz: Ptz, camera: Camera) -> list[Fault]:
+    found = []
+    if camera.onvif is None:
+        found.append(Fault(f"{at}.protocol", "onvif needs [camera.onvif] with its address"))
+    if ptz.bus:
+        found.append(Fault(f"{at}.bus", "a head that is steered over ONVIF is on no serial line"))
+    for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+        if isinstance(place, Aux):
+            found.append(Fault(f"{at}.{name}", "over ONVIF only an output of the board"))
+    return found
 
 
 def _unfit_head(at: str, ptz: Ptz, board: Has | None) -> list[Fault]:
@@ -227,6 +391,24 @@ def _unfit_head(at: str, ptz: Ptz, board: Has | None) -> list[Fault]:
             has = ", ".join(sorted(board.outputs)) or "none"
             found.append(Fault(f"{at}.{name}", f"the board has no output {place} (it has {has})"))
     return found
+
+
+def _unfit_store(s3: S3 | None) -> list[Fault]:
+    if s3 is None:
+        return []
+    at = "$.export.s3"
+    try:
+        parts = urlsplit(s3.endpoint)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as err:
+        return [Fault(f"{at}.endpoint", str(err))]
+    if not host or port == 0:
+        return [Fault(f"{at}.endpoint", f"{s3.endpoint} names no host, or port 0")]
+    with contextlib.suppress(ValueError):
+        ip_address(host)
+        if not s3.path_style:
+            return [Fault(f"{at}.path_style", "no bucket can stand before an address")]
+    return []
 
 
 def _bad_endpoints(config: Config) -> list[Fault]:

@@ -7,61 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-Title = Annotated[str, Meta(min_length=1, max_length=64)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Permille = Annotated[int, Meta(ge=0, le=1000)]
-CaptionMode = Literal["plain", "outline", "box", "blink", "inverse", "scroll"]
-
-
-class Caption(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Text burned into, or drawn over, a camera's picture. See REQUIREMENTS T11."""
-
-    # 32 characters and a ``{time}``, which stands for the wall time.
-    lines: Annotated[list[Annotated[str, Meta(max_length=38)]], Meta(max_length=8)] = []
-    position_permille: tuple[Permille, Permille] = (20, 30)
-    size_permille: Annotated[int, Meta(ge=15, le=250)] = 42
-    mode: CaptionMode = "outline"
-
-
-class Aux(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An auxiliary output of the head itself; what hangs on which one, its manual says."""
-
-    aux: Annotated[int, Meta(ge=1, le=8)]
-    # None: 60 s for a wiper, which scratches a dry glass, half an hour for a lamp.
-    max_on_s: Annotated[float, Meta(gt=0, le=86400)] | None = None
-
-
-class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a camera's pan, tilt and zoom are reached: a decoder on a serial line of the board."""
-
-    bus: Name
-    address: Annotated[int, Meta(ge=1, le=254)] = 1
-    protocol: Literal["pelco-d", "pelco-p"] = "pelco-d"
-    # A head that says where it points counts tilt below the horizon down from 360 or up from 0.
-    tilt_reply: Literal["falls", "rises"] = "falls"
-    # Pan value for full deflection. Makers disagree, and some heads take harm above 63: off
-    # unless the head's manual names one.
-    turbo: Literal[0, 0x40, 0xFF] = 0
-    # The name of an output of the board, or ``{ aux = 1 }``: the head's own.
-    wiper: Name | Aux | None = None
-    lamp: Name | Aux | None = None
-    # Names of positions that the head already keeps, for a box that has no names of its own yet.
-    presets: dict[Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")], Title] = {}
-
-
-class Camera(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One camera."""
-
-    name: Name
-    # ``rtsps://`` encrypts; nothing of the camera's certificate is verified.
-    url: Annotated[str, Meta(pattern=r"^rtsps?://[^@/\s]+(/\S*)?$")]
-    title: Title | None = None
-    user: Annotated[str, Meta(max_length=64)] = ""
-    retain_h: Annotated[int, Meta(ge=1, le=8784)] = 168
-    priority: Annotated[int, Meta(ge=0, le=9)] = 5
-    ptz: Ptz | None = None
-    caption: Caption | None = None
+from nvr.config.camera import Camera
+from nvr.config.value import Port, Title
 
 
 class Volume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +17,12 @@ class Volume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: Annotated[str, Meta(min_length=1)]
     size_mib: Annotated[int, Meta(ge=64, le=64 * 1024 * 1024)] = 2048
     uuid: Annotated[str, Meta(pattern=r"^[0-9a-f-]{36}$")] | None = None
+    # Sealed from the next start on: unreadable without the box or its owner's recovery key.
+    seal: bool = False
+    # Which TPM keeps the box's key, once `nvr key tpm` had it do so.
+    tpm: Annotated[str, Meta(pattern=r"^/")] = "/dev/tpmrm0"
+    # How fast full blocks are read back to see whether the disk still holds them; 0: not at all.
+    readback_mib_s: Annotated[float, Meta(ge=0.0, le=1024.0)] = 1.0
 
 
 class Page(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,6 +43,36 @@ class Rtsp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     per_address: Annotated[int, Meta(ge=1, le=1024)] = 32
 
 
+class S3(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bucket of an S3-compatible store; its secret is in ``secrets.toml``."""
+
+    # ``http://`` sends what is exported unencrypted.
+    endpoint: Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+/?$")]
+    bucket: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    # What the names of all objects begin with; a slash follows.
+    prefix: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*/?)?$")] = ""
+    region: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
+    # The bucket stands in the path; false: before the host, as some stores want it.
+    path_style: bool = True
+    key_id: Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")]
+    # Certificates to trust instead of the system's, relative to the data directory.
+    ca: Annotated[str, Meta(min_length=1)] | None = None
+    # Send no faster than that, so that the line is left to cameras and people.
+    mbit_s: Annotated[float, Meta(ge=0.1, le=100_000)] | None = None
+
+
+class Export(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Exports made in the background."""
+
+    # Relative to the data directory, or a disk of its own: they need as much room as what is
+    # exported, evidence twice that.
+    path: Annotated[str, Meta(min_length=1)] = "export"
+    keep_h: Annotated[int, Meta(ge=1, le=8784)] = 72
+    # Where the system mounts USB sticks, each in a directory below it.
+    usb: Annotated[str, Meta(pattern=r"^/")] = "/media"
+    s3: S3 | None = None
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -98,6 +81,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     page: Page = Page()
     rtsp: Rtsp = Rtsp()
     volume: Volume = Volume(path="ring")
+    # Recorded on, in this order, while those before cannot be; played like the first at any time.
+    spare: Annotated[list[Volume], Meta(max_length=3)] = []
+    export: Export = Export()
     # Where a camera is on this box or the local link all the same: "127.0.0.1:8554", "[::1]:*".
     local_cameras: Annotated[list[str], Meta(max_length=64)] = []
     camera: Annotated[list[Camera], Meta(max_length=64)] = []
@@ -109,7 +95,20 @@ class CameraSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     password: Annotated[str, Meta(max_length=128)]
 
 
+class StoreSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Secret half of the store's credential."""
+
+    secret: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class ExportSecrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What targets of exports want to hear."""
+
+    s3: StoreSecret | None = None
+
+
 class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``secrets.toml``, mode 0600."""
 
     camera: dict[str, CameraSecret] = {}
+    export: ExportSecrets = ExportSecrets()

@@ -132,7 +132,7 @@ class Outputs:
                     raise Unavailable("gpio.gone", "the output does not answer", output=name)
                 if not self._guard.ready():
                     raise Unavailable("gpio.guard_gone", "the guard is not there", output=name)
-            if on and not it.wanted:
+            if on and not it.wanted and not it.driven:  # until driven off it has been on all along
                 it.off_at_s = self._clock.monotonic_s() + it.wiring.limit_s
             it.wanted, it.retry_s = on, 0.0
         os.eventfd_write(self._wake, 1)
@@ -160,7 +160,6 @@ class Outputs:
             for it in self._states.values():
                 if it.wanted and now_s >= it.off_at_s:
                     it.wanted = False
-                    it.off_at_s = float("inf")
                     event(_log, logging.INFO, "gpio.cut", output=it.wiring.name)
             armed = any(self._away(it) for it in self._states.values())
         # The guard knows of a level before the line does: killed in between, we leave nothing.
@@ -197,7 +196,10 @@ class Outputs:
             with self._lock:
                 it.wanted = it.wiring.safe  # nobody waits for a late "on"
             return
-        it.driven, it.reported = wanted, False
+        with self._lock:
+            it.driven, it.reported = wanted, False
+            if it.wanted and not wanted:  # asked for again while it was being driven off
+                it.off_at_s = self._clock.monotonic_s() + it.wiring.limit_s
 
     def _all_safe(self, why: str) -> None:
         with self._lock:

@@ -53,6 +53,19 @@ class Dome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rtsp_port: Annotated[int, Meta(ge=1, le=65535)] = 8654
 
 
+class Encoder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An encoder this board may have; whether it works, a trial says at the start.
+
+    What is listed first is used first. `sessions` and `mpixel_s` are what it bears: streams at
+    once, and million pixels a second (1080p at 25 is 52).
+    """
+
+    name: Name
+    codecs: Annotated[tuple[Literal["h264", "h265"], ...], Meta(min_length=1)] = ("h264",)
+    sessions: Annotated[int, Meta(ge=1, le=64)] = 64
+    mpixel_s: Annotated[float, Meta(gt=0)] | None = None
+
+
 class Board(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole board file.
 
@@ -67,7 +80,15 @@ class Board(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     serial: dict[Name, Serial] = {}
     gpio: dict[Name, Gpio] = {}
     dome: Dome | None = None
+    # Simulated USB sticks: directories under ``sim/usb``.
+    sticks: Annotated[list[Name], Meta(max_length=4)] = []
     start: str = "schema = 1\n"
+    encoder: Annotated[tuple[Encoder, ...], Meta(max_length=8)] = (
+        Encoder(name="x264"),
+        Encoder(name="x265", codecs=("h265",)),
+    )
+    # Processors that encoding may use; None: half of those there are.
+    encode_cores: Annotated[float, Meta(gt=0, le=256)] | None = None
 
 
 def check(text: str) -> list[Fault]:

@@ -56,9 +56,11 @@ class LinuxDisk:
         self._guard = threading.Lock()
         self._open: OrderedDict[str, int] = OrderedDict()
         self._users: dict[int, int] = {}
+        self._removed: set[int] = set()
         self._closed = False
         self._locked = -1
         self._pool: ThreadPoolExecutor | None = None
+        self._refused = (0, "")
 
     def _lend(self, path: str) -> int:
         """Lend a cached descriptor; the least used ones are closed beyond `_OPEN_FILES`."""
@@ -80,15 +82,27 @@ class LinuxDisk:
         with self._guard:
             for fd in fds:
                 self._users[fd] -= 1
-                if self._closed and not self._users[fd]:
+                if (self._closed or fd in self._removed) and not self._users[fd]:
+                    self._removed.discard(fd)
                     del self._users[fd]
                     os.close(fd)
+
+    def _refuse(self, err: OSError) -> None:
+        """Count what the device refused; a file that is not there is no fault of its."""
+        if err.errno != errno.ENOENT:
+            self._refused = self._refused[0] + 1, str(err)
+
+    def refused(self) -> tuple[int, str]:  # noqa: D102 - see Disk
+        return self._refused
 
     @contextmanager
     def _file(self, path: str) -> Iterator[int]:
         fd = self._lend(path)
         try:
             yield fd
+        except OSError as err:
+            self._refuse(err)
+            raise
         finally:
             self._give_back(fd)
 
@@ -107,6 +121,18 @@ class LinuxDisk:
         finally:
             os.close(fd)
 
+    def remove(self, path: str) -> None:  # noqa: D102 - see Disk
+        with self._guard:
+            (self.directory / path).unlink()
+            fd = self._open.pop(path, -1)
+            if fd < 0:
+                return
+            if self._users[fd]:
+                self._removed.add(fd)  # a reader has it still
+            else:
+                del self._users[fd]
+                os.close(fd)
+
     def pread(self, path: str, size: int, offset: int) -> bytes:  # noqa: D102 - see Disk
         with self._file(path) as fd:
             data = os.pread(fd, size, offset)
@@ -120,6 +146,15 @@ class LinuxDisk:
             return b"".join(pieces)
 
     def pwrite(  # noqa: D102 - see Disk
+        self, path: str, pieces: Sequence[bytes | bytearray | memoryview], offset: int
+    ) -> None:
+        try:
+            self._pwrite(path, pieces, offset)
+        except OSError as err:
+            self._refuse(err)
+            raise
+
+    def _pwrite(
         self, path: str, pieces: Sequence[bytes | bytearray | memoryview], offset: int
     ) -> None:
         if len(pieces) > _MOST_PIECES:
@@ -157,6 +192,9 @@ class LinuxDisk:
                 count = min(end - offset, _ZERO_PIECES * _PIECE_BYTES) // _PIECE_BYTES
                 pieces = [zeroes] * count or [zeroes[: end - offset]]
                 offset += os.pwritev(fd, pieces, offset)
+        except OSError as err:
+            self._refuse(err)
+            raise
         finally:
             os.close(fd)
 
@@ -190,6 +228,9 @@ class LinuxDisk:
                 fds.append(self._lend(path))
             spans = [(fd, at, size) for fd, (_, at, size) in zip(fds, ranges, strict=True)]
             sync_ranges(spans, fds[0])
+        except OSError as err:
+            self._refuse(err)
+            raise
         finally:
             self._give_back(*fds)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -132,7 +133,19 @@ class Disk(Protocol):
     """
 
     def create(self, path: str, size: int) -> None:
-        """Allocate a file of `size` bytes (contents undefined until zeroed or written)."""
+        """Allocate a file of `size` bytes (contents undefined until zeroed or written).
+
+        One that is smaller is made larger, and keeps what it holds; its new size is durable with
+        the next flush of the file.
+        """
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file and give its room back; not durable before `sync_directory`.
+
+        Raises:
+            FileNotFoundError: It is not there.
+        """
         ...
 
     def pread(self, path: str, size: int, offset: int) -> bytes:
@@ -185,13 +198,75 @@ class Disk(Protocol):
         ...
 
     def sync_directory(self) -> None:
-        """Make creations durable."""
+        """Make creations and removals durable."""
         ...
 
     def listing(self) -> list[tuple[str, int]]:
         """Names and sizes of the files present."""
         ...
 
+    def refused(self) -> tuple[int, str]:
+        """How often it refused to read, write or flush, and what it said last."""
+        ...
+
     def free_bytes(self) -> int:
         """Room for new files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stick:
+    """A USB stick that is plugged in and mounted.
+
+    Attributes:
+        name: What tells it from others now: the kernel's name of its partition.
+        title: What people call it: its label, its model.
+        file_system: ``vfat``, ``exfat``, ``ext4``.
+        directory: Where it is mounted.
+        size_bytes: Its size.
+        free_bytes: Room for new files.
+        most_file_bytes: The biggest file it can hold, 0 if there is no limit worth naming.
+        disk: Device of the whole of it, empty if it has none.
+    """
+
+    name: str
+    title: str
+    file_system: str
+    directory: Path
+    size_bytes: int
+    free_bytes: int
+    most_file_bytes: int = 0
+    disk: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A USB stick that is plugged in, but cannot be written to.
+
+    Attributes:
+        title: What people call it.
+        code: ``usb.unmounted``, ``usb.read_only`` or ``usb.volume``: it holds one.
+    """
+
+    title: str
+    code: str
+
+
+class Sticks(Protocol):
+    """The USB sticks of a box; may be called from any thread."""
+
+    def found(self) -> list[Stick]:
+        """Those that may be written to: never a disk of the system's or with a volume on it."""
+        ...
+
+    def unusable(self) -> list[Unusable]:
+        """Those that may not, and why; nothing of disks that are the system's or ours."""
+        ...
+
+    def eject(self, stick: Stick) -> bool:
+        """Write out what is left and unmount; returns whether it may be pulled out.
+
+        Raises:
+            OSError: What was left could not be written.
+        """
         ...

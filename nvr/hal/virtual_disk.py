@@ -33,6 +33,7 @@ class _File:
         self.unwritten = set(range(-(-size // _EXTENT_BYTES)))
         self.uncommitted: set[int] = set()
         self.named = False
+        self.known_bytes = size  # of the size, what a power cut leaves
 
     def make_durable(self, offset: int, size: int, *, commit: bool) -> None:
         kept = []
@@ -52,6 +53,14 @@ class _File:
         if commit:
             self.unwritten -= self.uncommitted
             self.uncommitted.clear()
+            self.known_bytes = len(self.view)
+
+    def resize(self, size: int) -> None:
+        """Make it larger, or cut off what a power cut takes of its size."""
+        extents = range(-(-len(self.view) // _EXTENT_BYTES), -(-size // _EXTENT_BYTES))
+        self.unwritten.update(extents)
+        for side in (self.view, self.medium):
+            side[size:] = bytes(max(0, size - len(side)))
 
 
 class VirtualDisk:
@@ -83,6 +92,7 @@ class VirtualDisk:
         self._one_flush = one_flush
         self._spend = spend
         self._files: dict[str, _File] = {}
+        self._removed: dict[str, _File] = {}  # of which a power cut may bring back some
         self._off = False
 
     def _operate(self) -> None:
@@ -105,8 +115,19 @@ class VirtualDisk:
         self._operate()
         self._writable(path)
         found = self._files.get(path)
-        if found is None or len(found.view) != size:
+        if found is None:
             self._files[path] = _File(size)
+        elif len(found.view) < size:
+            found.resize(size)
+
+    def remove(self, path: str) -> None:  # noqa: D102 - see Disk
+        file = self._file(path)
+        self._operate()
+        if self.read_only:
+            self._writable(path)
+        del self._files[path]
+        if file.named:
+            self._removed[path] = file
 
     def _writable(self, path: str) -> None:
         if self.read_only:
@@ -181,11 +202,15 @@ class VirtualDisk:
         self._operate()
         for file in self._files.values():
             file.named = True
+        self._removed.clear()
 
     def listing(self) -> list[tuple[str, int]]:  # noqa: D102 - see Disk
         if self._off:
             raise PowerCut
         return sorted((path, len(file.view)) for path, file in self._files.items())
+
+    def refused(self) -> tuple[int, str]:  # noqa: D102 - see Disk
+        return 0, ""
 
     def free_bytes(self) -> int:  # noqa: D102 - see Disk
         return 0 if self.full else 1 << 40
@@ -199,6 +224,10 @@ class VirtualDisk:
     def power_on(self) -> None:
         """Come back with what the medium kept."""
         survive = self._rng.choice([_nothing, _everything, _prefix, _some_writes, _some_sectors])
+        for path, file in self._removed.items():
+            if path not in self._files and self._rng.random() < 0.5:
+                self._files[path] = file
+        self._removed.clear()
         for path, file in list(self._files.items()):
             if not file.named and self._rng.random() < 0.5:
                 del self._files[path]
@@ -215,6 +244,9 @@ class VirtualDisk:
                     )
             file.uncommitted.clear()
             file.pending.clear()
+            if len(file.view) > file.known_bytes and self._rng.random() < 0.5:
+                file.resize(file.known_bytes)
+            file.known_bytes = len(file.view)
             file.view[:] = file.medium
         self._off = False
         self.cut_in = -1

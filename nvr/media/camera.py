@@ -3,11 +3,20 @@
 Beside `nvr.media.ports`: streams and control are there, conditions and settings are here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from nvr.base.errors import NvrError
+from nvr.media.analyse import AnalyseSettings
+from nvr.media.device import Capture
+from nvr.media.happening import Happening
+from nvr.media.health import StreamHealth, StreamReport
+from nvr.media.mask import Masks
+from nvr.media.name import Which
+from nvr.media.transport import NOT_CARRIED, Carried, Reached, ReachSettings
+
+_UNKNOWN = StreamHealth("connecting", 0)
 
 CameraCondition = Literal["connecting", "live", "frozen", "lost", "refused", "unsupported"]
 
@@ -29,6 +38,10 @@ class CaptionText:
     mode: str
 
 
+CaptionAt = Callable[[int], CaptionText]
+"""Says what a caption was at some UTC microseconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotRecorded:
     """A camera that should be recorded, and is not.
@@ -45,14 +58,12 @@ class NotRecorded:
 
 
 @dataclass(frozen=True, slots=True)
-class CameraState:
-    """A camera as the box sees it now.
+class StreamState:
+    """One stream of a camera as the box sees it now.
 
     Attributes:
-        name: Its name.
-        title: What people call it.
-        stream: Name of the stream that is watched and recorded, ``gate/main``.
-        state: Its condition.
+        stream: Its name, ``gate/main``.
+        state: Condition of its connection.
         since_us: UTC microseconds since when.
         code: Stable error code while it is not live, else empty.
         detail: A sentence for a person to go with `code`.
@@ -63,14 +74,12 @@ class CameraState:
         bitrate_bps: Bits per second, measured.
         recorded_until_us: UTC microseconds up to which its recording survives a power cut, 0 if
             nothing is recorded.
-        record_behind: The disk does not keep up with it.
-        retain_h: Hours its recordings are to be kept at least.
-        caption: Its caption, None if it cannot have one.
         not_recorded: Why and since when it is not recorded, None if it is.
+        recorded: It is to be recorded; if not, it is only watched.
+        health: What there is to see to. See `nvr.media.health`.
+        carried: How its packets come, while they do.
     """
 
-    name: str
-    title: str
     stream: str
     state: CameraCondition
     since_us: int
@@ -82,10 +91,85 @@ class CameraState:
     fps: float
     bitrate_bps: int
     recorded_until_us: int
+    not_recorded: NotRecorded | None = None
+    recorded: bool = True
+    health: StreamHealth = _UNKNOWN
+    carried: Carried = NOT_CARRIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraState(StreamState):
+    """A camera as the box sees it now: its main stream, and what is the camera's own.
+
+    Attributes:
+        name: Its name.
+        title: What people call it.
+        record_behind: The disk does not keep up with it.
+        retain_h: Hours its recordings are to be kept; fewer if the disk is too small.
+        caption: Its caption, None if it cannot have one.
+        masks: What is not to be seen of its pictures by whom has no right to.
+        masks_burned: Its pictures carry the masks, and nothing is under them.
+        caption_burned: Its pictures carry the caption; if not, who shows them draws it.
+        guaranteed_h: Hours of these that no other camera's promise may cost.
+        limit_h: Hours after which they are erased though there is room, 0 for never.
+        limit_gb: Most gigabytes (10^9 bytes) it may have, 0 if there is no such limit.
+        sub: Its sub stream, None if it has none.
+        happening: What goes on in its picture.
+        looked_at: Somebody looks for that.
+    """
+
+    name: str
+    title: str
     record_behind: bool
     retain_h: int
     caption: CaptionText | None
-    not_recorded: NotRecorded | None = None
+    guaranteed_h: int = 0
+    limit_h: int = 0
+    limit_gb: float = 0.0
+    sub: StreamState | None = None
+    happening: tuple[Happening, ...] = ()
+    looked_at: bool = False
+    caption_burned: bool = True
+    masks: Masks = ()
+    masks_burned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubSettings:
+    """A camera's sub stream. See ``[camera.sub]`` of the configuration.
+
+    Attributes:
+        url: Its address.
+        record: Whether it is to be recorded.
+        retain_h: Hours it is to be kept, 0 for as many as the camera's.
+        guaranteed_h: Hours of these that no other stream's promise may cost.
+        limit_h: Hours after which it is erased, 0 for the camera's limit.
+        limit_gb: Most gigabytes (10^9 bytes) of this stream alone, 0 for no such limit.
+    """
+
+    url: str
+    record: bool = True
+    retain_h: int = 0
+    guaranteed_h: int = 0
+    limit_h: int = 0
+    limit_gb: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OnvifSettings:
+    """A camera's own services. See ``[camera.onvif]`` of the configuration.
+
+    Attributes:
+        address: ``192.0.2.10:80``, or ``https://192.0.2.10:443``.
+        pin: SHA-256 of the certificate to be taken, empty for any.
+        profile: Token of the profile that is steered, empty to choose.
+        events: Its events are listened to.
+    """
+
+    address: str
+    pin: str = ""
+    profile: str = ""
+    events: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +190,9 @@ class HeadSettings:
     """How a camera's head is reached. See ``[camera.ptz]`` of the configuration.
 
     Attributes:
-        bus: Serial line of the board.
+        bus: Serial line of the board, empty over ONVIF.
         address: Number on the head's switch.
-        protocol: ``pelco-d`` or ``pelco-p``.
+        protocol: ``pelco-d``, ``pelco-p`` or ``onvif``.
         turbo: Pan value for full deflection, 0 if it knows none.
         tilt_reply: ``falls`` or ``rises``.
         wiper: Name of an output of the board, or the head's own; None if there is none.
@@ -122,6 +206,23 @@ class HeadSettings:
     tilt_reply: str = "falls"
     wiper: str | OwnOutput | None = None
     lamp: str | OwnOutput | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSettings:
+    """When a camera is recorded. See ``[camera.plan]`` of the configuration.
+
+    Attributes:
+        mode: ``continuous``, ``event`` or ``off``, outside of all segments.
+        pre_s: Seconds before an event that are recorded with it.
+        post_s: Seconds after it.
+        week: Segments of Monday to Sunday, such as ``08:00-18:00 continuous``.
+    """
+
+    mode: str = "continuous"
+    pre_s: float = 5.0
+    post_s: float = 30.0
+    week: tuple[tuple[str, ...], ...] = ((),) * 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +249,25 @@ class Cameras(Protocol):
         """Return the camera called `name`."""
         ...
 
+    def report(self, name: str) -> Mapping[Which, StreamReport]:
+        """Return all there is to say of each stream of a camera. Raises ``camera.unknown``."""
+        ...
+
+    async def tolerate(self, name: str, codes: Sequence[str]) -> None:
+        """Put up with what is known of a camera: `codes` do not make it degraded any more.
+
+        Raises as `add`, and ``camera.unknown``.
+        """
+        ...
+
+    async def reconnect(self, name: str) -> None:
+        """Connect each stream of a camera anew, at once, however it does now.
+
+        Raises:
+            Rejected: ``camera.unknown``.
+        """
+        ...
+
     def subscribe(self, changed: Callable[[CameraState], None]) -> Callable[[], None]:
         """Tell `changed`, in the event loop's thread, of each change of condition.
 
@@ -156,8 +276,27 @@ class Cameras(Protocol):
         """
         ...
 
-    async def add(self, name: str, title: str, url: str, user: str, password: str) -> CameraState:
+    async def add(
+        self,
+        name: str,
+        title: str,
+        url: str,
+        user: str,
+        password: str,
+        sub: SubSettings | None = None,
+        *,
+        capture: Capture | None = None,
+    ) -> CameraState:
         """Add a camera; it is kept over restarts once this returns.
+
+        Args:
+            name: Its short name.
+            title: What people call it.
+            url: Its address.
+            user: Its log-in.
+            password: The same.
+            sub: A second stream.
+            capture: How a device of this box is used; None for what is usual.
 
         Raises:
             Rejected: ``config.refused``.
@@ -173,8 +312,13 @@ class Cameras(Protocol):
         user: str | None = None,
         password: str | None = None,
         retain_h: int | None = None,
+        guaranteed_h: int | None = None,
+        limit_h: int | None = None,
+        limit_gb: float | None = None,
     ) -> CameraState:
-        """Change its title, log-in or hours to be kept; None leaves it, an empty log-in goes.
+        """Change its title, its log-in or how long it is kept; None leaves it, empty and 0 go.
+
+        A limit that is new or lower takes effect within seconds: what is beyond it is erased.
 
         A new log-in is for the next connection: one that stands is not given up for it, one that
         waits to be tried again is tried at once. Raises as `add`, and ``camera.unknown``.
@@ -201,8 +345,87 @@ class Cameras(Protocol):
         """
         ...
 
+    def sub(self, name: str) -> SubSettings | None:
+        """Return the settings of its sub stream. Raises ``camera.unknown``."""
+        ...
+
+    async def write_sub(self, name: str, sub: SubSettings | None, by: str = "") -> None:
+        """Give a camera a sub stream, another one, or none, as `by` wants; at once and for good.
+
+        The plan of one that was there stays. Raises as `add`, and ``camera.unknown``.
+        """
+        ...
+
+    def reach(self, name: str) -> tuple[ReachSettings, Mapping[Which, Reached]]:
+        """Return how it is to be reached, and how each stream is. Raises ``camera.unknown``."""
+        ...
+
+    async def write_reach(self, name: str, wanted: ReachSettings) -> None:
+        """Reach it another way, at once and for good: each stream is connected anew.
+
+        Raises as `add`, and ``camera.unknown``.
+        """
+        ...
+
+    def plan(self, name: str, which: Which = "main") -> PlanSettings:
+        """Return when a stream is recorded. Raises ``camera.unknown``, ``camera.no_sub``."""
+        ...
+
+    async def write_plan(self, name: str, plan: PlanSettings, which: Which = "main") -> None:
+        """Change when a stream is recorded, at once and for good.
+
+        Raises as `add`, and ``camera.no_sub``.
+        """
+        ...
+
+    def analyse(self, name: str) -> AnalyseSettings | None:
+        """Return how its pictures are looked at. Raises ``camera.unknown``."""
+        ...
+
+    async def write_analyse(self, name: str, wanted: AnalyseSettings | None) -> None:
+        """Look at its pictures, otherwise than before, or not at all; at once and for good.
+
+        Raises as `add`, and ``camera.unknown``.
+        """
+        ...
+
+    def event(self, name: str, post_s: float | None = None) -> int:
+        """Something happens there: record what was just before it, and what comes, of each stream.
+
+        Args:
+            name: The camera.
+            post_s: Seconds to go on for, None for what its plan says.
+
+        Returns:
+            UTC microseconds until which it is recorded, if nothing else happens.
+
+        Raises:
+            Rejected: ``camera.unknown``; ``plan.off`` if that is so of every stream.
+        """
+        ...
+
+    async def write_masks(self, name: str, masks: Masks) -> None:
+        """Hide other areas of a camera's pictures, at once and for good.
+
+        Raises:
+            Rejected: ``mask.invalid``, ``camera.unknown``.
+            Unavailable: ``config.unwritable``.
+        """
+        ...
+
+    def masked(self, name: str, span: tuple[int, int] | None) -> bool:
+        """Whether something is hidden under masks: of its pictures now, or also of those of a span.
+
+        False of pictures that carry their masks. Of a camera that is not there any more, or not
+        yet, what is known of its recordings counts.
+        """
+        ...
+
     async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:
-        """Change a caption, in the picture at once and for good.
+        """Change a caption, at once and for good.
+
+        Where the camera encodes its pictures itself they stay as they are: the caption is drawn
+        over them by who shows them, and burned in by an export.
 
         Returns:
             Characters the font does not have.
@@ -241,6 +464,10 @@ class BoxState(Protocol):
 
     def fault(self) -> NvrError | None:
         """What keeps the box from recording at all, None if nothing does."""
+        ...
+
+    def warnings(self) -> Sequence[NvrError]:
+        """What a person should see to although the box records, the worst first."""
         ...
 
     def behind_s(self) -> float:

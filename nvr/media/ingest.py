@@ -32,6 +32,8 @@ _PROMPT_MS = 40
 _IDLE_MS = 100
 _CAMERA_CLOCK_US = 1_000_000
 """A camera's clock is believed if it puts a picture at most this long before its arrival."""
+_DOUBTED_PARTS = 120
+"""Once it has not, it must for about a minute, or at the edge the time would go back and forth."""
 
 UNKNOWN_MS = 0xFFFFFFFF
 """Uncertainty of a wall clock that was never set."""
@@ -186,6 +188,8 @@ class Ingest:
         if self._tick_ms > 0:
             return self._tick_ms / 1000
         tick_ms = _IDLE_MS if self._tick_ms else _PROMPT_MS
+        if any(run.hasty for run in self._runs):
+            return _WATCHED_MS / 1000
         for stream in self._streams.values():
             if stream.watchers:
                 return _WATCHED_MS / 1000
@@ -250,7 +254,11 @@ class Ingest:
         # On the line `start` lies `lead` ahead of its own arrival.
         since_us = (start_90k - lead_90k - self.now_90k) * 1_000_000 // TICKS_PER_S
         wall_us = self._clock.wall_us() + since_us
-        if camera_us and 0 <= wall_us - camera_us <= _CAMERA_CLOCK_US:
+        if camera_us and not 0 <= wall_us - camera_us <= _CAMERA_CLOCK_US:
+            run.doubted_parts = _DOUBTED_PARTS
+        elif camera_us and run.doubted_parts:
+            run.doubted_parts -= 1
+        elif camera_us:
             wall_us = camera_us
         part = Part(
             run.stream.name, run.number, run.config, moof, mdat, offsets, _SEQUENCE_OFFSET,

@@ -16,9 +16,6 @@ Bytes: TypeAlias = bytes | bytearray | memoryview
 PART_HEADER_BYTES = 512
 """Room the ring keeps before ``moof`` for its own header box."""
 
-PAGE_BYTES = 4096
-"""Parts start on this boundary: header + moof + mdat of a part is a multiple of it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -30,8 +27,7 @@ class Part:
         config: Codec configuration of the samples.
         moof: The ``moof`` box; sequence number 0, each ``tfdt`` holding the track's own
             ticks on the stream's time line.
-        mdat: The ``mdat`` box, padded inside so that `PART_HEADER_BYTES` + moof + mdat is a
-            multiple of `PAGE_BYTES`.
+        mdat: The ``mdat`` box: the samples of the first track, then of the next.
         tfdt_offsets: For each track of `config`, in order: offset in `moof` of its 64-bit
             ``baseMediaDecodeTime``, or -1 if the part has no sample of that track.
         sequence_offset: Offset in `moof` of the 32-bit ``mfhd`` sequence number.
@@ -43,6 +39,7 @@ class Part:
         key: The first video sample is a key frame; always true of a stream without video.
         samples: Number of video samples (audio samples if no video).
         damaged: Number of access units with missing packets.
+        skipped: What came just before it is not to be recorded.
     """
 
     stream: str
@@ -59,6 +56,7 @@ class Part:
     key: bool
     samples: int
     damaged: int
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ out. Action side: control, for whoever may command it.
 """
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from nvr._native import Relay
+from nvr.media.datagram import Datagrams
 from nvr.media.part import Fragment, Part
 from nvr.media.track import RtpTrack, StreamConfig
 
@@ -27,7 +28,26 @@ class RunStats:
         keys: Key frames.
         last_packet_s: Monotonic seconds of the last RTP packet, 0 if none yet.
         last_key_s: Monotonic seconds of the last key frame, 0 if none yet.
-        gop_90k: Ticks between the last two key frames, 0 if unknown.
+        gop_90k: Ticks between the last two key frames by the camera's time, 0 if unknown.
+        gop_frames: Pictures from the one to the other, 0 if unknown.
+        other: Packets that were left aside: not of a track, malformed, doubled or too late.
+        reordered: Of these, packets that came after later ones.
+        sound: RTP packets of sound among `packets`.
+        anchors: How often the camera's time began anew: once, and at each jump of it.
+        late_s: Within two seconds, how much later than the earliest pictures the latest came, by
+            the camera's own time; no finer than the ticks in which sockets are read.
+        lead_s: By how much the camera's time led arrival, the largest value of ten seconds; as
+            it grows or shrinks, so do the two clocks drift apart.
+        lead_at_s: Monotonic seconds of the end of these ten, 0 before the first.
+        ntp_us: The camera's wall clock in its last sender report, UTC microseconds, 0 if it sent
+            none or has no clock.
+        ntp_at_s: Monotonic seconds at which that came, 0 if none.
+        keyless: Pictures passed over because no key frame had come yet.
+        setless: Key frames passed over because parameter sets are missing.
+        restored: Datagrams that came after later ones, and were put back into order in time.
+        foreign: Datagrams that were refused because they came from another address.
+        overrun: Datagrams that the kernel dropped because its buffer for them was full.
+        jitter_s: How unevenly the datagrams of the first track come (RFC 3550, 6.4.1), 0 over TCP.
     """
 
     bytes_in: int
@@ -39,6 +59,26 @@ class RunStats:
     last_packet_s: float
     last_key_s: float
     gop_90k: int
+    gop_frames: int = 0
+    other: int = 0
+    reordered: int = 0
+    sound: int = 0
+    anchors: int = 0
+    late_s: float = 0.0
+    lead_s: float = 0.0
+    lead_at_s: float = 0.0
+    ntp_us: int = 0
+    ntp_at_s: float = 0.0
+    keyless: int = 0
+    setless: int = 0
+    restored: int = 0
+    foreign: int = 0
+    overrun: int = 0
+    jitter_s: float = 0.0
+
+
+NO_DATAGRAMS: Mapping[int, Datagrams] = {}
+NOTHING_YET = RunStats(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0)
 
 
 class Run(Protocol):
@@ -82,6 +122,19 @@ class Reader(Protocol):
         ...
 
 
+class Watched(Protocol):
+    """What can be watched: a `Stream`, or what is made of one."""
+
+    @property
+    def config(self) -> StreamConfig | None:
+        """Codec configuration; None until one is known."""
+        ...
+
+    def watch(self, deliver: Callable[[StreamConfig, list[Fragment]], None]) -> Callable[[], None]:
+        """See `Stream`."""
+        ...
+
+
 class Stream(Protocol):
     """A named stream: exists as long as it is configured, whether or not its camera is there."""
 
@@ -93,10 +146,19 @@ class Stream(Protocol):
         ...
 
     def open_run(
-        self, tracks: Sequence[RtpTrack], sock: socket.socket | None = None, first: bytes = b""
+        self,
+        tracks: Sequence[RtpTrack],
+        sock: socket.socket | None = None,
+        first: bytes = b"",
+        datagrams: Mapping[int, Datagrams] = NO_DATAGRAMS,
+        *,
+        writes: bool = True,
     ) -> Run:
         """Begin a run. `sock` (non-blocking) is read and written by the ingest thread alone from
         here on; None means `Run.feed` brings the bytes. `first` was read before the hand-over.
+
+        `datagrams`, by the channel of their track, are read beside `sock` and closed with the run.
+        With `writes` off `sock` is only read, as of a tunnel whose way back is another one.
         """  # noqa: D205 - one thought
         ...
 
@@ -126,6 +188,11 @@ class RelaySource(Protocol):
     @property
     def config(self) -> StreamConfig | None:
         """Codec configuration; None until one is known."""
+        ...
+
+    @property
+    def tracks(self) -> Sequence[RtpTrack]:
+        """How its packets are made, for each track of `config`; empty: as is usual."""
         ...
 
     def add_relay(self, relay: Relay) -> None:

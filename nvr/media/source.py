@@ -11,22 +11,25 @@ import logging
 import math
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from nvr._native import Engine, Relay, Session
-from nvr.base.clock import TICKS_PER_S
 from nvr.base.errors import Damaged, NvrError, Rejected, Unavailable
 from nvr.base.log import event
+from nvr.media.counts import run_stats
+from nvr.media.datagram import Datagrams, native
 from nvr.media.live import Deliver, Mailbox, Watcher
 from nvr.media.part import Fragment, Part
-from nvr.media.ports import RunStats
+from nvr.media.ports import NO_DATAGRAMS, NOTHING_YET, RunStats
 from nvr.media.track import RtpTrack, StreamConfig, TrackConfig
 from nvr.wire import aac, h264, h265
 
 _log = logging.getLogger(__name__)
 
-_CODES = {"h264": 0, "h265": 1, "aac": 2, "pcma": 3, "pcmu": 3}
+_CODES = {"h264": 0, "h265": 1, "aac": 2, "pcma": 3, "pcmu": 3, "g726": 3, "l16": 3, "opus": 5}
+_LATM = 4
+_SAMPLE_BITS = {"pcma": 8, "pcmu": 8, "l16": 16}
 _TRACKS = 4
 _RELAYS = 4
 _FED_BYTES = 8 << 20
@@ -81,7 +84,7 @@ def _usable(tracks: Sequence[RtpTrack], stream: str) -> list[RtpTrack]:
         if track.kind == "audio" and len(taken) < _TRACKS:
             try:
                 if track.codec == "aac":
-                    aac.parse(track.aac_config)
+                    aac.parse(track.config)
             except ValueError as err:
                 event(_log, logging.WARNING, "ingest.track_left_out", stream=stream, why=str(err))
             else:
@@ -89,11 +92,24 @@ def _usable(tracks: Sequence[RtpTrack], stream: str) -> list[RtpTrack]:
     return taken
 
 
-def _setup(track: RtpTrack, floor: int, reorder: int) -> tuple[int, ...]:
-    samples = aac.parse(track.aac_config).frame_samples if track.codec == "aac" else 0
+def _setup(track: RtpTrack, floor: int, reorder: int) -> tuple[object, ...]:
+    code, channels, frame = _CODES[track.codec], track.channels or 1, 0
+    if track.codec == "aac":
+        told = aac.parse(track.config)
+        code = _LATM if track.latm else code
+        frame = told.frame_samples * track.clock_hz // told.rate_hz
+    elif track.codec == "g726":
+        frame = track.config[0]
+    elif track.codec in _SAMPLE_BITS:
+        frame = _SAMPLE_BITS[track.codec] * channels
+    au = track.au
+    header = (
+        au.size_bits, au.index_bits, au.delta_bits, au.cts_bits, au.dts_bits, int(au.random),
+        au.state_bits, au.auxiliary_bits, au.constant_bytes,
+    )  # fmt: skip
     return (
-        _CODES[track.codec], track.clock_hz, track.payload_type, track.channel,
-        track.channels or 1, track.aac_size_bits, track.aac_index_bits, samples, floor, reorder,
+        code, track.clock_hz, track.payload_type, track.channel, channels, frame, floor, reorder,
+        track.order, header, track.mux,
     )  # fmt: skip
 
 
@@ -103,15 +119,16 @@ def _config(tracks: Sequence[RtpTrack], blob: bytes) -> StreamConfig:
     Raises:
         ValueError: The parameter sets make no configuration.
     """
-    sets: list[bytes] = []
+    found: dict[int, list[bytes]] = {}
     at = 0
     while at < len(blob):
-        size = int.from_bytes(blob[at : at + 2], "big")
-        sets.append(blob[at + 2 : at + 2 + size])
-        at += 2 + size
+        end = at + 3 + int.from_bytes(blob[at + 1 : at + 3], "big")
+        found.setdefault(blob[at], []).append(blob[at + 3 : end])
+        at = end
     made: list[TrackConfig] = []
-    for track in tracks:
-        record, width_px, height_px = track.aac_config, 0, 0
+    for index, track in enumerate(tracks):
+        sets = found.get(index, [])
+        record, width_px, height_px = track.config, 0, 0
         if track.codec == "h264":
             record = h264.avcc(sets)
             sps = h264.parse_sps(next(nal for nal in sets if h264.nal_type(nal) == h264.SPS))
@@ -120,7 +137,11 @@ def _config(tracks: Sequence[RtpTrack], blob: bytes) -> StreamConfig:
             record = h265.hvcc(sets)
             tall = h265.parse_sps(next(nal for nal in sets if h265.nal_type(nal) == h265.SPS))
             width_px, height_px = tall.width_px, tall.height_px
+        elif track.latm and sets:
+            record = sets[0]
         channels = (track.channels or 1) if track.kind == "audio" else 0
+        if track.latm:
+            channels = aac.parse(record).channels or channels
         made.append(
             TrackConfig(
                 track.kind, track.codec, track.clock_hz, record, width_px, height_px, channels
@@ -139,18 +160,26 @@ class IngestRun:
         number: int,
         tracks: list[RtpTrack],
         sock: socket.socket | None,
+        datagrams: Mapping[int, Datagrams] = NO_DATAGRAMS,
+        *,
+        writes: bool = True,
     ) -> None:
         self._ingest = ingest
         self.stream = stream
         self.number = number
         self.tracks = tracks
         self.sock = sock
+        self.datagrams = datagrams
+        self.hasty = any(one.hasty for one in datagrams.values())
+        self._writes = writes
         self.session: Session | None = None
         self.config: StreamConfig | None = None
         self._messages: collections.deque[bytes] = collections.deque()
         self._waiters: list[asyncio.Future[None]] = []
         self._error: NvrError | None = None
         self.ended = False
+        self.doubted_parts = 0
+        """For so many parts the camera's clock is not believed: it was too far from the box's."""
         self._fed: collections.deque[bytes] = collections.deque()
         self._fed_bytes = 0
         self._fed_lock = threading.Lock()
@@ -181,11 +210,8 @@ class IngestRun:
 
     def stats(self) -> RunStats:  # noqa: D102 - see Run
         if self.session is None:
-            return RunStats(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0)
-        took, packets, lost, damaged, frames, keys, _, packet, key, gop = self.session.stats()
-        return RunStats(
-            took, packets, lost, damaged, frames, keys, packet / TICKS_PER_S, key / TICKS_PER_S, gop
-        )
+            return NOTHING_YET
+        return run_stats(self.session.stats())
 
     async def close(self) -> None:  # noqa: D102 - see Run
         self._ingest.command(self.end)
@@ -220,7 +246,11 @@ class IngestRun:
         sets = self.tracks[0].parameter_sets if self.tracks else ()
         fd = self.sock.fileno() if self.sock else -1
         try:
-            self.session = Session(engine, self, tracks, sets, fd)  # type: ignore[arg-type]
+            self.session = Session(engine, self, tracks, sets, fd)
+            if ports := native(self.tracks, self.datagrams):
+                self.session.set_datagrams(ports)
+            else:
+                self.session.set_reports(self._writes)
         except ValueError as err:
             self.fail(Damaged("camera.unsupported", str(err), stream=self.stream.name))
             return
@@ -286,6 +316,8 @@ class IngestRun:
         self._ingest.forget(self)
         if self.sock is not None:
             self.sock.close()
+        for sockets in self.datagrams.values():
+            sockets.close()
         if self._error is None:
             self._error = Unavailable("camera.lost", "the run is closed", stream=self.stream.name)
         self.stream.run_ended(self)
@@ -302,6 +334,7 @@ class IngestStream:
         self._relays: tuple[Relay, ...] = ()
         self._run: IngestRun | None = None
         self._config: StreamConfig | None = None
+        self._tracks: tuple[RtpTrack, ...] = ()
         self._gop: list[Part] = []
         self._gop_bytes = 0
         self._live: list[Fragment] = []
@@ -317,8 +350,19 @@ class IngestStream:
     def config(self) -> StreamConfig | None:  # noqa: D102 - see Stream
         return self._config
 
+    @property
+    def tracks(self) -> Sequence[RtpTrack]:
+        """How the packets of relays are made. See `RelaySource`."""
+        return self._tracks
+
     def open_run(
-        self, tracks: Sequence[RtpTrack], sock: socket.socket | None = None, first: bytes = b""
+        self,
+        tracks: Sequence[RtpTrack],
+        sock: socket.socket | None = None,
+        first: bytes = b"",
+        datagrams: Mapping[int, Datagrams] = NO_DATAGRAMS,
+        *,
+        writes: bool = True,
     ) -> IngestRun:
         """Begin a run, ending the one before. See `Stream`.
 
@@ -329,7 +373,7 @@ class IngestStream:
         if not usable:
             raise Damaged("camera.unsupported", "no track can be taken", stream=self.name)
         self._numbers += 1
-        run = IngestRun(self._ingest, self, self._numbers, usable, sock)
+        run = IngestRun(self._ingest, self, self._numbers, usable, sock, datagrams, writes=writes)
         self._ingest.command(lambda: self._open(run, first))
         return run
 
@@ -412,6 +456,7 @@ class IngestStream:
         except ValueError as err:
             run.fail(Damaged("camera.unsupported", str(err), stream=self.name))
             return
+        self._tracks = tuple(run.tracks)
         self._config = run.config
         self._forget_gop()
         for watcher in self.watchers:

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from nvr.wire.sdp import HBR, AuHeader
+
 VideoCodec = Literal["h264", "h265"]
-AudioCodec = Literal["aac", "pcma", "pcmu"]
+AudioCodec = Literal["aac", "pcma", "pcmu", "opus", "g726", "l16", "flac"]
+"""FLAC is for browsers only: it is made while somebody listens, and never recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,8 @@ class TrackConfig:
         codec: The codec's short name.
         clock_hz: RTP clock and MP4 timescale: 90000 for video, the sample rate for audio.
         config: ``avcC`` or ``hvcC`` record without its box header, AudioSpecificConfig for AAC,
-            empty for G.711.
+            for G.726 a byte (bits a sample, of which the first has a byte's high bits), STREAMINFO
+            for FLAC, else empty.
         width_px: Picture width, 0 for audio.
         height_px: Picture height, 0 for audio.
         channels: Audio channels, 0 for video.
@@ -47,9 +51,13 @@ class RtpTrack:
         channels: Audio channels, 0 for video.
         parameter_sets: NAL units from ``sprop-*``, in order (VPS, SPS, PPS), without start
             codes; may be empty when the camera sends them only in band.
-        aac_config: AudioSpecificConfig from ``config=``.
-        aac_size_bits: RFC 3640 ``sizelength``.
-        aac_index_bits: RFC 3640 ``indexlength`` (and ``indexdeltalength``).
+        config: As of `TrackConfig`, for sound; that of LATM is only likely until it was read.
+        latm: AAC comes as LATM.
+        mux: StreamMuxConfig of LATM, empty if it is in band.
+        au: Headers of AAC's access units where it does not.
+        order: H.265 packets hold decoding order numbers; the first sample of G.726 has a byte's
+            low bits in the packets.
+        encoding: As the camera calls it, empty if nothing needs it.
     """
 
     kind: Literal["video", "audio"]
@@ -59,6 +67,9 @@ class RtpTrack:
     channel: int
     channels: int = 0
     parameter_sets: tuple[bytes, ...] = ()
-    aac_config: bytes = b""
-    aac_size_bits: int = 13
-    aac_index_bits: int = 3
+    config: bytes = b""
+    latm: bool = False
+    mux: bytes = b""
+    au: AuHeader = HBR
+    order: bool = False
+    encoding: str = ""

@@ -1,40 +1,38 @@
 """Burns a caption into the planes of a picture, in place, between painting and encoding.
 
 Luma is blended towards the text's grey, chroma towards neutral, so that text over a red car is
-white and not pink. Lines are drawn once and kept; only the line with the clock is drawn anew,
-once a second.
+white and not pink. Lines are drawn once and kept; of one with the time only the digits that change
+are drawn anew, once a second. All of it is one strip a plane.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import tzinfo
 
-import numpy as np
+import av
 
-from nvr._native import blend
+from nvr import _native as native
+from nvr.media.caption import expand, moves
+from nvr.media.mask import Masks
+from nvr.media.picture import Planes
+from nvr.overlay.caption import Caption
 from nvr.overlay.font import Font
-from nvr.overlay.layout import TIME, Caption, Stamp, stamp, time_text
+from nvr.overlay.layout import Line, Stamp
+from nvr.overlay.mask import Masker
+from nvr.overlay.strip import Strip, stacked
 
-NEUTRAL = 128
 _SCROLL_PERMILLE_S = 90
 
 
-@dataclass(frozen=True, slots=True)
-class Planes:
-    """A yuv420p or NV12 picture's memory.
-
-    Attributes:
-        size: ``(width, height)`` in luma pixels, both even.
-        y: Writable luma rows, `y_stride` bytes apart.
-        y_stride: Bytes from one luma row to the next.
-        chroma: The two chroma planes, or NV12's one of interleaved pairs.
-        chroma_stride: Bytes from one chroma row to the next.
-    """
-
-    size: tuple[int, int]
-    y: memoryview
-    y_stride: int
-    chroma: tuple[memoryview, ...]
-    chroma_stride: int
+def planes_of(frame: av.VideoFrame) -> Planes:
+    """The memory of a yuv420p or NV12 frame of PyAV, to be painted into."""
+    y, *chroma = frame.planes
+    return Planes(
+        (frame.width, frame.height),
+        memoryview(y),
+        y.line_size,
+        tuple(map(memoryview, chroma)),
+        chroma[0].line_size,
+    )
 
 
 def burn(planes: Planes, line: Stamp, at: tuple[int, int]) -> None:
@@ -52,96 +50,168 @@ def burn(planes: Planes, line: Stamp, at: tuple[int, int]) -> None:
     Source:
         Rounded division by 255 after Blinn, "Three Wrongs Make a Right" (1995).
     """
-    x, y = at[0] // 2 * 2, at[1] // 2 * 2
-    width, height = planes.size
-    cover, grey = line.cover.data, line.grey.data
-    blend(planes.y, planes.y_stride, planes.size, cover, grey, line.spans.data, line.size, (x, y))
-    half = (line.size[0] // 2, line.size[1] // 2)
-    chroma, spans = line.chroma_cover, line.chroma_spans
-    plane_size, corner = (width // 2, height // 2), (x // 2, y // 2)
-    if len(planes.chroma) == 1:
-        # One plane of pairs: the same mask, each column twice.
-        chroma, spans = np.repeat(chroma, 2, axis=1), spans * np.int32(2)
-        half, plane_size, corner = (half[0] * 2, half[1]), (width, height // 2), (x, y // 2)
-    neutral = np.full_like(chroma, NEUTRAL)
-    for plane in planes.chroma:
-        stride = planes.chroma_stride
-        blend(plane, stride, plane_size, chroma.data, neutral.data, spans.data, half, corner)
+    colour = line.pairs() if len(planes.chroma) == 1 else line.chroma
+    _burn(planes, line.luma.parts(), colour.parts(), at)
+
+
+_Parts = tuple[memoryview, memoryview, memoryview]
+
+
+def _burn(planes: Planes, luma: _Parts, colour: _Parts, at: tuple[int, int]) -> None:
+    even = at[0] // 2 * 2, at[1] // 2 * 2
+    native.burn(
+        planes.y, planes.y_stride, planes.size, planes.chroma, planes.chroma_stride, luma, colour,
+        even,
+    )  # fmt: skip
+
+
+class _Drawn:
+    """A caption drawn at one size, as it is for one second.
+
+    Attributes:
+        caption: What is drawn.
+        lines: Its lines.
+        size: ``(width, height)`` of the whole block, pixels.
+        second: For which it is drawn, -1 for none.
+    """
+
+    def __init__(self, caption: Caption, lines: list[Line]) -> None:
+        self.caption = caption
+        self.lines = lines
+        self.second = -1
+        self._stills: dict[bool, tuple[list[Stamp], Strip, Strip]] = {}
+        self._strips: dict[bool, tuple[_Parts, _Parts]] = {}
+        self.size = (0, 0)
+        self._measure()
+
+    def redraw(self, second: int, text_of: Callable[[str], str]) -> None:
+        """Draw what is another than in the second before."""
+        self.second = second
+        for line, text in zip(self.lines, self.caption.lines, strict=True):
+            if moves(text):
+                line.write(text_of(text))
+        self._measure()
+
+    def _measure(self) -> None:
+        sizes = [line.size for line in self.lines]
+        self.size = max((width for width, _ in sizes), default=0), sum(high for _, high in sizes)
+        self._strips.clear()
+
+    def strips(self, *, paired: bool) -> tuple[_Parts, _Parts]:
+        """All of it for luma and chroma; `paired` for NV12's one plane."""
+        found = self._strips.get(paired)
+        if found is None:
+            still = self._still(paired=paired)
+            luma, chroma, at = [(still[0], 0)], [(still[1], 0)], 0
+            for line in self.lines:
+                if line.moving is not None:
+                    stamp, x = line.moving
+                    colour = stamp.pairs() if paired else stamp.chroma
+                    luma.append((stamp.luma.moved(x, 0), at))
+                    chroma.append((colour.moved(x if paired else x // 2, 0), at // 2))
+                at += line.size[1]
+            # One strip, because each call of the kernel finds the processor cold.
+            found = stacked(luma).parts(), stacked(chroma).parts()
+            self._strips[paired] = found
+        return found
+
+    def _still(self, *, paired: bool) -> tuple[Strip, Strip]:
+        stills = [line.still for line in self.lines]
+        kept = self._stills.get(paired)
+        if kept is None or any(a is not b for a, b in zip(kept[0], stills, strict=True)):
+            at, luma, chroma = 0, [], []
+            for still in stills:
+                luma.append((still.luma, at))
+                chroma.append((still.pairs() if paired else still.chroma, at // 2))
+                at += still.size[1]
+            kept = self._stills[paired] = stills, stacked(luma), stacked(chroma)
+        return kept[1:]
 
 
 class Burner:
     """Keeps one caption's stamps for pictures of one size.
 
+    One thread burns; another may set captions meanwhile, and holds it up for no longer than it
+    takes to draw one glyph.
+
     Args:
         font: The font.
         size: ``(width, height)`` of the pictures, pixels.
-        zone: Time zone of ``{time}``; None is the box's own.
+        zone: Time zone of the fields; None is the box's own.
+
+    Attributes:
+        clock: What ``{clock}`` stands for. See `nvr.media.caption.clock_text`.
     """
 
     def __init__(self, font: Font, size: tuple[int, int], zone: tzinfo | None = None) -> None:
         self._font = font
         self._size = size
         self._zone = zone
-        self._caption = Caption(())
-        self._stamps: list[Stamp] = []
-        self._second = -1
+        self._drawn = _Drawn(Caption(()), [])
+        self._masker = Masker(size)
+        self.clock = ""
 
     @property
     def caption(self) -> Caption:
         """The caption being burned."""
-        return self._caption
+        return self._drawn.caption
 
     def set(self, caption: Caption) -> tuple[str, ...]:
         """Write `caption` from the next picture on.
 
         Returns:
-            The characters the font does not have, each once.
+            The characters that no font has, each once.
         """
-        size_px = self._size_px(caption)
-        made = [
-            stamp(self._font, _expand(t, 0, None), size_px, caption.mode) for t in caption.lines
+        size_px = max(8, caption.size_permille * self._size[1] // 1000)
+        lines = [Line(self._font, size_px, caption.mode) for _ in caption.lines]
+        missing = [
+            line.write(expand(text, 0, None, self.clock))
+            for line, text in zip(lines, caption.lines, strict=True)
         ]
-        self._caption = caption
-        self._stamps = [line for line, _ in made]
-        self._second = -1
-        return tuple(dict.fromkeys(c for _, missing in made for c in missing))
+        for line, text in zip(lines, caption.lines, strict=True):
+            if moves(text):
+                line.warm()
+        self._drawn = _Drawn(caption, lines)
+        return tuple(dict.fromkeys(c for some in missing for c in some))
+
+    @property
+    def masks(self) -> Masks:
+        """What is hidden."""
+        return self._masker.masks
+
+    def mask(self, masks: Masks) -> None:
+        """Hide these areas from the next picture on; captions lie over them."""
+        self._masker.set(masks)
 
     def burn(self, planes: Planes, wall_us: int) -> None:
-        """Burn the caption as it looks at `wall_us` into `planes`, in place."""
-        second = wall_us // 1_000_000
-        if second != self._second:
-            self._second = second
-            for i, text in enumerate(self._caption.lines):
-                if TIME in text:
-                    now = _expand(text, wall_us, self._zone)
-                    size_px = self._size_px(self._caption)
-                    self._stamps[i], _ = stamp(self._font, now, size_px, self._caption.mode)
-        if self._caption.mode == "blink" and wall_us // 500_000 % 2:
+        """Hide what is masked and burn the caption as it looks at `wall_us`, in place."""
+        self._masker.lay(planes)
+        drawn = self._drawn
+        if (second := wall_us // 1_000_000) != drawn.second:
+            at_us = second * 1_000_000
+            drawn.redraw(second, lambda text: expand(text, at_us, self._zone, self.clock))
+        if drawn.caption.mode == "blink" and wall_us // 500_000 % 2:
             return
-        for line, at in self.placed(wall_us):
-            burn(planes, line, at)
+        if drawn.lines:
+            luma, colour = drawn.strips(paired=len(planes.chroma) == 1)
+            _burn(planes, luma, colour, self._corner(drawn, wall_us))
 
-    def placed(self, wall_us: int) -> list[tuple[Stamp, tuple[int, int]]]:
-        """Each line with the pixel its corner lies on at `wall_us`."""
-        width, height = self._size
-        block = (
-            max((line.size[0] for line in self._stamps), default=0),
-            sum(line.size[1] for line in self._stamps),
-        )
-        x = min(self._caption.position_permille[0] * width // 1000, max(0, width - block[0]))
-        y = min(self._caption.position_permille[1] * height // 1000, max(0, height - block[1]))
-        if self._caption.mode == "scroll":
-            gone = wall_us * _SCROLL_PERMILLE_S * width // 1_000_000_000
-            x = width - gone % (width + block[0])
+    def placed(self, wall_us: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """The size of each line, and the pixel its corner lies on at `wall_us`."""
+        drawn = self._drawn
+        x, y = self._corner(drawn, wall_us)
         placed = []
-        for line in self._stamps:
-            placed.append((line, (x // 2 * 2, y // 2 * 2)))
+        for line in drawn.lines:
+            placed.append((line.size, (x, y)))
             y += line.size[1]
         return placed
 
-    def _size_px(self, caption: Caption) -> int:
-        return max(8, caption.size_permille * self._size[1] // 1000)
-
-
-def _expand(text: str, wall_us: int, zone: tzinfo | None) -> str:
-    return text.replace(TIME, time_text(wall_us, zone)) if TIME in text else text
+    def _corner(self, drawn: _Drawn, wall_us: int) -> tuple[int, int]:
+        (width, height), (block_px, rows_px) = self._size, drawn.size
+        x_permille, y_permille = drawn.caption.position_permille
+        x = min(x_permille * width // 1000, max(0, width - block_px))
+        y = min(y_permille * height // 1000, max(0, height - rows_px))
+        if drawn.caption.mode == "scroll":
+            gone = wall_us * _SCROLL_PERMILLE_S * width // 1_000_000_000
+            x = width - gone % (width + block_px)
+        return x // 2 * 2, y // 2 * 2

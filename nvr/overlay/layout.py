@@ -2,77 +2,27 @@
 
 A caption is a block of lines, left-aligned, its corner placed in thousandths of the picture and
 pushed inside where it would stick out. Sizes are thousandths of the picture's height, an em a
-line. ``{time}`` in a line becomes the wall time with weekday and zone, as
-``2026-11-23 星期一 14:32:07 +08:00``.
+line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
-from typing import Literal, get_args
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nvr.base.errors import Rejected
+from nvr.media.caption import Mode
 from nvr.overlay.font import Font
-
-Mode = Literal["plain", "outline", "box", "blink", "inverse", "scroll"]
-MODES: tuple[Mode, ...] = get_args(Mode)
-MOST_LINES = 8
-MOST_CHARACTERS = 32
-TIME = "{time}"
+from nvr.overlay.strip import Strip, pack, whole
 
 WHITE, BLACK = 235, 16
 """Limited-range luma of the text and of what sets it off."""
+NEUTRAL = 128
 
-_WEEKDAYS = "一二三四五六日"
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """What to write into the picture, and how.
-
-    Attributes:
-        lines: Up to 8 lines of up to 32 characters; ``{time}`` stands for the wall time.
-        position_permille: Left and top of the block, 0-1000 of the picture's width and height.
-        size_permille: Height of an em, 15-250 thousandths of the picture's height.
-        mode: ``plain`` white; ``outline`` white with a dark edge; ``box`` white on a dark,
-            ``inverse`` dark on a light ground; ``blink`` outline, on and off by the half
-            second; ``scroll`` outline, moving from right to left.
-    """
-
-    lines: tuple[str, ...]
-    position_permille: tuple[int, int] = (20, 30)
-    size_permille: int = 42
-    mode: Mode = "outline"
-
-    def __post_init__(self) -> None:
-        _check(len(self.lines) <= MOST_LINES, "lines", f"a caption has at most {MOST_LINES} lines")
-        for line in self.lines:
-            _check(
-                len(line.replace(TIME, "")) <= MOST_CHARACTERS,
-                "lines",
-                f"a line has at most {MOST_CHARACTERS} characters",
-            )
-            _check(
-                all(c.isprintable() or c == "\u3000" for c in line),
-                "lines",
-                "a line has no line breaks or control characters",
-            )
-        _check(
-            all(0 <= p <= 1000 for p in self.position_permille),
-            "position_permille",
-            "the position is two numbers from 0 to 1000",
-        )
-        _check(15 <= self.size_permille <= 250, "size_permille", "the size is from 15 to 250")
-        _check(self.mode in MODES, "mode", f"the mode is one of {', '.join(MODES)}")
-
-
-def _check(good: bool, field: str, rule: str) -> None:
-    if not good:
-        raise Rejected("caption.invalid", rule, field=field)
+_Placed = tuple[tuple[int, int, int, int], ...]
+"""Font, glyph, pen x and pen y of each glyph. See `nvr.overlay.font.Shaped`."""
+_DIGITS = "0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +33,21 @@ class Stamp:
         size: ``(width, height)`` in luma pixels, both even.
         cover: Luma coverage, shape ``(height, width)``.
         grey: Luma of each pixel, same shape.
-        spans: First covered column and the one after the last of each row, int32 pairs.
         chroma_cover: Chroma coverage, shape ``(height / 2, width / 2)``.
-        chroma_spans: As `spans`, of `chroma_cover`.
+        luma: What is blended into the luma plane.
+        chroma: The same for each of two chroma planes.
     """
 
     size: tuple[int, int]
     cover: NDArray[np.uint8]
     grey: NDArray[np.uint8]
-    spans: NDArray[np.int32]
     chroma_cover: NDArray[np.uint8]
-    chroma_spans: NDArray[np.int32]
+    luma: Strip
+    chroma: Strip
 
-
-def spans_of(cover: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """First column with coverage and the one after the last, for each row; 0, 0 if none."""
-    rows, columns = cover.shape
-    if not columns:
-        return np.zeros((rows, 2), np.int32)
-    some = cover > 0
-    spans = np.zeros((rows, 2), np.int32)
-    spans[:, 0] = np.argmax(some, axis=1)
-    spans[:, 1] = columns - np.argmax(some[:, ::-1], axis=1)
-    spans[~some.any(axis=1)] = 0
-    return spans
-
-
-def time_text(wall_us: int, zone: tzinfo | None) -> str:
-    """Wall time for a caption, to the second; `zone` None is the box's own."""
-    at = (_EPOCH + timedelta(seconds=wall_us // 1_000_000)).astimezone(zone)
-    day = f"星期{_WEEKDAYS[at.weekday()]}"
-    return f"{at:%Y-%m-%d} {day} {at:%H:%M:%S} {at.isoformat()[-6:]}"
+    def pairs(self) -> Strip:
+        """What is blended into NV12's one plane of interleaved pairs."""
+        return pack(np.repeat(self.chroma_cover, 2, axis=1), NEUTRAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,27 +74,181 @@ def stamp(font: Font, text: str, size_px: int, mode: Mode) -> tuple[Stamp, tuple
     """Draw one line.
 
     Returns:
-        The stamp, and the characters the font does not have.
+        The stamp, and the characters that no font has.
     """
-    look = _LOOKS[mode]
-    edge_64 = max(64, size_px * 64 // 12) if look.edged else 0
-    margin = size_px // 4 if look.ground is not None else (edge_64 + 127) // 64
-    shaped = font.shape(text, size_px)
-    above, below = font.height_px(size_px)
-    width = (shaped.width_px + 2 * margin + 1) // 2 * 2
-    pad = margin // 2 if look.ground is not None else margin
-    height = (above + below + 2 * pad + 1) // 2 * 2
-    layers: list[tuple[NDArray[np.uint8], int]] = []
-    if look.ground is not None and shaped.width_px:
-        layers.append((np.full((height, width), look.ground_cover, np.uint8), look.ground))
-    for stroke_64, luma in ((edge_64, BLACK), (0, look.ink)):
-        if luma == look.ink or stroke_64:
-            ink = np.zeros((height, width), np.uint8)
-            for index, x, y in shaped.glyphs:
-                glyph = font.glyph(index, size_px, stroke_64)
-                _lay(ink, glyph.cover, margin + x + glyph.left, pad + above - y - glyph.top)
-            layers.append((ink, luma))
-    return _flatten(layers, width, height), shaped.missing
+    line = Line(font, size_px, mode)
+    missing = line.write(text)
+    return line.still, missing
+
+
+class Line:
+    """One line of a caption, drawn; of a text with the time in it, only what changes is again.
+
+    Args:
+        font: The font.
+        size_px: Pixels of an em.
+        mode: How it is dressed.
+
+    Attributes:
+        still: The line, without what changed last.
+        moving: What changed last, and the column it begins at; None before anything did.
+    """
+
+    def __init__(self, font: Font, size_px: int, mode: Mode) -> None:
+        self._font = font
+        self._size_px = size_px
+        self._look = _LOOKS[mode]
+        edge_64 = max(64, size_px * 64 // 12) if self._look.edged else 0
+        self._edge_64 = edge_64
+        grounded = self._look.ground is not None
+        self._margin = size_px // 4 if grounded else (edge_64 + 127) // 64
+        self._pad = self._margin // 2 if grounded else self._margin
+        self._text, self._plain = "", False
+        self._digits = font.digits(size_px)
+        self._placed: _Placed = ()
+        self._box = (0, 0, 0)
+        self._under = self._over = np.zeros((0, 0), np.uint8)
+        self._changing = (0, 0)
+        self._reach_of: dict[tuple[int, int], tuple[int, int]] = {}
+        self._reaches: list[tuple[int, int]] = []
+        self.still = _cut(*self._composed(0, 0))
+        self.moving: tuple[Stamp, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(width, height)`` in luma pixels, both even."""
+        height, width = self._over.shape
+        return width, height
+
+    def write(self, text: str) -> tuple[str, ...]:
+        """Draw another text; returns the characters that no font has."""
+        if (ticked := self._ticked(text)) is not None:
+            self._turn(ticked)
+            self._text = text
+            return ()
+        shaped = self._font.shape(text, self._size_px)
+        placed = shaped.glyphs
+        above, below = self._font.height_px(self._size_px)
+        # Scripts that stack marks need more room than Chinese does.
+        for number, index, _, y in placed:
+            ink = self._font.glyph(number, index, self._size_px)
+            above = max(above, y + ink.top)
+            below = max(below, ink.cover.shape[0] - ink.top - y)
+        box = shaped.width_px, above, below
+        if box != self._box or len(self._placed) != len(placed):
+            self._begin(box, placed)
+        elif placed != self._placed:
+            self._turn(placed)
+        self._text, self._plain = text, shaped.plain and not shaped.missing
+        return shaped.missing
+
+    def warm(self) -> None:
+        """Have every digit drawn, so that none holds up a picture later."""
+        for number, index in self._digits:
+            self._reach((number, index, 0, 0))
+            self._font.glyph(number, index, self._size_px)
+
+    def _ticked(self, text: str) -> _Placed | None:
+        """The glyphs of a text that has other digits than the last one, and nothing else.
+
+        What is shaped anew costs more than all the rest, and a clock would do it every second.
+        """
+        if not self._plain or not self._digits or len(text) != len(self._text):
+            return None
+        placed = list(self._placed)
+        for at, (old, new) in enumerate(zip(self._text, text, strict=True)):
+            if old != new:
+                if old not in _DIGITS or new not in _DIGITS:
+                    return None
+                placed[at] = (*self._digits[_DIGITS.index(new)], *placed[at][2:])
+        return tuple(placed)
+
+    def _turn(self, placed: _Placed) -> None:
+        """Draw what stands in its place in another form."""
+        pairs = zip(self._placed, placed, strict=True)
+        reach = [self._reach(one) for pair in pairs if pair[0] != pair[1] for one in pair]
+        if reach:
+            first = max(0, min(left for left, _ in reach)) // 2 * 2
+            last = min(self.size[0], (max(right for _, right in reach) + 1) // 2 * 2)
+            self._change(placed, first, last)
+
+    def _begin(self, box: tuple[int, int, int], placed: _Placed) -> None:
+        width_px, above, below = box
+        width = (width_px + 2 * self._margin + 1) // 2 * 2
+        height = (above + below + 2 * self._pad + 1) // 2 * 2
+        self._box, self._placed = box, placed
+        self._reaches = [self._reach(one) for one in placed]
+        self._under = np.zeros((height, width), np.uint8)
+        self._over = np.zeros((height, width), np.uint8)
+        self._draw(placed, 0, width)
+        self._changing = (0, 0)
+        self.still, self.moving = _cut(*self._composed(0, width)), None
+
+    def _change(self, placed: _Placed, first: int, last: int) -> None:
+        self._placed = placed
+        self._reaches = [self._reach(one) for one in placed]
+        begin, end = self._changing
+        if not begin <= first < last <= end:
+            # Further than what changed before: that stands still from now on. A digit that comes
+            # next may be a little wider than these.
+            more = self._size_px // 4
+            first, last = max(0, first - more) // 2 * 2, min(self.size[0], (last + more) // 2 * 2)
+            self._draw(placed, min(first, begin or first), max(last, end))
+            self._changing = begin, end = first, last
+            cover, grey = self._composed(0, self.size[0])
+            cover[:, begin:end] = 0
+            self.still = _cut(cover, grey)
+        else:
+            self._draw(placed, first, last)
+        self.moving = _cut(*self._composed(begin, end), whole), begin
+
+    def _draw(self, placed: _Placed, first: int, last: int) -> None:
+        """Draw the glyphs that reach into some columns, into these columns."""
+        under, over = self._under[:, first:last], self._over[:, first:last]
+        grounded = self._look.ground is not None and self._box[0]
+        under[:] = self._look.ground_cover if grounded else 0
+        over[:] = 0
+        base = self._pad + self._box[1]
+        for (number, index, x, y), (left, right) in zip(placed, self._reaches, strict=True):
+            if right <= first or left >= last:
+                continue
+            ink = self._font.glyph(number, index, self._size_px)
+            at = self._margin + x - first
+            _lay(over, ink.cover, at + ink.left, base - y - ink.top)
+            if self._edge_64:
+                edge = self._font.glyph(number, index, self._size_px, self._edge_64)
+                _lay(under, edge.cover, at + edge.left, base - y - edge.top)
+
+    def _reach(self, glyph: tuple[int, int, int, int]) -> tuple[int, int]:
+        """The first column that a glyph, or its edge, can cover, and the one after the last."""
+        number, index, x, _ = glyph
+        found = self._reach_of.get((number, index))
+        if found is None:
+            drawn = self._font.glyph(number, index, self._size_px, self._edge_64)
+            found = drawn.left, drawn.left + drawn.cover.shape[1]
+            self._reach_of[number, index] = found
+        return self._margin + x + found[0], self._margin + x + found[1]
+
+    def _composed(self, first: int, last: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Coverage and grey of some columns."""
+        ground, ink = self._look.ground, self._look.ink
+        table = _composed(BLACK if ground is None else ground, ink)
+        under = self._under[:, first:last].astype(np.uint16)
+        both = table[under << 8 | self._over[:, first:last]]
+        return both.astype(np.uint8), (both >> 8).astype(np.uint8)
+
+
+def _cut(
+    cover: NDArray[np.uint8],
+    grey: NDArray[np.uint8],
+    packed: Callable[[NDArray[np.uint8], NDArray[np.uint8] | int], Strip] = pack,
+) -> Stamp:
+    height, width = cover.shape
+    wide = cover.astype(np.uint16)
+    rows = wide[::2] + wide[1::2]
+    chroma = (rows[:, ::2] + rows[:, 1::2] + 2 >> 2).astype(np.uint8)
+    luma, colour = packed(cover, grey), packed(chroma, NEUTRAL)
+    return Stamp((width, height), cover, grey, chroma, luma, colour)
 
 
 def _lay(canvas: NDArray[np.uint8], cover: NDArray[np.uint8], x: int, y: int) -> None:
@@ -173,19 +261,20 @@ def _lay(canvas: NDArray[np.uint8], cover: NDArray[np.uint8], x: int, y: int) ->
         np.maximum(target, cover[y0 - y : y1 - y, x0 - x : x1 - x], out=target)
 
 
-def _flatten(layers: Sequence[tuple[NDArray[np.uint8], int]], width: int, height: int) -> Stamp:
-    """Compose layers, lowest first, into one mask with a grey level for each pixel."""
-    one, full = np.float32(1), np.float32(255)
-    clear = np.ones((height, width), np.float32)
-    light = np.zeros((height, width), np.float32)
-    for cover, luma in layers:
-        a = cover.astype(np.float32) / full
-        light *= one - a
-        light += a * np.float32(luma)
-        clear *= one - a
-    alpha = 1 - clear
-    cover = np.rint(alpha * 255).astype(np.uint8)
-    grey = np.rint(light / np.maximum(alpha, 1e-6)).clip(0, 255).astype(np.uint8)
-    blocks = cover.reshape(height // 2, 2, width // 2, 2).astype(np.uint16)
-    chroma = ((blocks.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)
-    return Stamp((width, height), cover, grey, spans_of(cover), chroma, spans_of(chroma))
+@lru_cache(maxsize=4)
+def _composed(below: int, above: int) -> NDArray[np.uint16]:
+    """Coverage (low byte) and grey (high) of two layers, by their own coverage.
+
+    Args:
+        below: Luma of the lower one, whose coverage is the high byte of the place.
+        above: Luma of the one over it, whose coverage is the low byte.
+    """
+    lower, upper = np.divmod(np.arange(65_536, dtype=np.uint16), 256)
+    a, b = lower.astype(np.float32) / 255, upper.astype(np.float32) / 255
+    if above < below:
+        b = 1 - (1 - b) ** 2  # dark strokes on a light ground look thinner than they are
+    alpha = 1 - (1 - a) * (1 - b)
+    light = a * below * (1 - b) + b * above
+    cover = np.rint(alpha * 255).astype(np.uint16)
+    grey = np.rint(light / np.maximum(alpha, 1e-6)).clip(0, 255).astype(np.uint16)
+    return (cover | grey << 8).astype(np.uint16)

@@ -6,14 +6,14 @@ the power gone since the last sign of life. A step of the clock within splits th
 each piece is as long as it really was. Without notes the part after the hole names its cause.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from nvr.record.catalog import Span
 from nvr.record.header import Cause
-from nvr.record.note import RECORDED, Note
+from nvr.record.note import ELSEWHERE, HERE, RECORDED, Note
+from nvr.record.row import Span
 
 GRACE_US = 15_000_000
 """A silence is noticed within this; before, it has the cause that is found, or none yet."""
@@ -30,10 +30,13 @@ class Gap:
         to_us: UTC microseconds of its end.
         cause: ``power`` (or the recorder was killed), ``camera``, ``behind``, ``stopped``,
             ``disk``, ``volume`` (missing, foreign or full), ``removed`` (the camera, from the
-            configuration), ``gone`` (it was recorded, but is not on the disk any more) or
-            ``unknown``.
+            configuration), ``plan`` (not to be recorded then), ``gone`` (it was recorded, but is
+            not on the disk any more), ``unread`` (it is, or was: the disk is still being looked
+            through), ``elsewhere`` (another volume was recorded on), ``away`` (and that is not
+            there) or ``unknown``.
         code: Error code to go with it, empty if there is none.
-        by: Who stopped the recorder or removed the camera, empty if not known.
+        by: Who stopped the recorder or removed the camera, or which volume is away; empty if not
+            known.
         open: It has not ended.
     """
 
@@ -59,6 +62,7 @@ class _Canvas:
         self.steps: list[tuple[int, int]] = [(from_us, 0)]  # from when, wall time is ahead by
         self.opened = False
         self.removed = False
+        self.elsewhere = False
 
     @property
     def ahead_us(self) -> int:
@@ -121,18 +125,22 @@ class Notes:
 
     Args:
         notes: In the order of writing.
-        spans: Returns every stream's spans; asked only where the time of a power cut matters.
+        last_tick: Returns the last tick recorded from one run on and before another, below 0 for
+            none; asked only where the time of a power cut matters.
         running: Whether a recorder has the volume open; None for the recorder itself.
     """
 
     def __init__(
-        self, notes: Sequence[Note], spans: Callable[[], Sequence[Span]], *, running: bool | None
+        self,
+        notes: Sequence[Note],
+        last_tick: Callable[[int, int], int],
+        *,
+        running: bool | None,
     ) -> None:
         self._notes = notes
         self._running = running
         self._runs = [note.run for note in notes]
-        self._all_spans = spans
-        self._spans: list[Span] | None = None
+        self._last_tick = last_tick
 
     def streams(self) -> set[str]:
         """Return the streams that any note is about."""
@@ -161,7 +169,7 @@ class Notes:
     def _without(self, stream: str, until: int, to_us: int) -> list[Gap]:
         begun = None
         for n in range(until):
-            if self._notes[n].stream == stream:
+            if self._notes[n].stream == stream or self._notes[n].cause == ELSEWHERE:
                 if self._notes[n].cause == RECORDED:
                     begun = None  # what was recorded since is not on the disk any more
                 elif begun is None:
@@ -178,7 +186,8 @@ class Notes:
         canvas = _Canvas(last.to_us, last.end_90k)
         found = range(bisect_right(self._runs, last.run), len(self._notes))
         self._read(canvas, stream, found, last)
-        if self._running is False and not canvas.removed and not self._stopped():
+        silent = canvas.removed or canvas.elsewhere
+        if self._running is False and not silent and not self._stopped():
             canvas.paint(self._alive_us(canvas, len(self._notes)), ("power", "", ""))
         untold = canvas.strokes == [(last.to_us, None)]
         if untold and (self._running is None or now_us - last.to_us < GRACE_US):
@@ -203,7 +212,8 @@ class Notes:
                 told = True
                 canvas.opened |= note.kind == "opened"
                 behind_us = self._behind_us(n) if note.kind == "opened" else 0
-                if not canvas.removed:  # it was not to be recorded, whatever became of the box
+                # Nothing was to be recorded here, whatever became of the box.
+                if not (canvas.removed or canvas.elsewhere):
                     self._read_life(canvas, n, note.wall_us + behind_us)
                 if behind_us:
                     canvas.step(note.wall_us + behind_us, note.wall_us)
@@ -225,8 +235,14 @@ class Notes:
 
     @staticmethod
     def _read_gap(canvas: _Canvas, note: Note, *, told: bool) -> bool:
+        if note.cause == HERE:
+            canvas.paint(canvas.at(note.wall_us), None)
+            canvas.elsewhere = False
+            return True
         if note.cause != RECORDED:
             since_us = min(note.since_us or note.wall_us, note.wall_us)
+            if note.cause == ELSEWHERE:
+                canvas.opened = canvas.elsewhere = True
             canvas.paint(canvas.at(since_us), (note.cause, note.code, note.by))
             canvas.removed = note.cause == "removed"
             return True
@@ -262,15 +278,9 @@ class Notes:
             begun -= 1
         since_run = self._notes[begun].run if begun >= 0 else 0
         until_run = self._notes[opened].run if opened < len(self._notes) else 1 << 63
-        ticks = [span.end_90k for span in self._of_runs(since_run, until_run)]
+        ticks = [self._last_tick(since_run, until_run)]
         ticks += [note.tick_90k for note in self._notes[max(begun, 0) : opened]]
         return canvas.at_tick(max(ticks, default=0))
-
-    def _of_runs(self, since: int, until: int) -> list[Span]:
-        if self._spans is None:
-            self._spans = sorted(self._all_spans(), key=lambda span: span.run)
-        runs = [span.run for span in self._spans]
-        return self._spans[bisect_left(runs, since) : bisect_left(runs, until)]
 
 
 def _after(canvas: _Canvas, note: Note, last: Span) -> bool:

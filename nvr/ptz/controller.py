@@ -14,7 +14,8 @@ from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
 from nvr.media.ports import Holder, Operator, Position, PtzStatus
 from nvr.ptz.arbiter import Arbiter
-from nvr.ptz.bus import Bus, BusEvent
+from nvr.ptz.bus import BusEvent
+from nvr.ptz.line import Dialect, Line
 from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import NAME_MAX, PresetBook
 from nvr.ptz.schedule import NEUTRAL, Motion
@@ -50,14 +51,14 @@ class Mount:
 
     Attributes:
         camera: Camera name.
-        bus: The line it is on.
+        bus: What it is reached over.
         head: Its dialect.
         outputs: ``wiper``, ``lamp``: name of the output on the board, or the head's own.
     """
 
     camera: str
-    bus: Bus
-    head: Pelco
+    bus: Line
+    head: Dialect
     outputs: Mapping[str, str | Aux] = field(default_factory=dict)
 
 
@@ -117,7 +118,7 @@ class Controller:
         self.unmount(mount.camera)
         mount.bus.add(mount.camera, mount.head.encode, mount.head.asked)
         for name, place in mount.outputs.items():
-            if isinstance(place, Aux):
+            if isinstance(place, Aux) and isinstance(mount.head, Pelco):
                 mount.bus.add_auxiliary(mount.camera, name, mount.head.auxiliary(place))
         arbiter = Arbiter(mount.camera, priority, self._wall_us)
         self._cameras[mount.camera] = _Camera(mount, arbiter)
@@ -133,6 +134,18 @@ class Controller:
         for place in it.mount.outputs.values():
             if isinstance(place, str):
                 self._switches.rest(place)
+
+    def keeps(self, camera: str, presets: Mapping[int, str]) -> None:
+        """Take over presets that a camera keeps itself; what people called one stays."""
+        known = {one.number for one in self._presets.of(camera)}
+        new = {number: name for number, name in presets.items() if number not in known}
+        for number, name in new.items():
+            self._presets.put(camera, number, name[:NAME_MAX])
+        if new:
+            names = self._presets.snapshot()
+            self._save(lambda: self._presets.save(names))
+        if found := self._cameras.get(camera):
+            self._publish(found)
 
     def cameras(self) -> tuple[str, ...]:  # noqa: D102 - see Ptz
         return tuple(self._cameras)

@@ -1,12 +1,12 @@
 """What goes out next on one bus: pure decisions, time is an argument.
 
-Order of precedence: first STOPs in the order they were asked for, then second STOPs, then the
-oldest of what else waits (a changed motion, a command, an auxiliary to be switched, a motion to be
-repeated). Frames start at least `pace_s` apart, with two exceptions, for hands and for safety: a
-first STOP waits for no gap but that after another STOP, and a changed motion not for the answer to
-a query. Both are told again after the gap, should a slow decoder or an answer on the wire have
-swallowed them. A head keeps one motion, the newest; a head's STOP is never replaced by the motion
-that follows it, and nothing that moves a head survives its STOP.
+Order of precedence: first STOPs in the order they were asked for, then second STOPs, then what is
+on and shall be off, then the oldest of what else waits (a changed motion, a command, an auxiliary
+to be switched, a motion to be repeated). Frames start at least `pace_s` apart, with two exceptions,
+for hands and for safety: a first STOP waits for no gap but that after another STOP, and a changed
+motion not for the answer to a query. Both are told again after the gap, should a slow decoder or an
+answer on the wire have swallowed them. A head keeps one motion, the newest; a head's STOP is never
+replaced by the motion that follows it, and nothing that moves a head survives its STOP.
 """
 
 from collections import deque
@@ -154,7 +154,7 @@ class Schedule:
     def switch(self, head: str, name: str, on: bool, now_s: float) -> None:
         """Tell an auxiliary, twice: a frame lost to noise must not leave it on."""
         it = self._switches[head, name]
-        if on and not it.wanted:
+        if on and not it.wanted and not it.lit:  # until it was told off it has been on all along
             it.off_at_s = now_s + it.auxiliary.max_on_s
         if not it.left or on != it.wanted:
             it.asked_s = now_s
@@ -259,7 +259,7 @@ class Schedule:
         if self._leaving:
             self._forget_the_gone()
         if now_s >= self._free_s:
-            order = self._stop(now_s) or self._other(now_s)
+            order = self._stop(now_s) or self._off(now_s) or self._other(now_s)
         elif self._holder != "stop" and self._stopping():
             order = self._stop(now_s)
         elif self._holder == "query":
@@ -324,6 +324,10 @@ class Schedule:
         it.stops_left = 0 if it.frame else it.stops_left - 1
         it.sent, it.sent_s = it.stop, now_s
         return Order(name, it.stop, "stop", it.stop_asked_s)
+
+    def _off(self, now_s: float) -> Order | None:
+        late = [(it.asked_s, key) for key, it in self._switches.items() if it.lit and not it.wanted]
+        return self._switched(min(late)[1], now_s) if late else None
 
     def _other(self, now_s: float) -> Order | None:
         waiting = self._changes() + [

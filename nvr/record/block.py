@@ -15,13 +15,16 @@ Source: ISO/IEC 14496-12:2022; ``FORMAT.md`` version 1.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from nvr._native import crc32c
 from nvr.base.errors import Damaged
+from nvr.hal.ports import Disk
 from nvr.media.part import PART_HEADER_BYTES
-from nvr.media.track import StreamConfig, TrackConfig
+from nvr.media.track import StreamConfig
+from nvr.record.codecs import decode_config, encode_config
 from nvr.record.header import MAX_TRACKS, STREAM_BYTES, VERSION, Cause, PartHeader, decode
 
 PAGE_BYTES = 16384
@@ -32,13 +35,11 @@ INDEX_TYPE = bytes.fromhex("c08093dcc1a7412dafb41696034564f3")
 UUID_BOX_BYTES = 24
 
 _BLOCK = struct.Struct(">HHI16sIQQQIIIQ32s64s")
-_TRACK = struct.Struct(">BBBxIHHH")
 _CRC = struct.Struct(">I")
 _INDEX = struct.Struct(">8sHHIQI")
 _ENTRY = struct.Struct(">IIQqqIBBxx")
 _LONGEST_DAMAGE_BYTES = 8 << 20
 _INDEX_MAGIC = b"nvrindex"
-_CODECS = ("", "h264", "h265", "aac", "pcma", "pcmu")
 
 Read = Callable[[int, int], bytes]
 """Takes an offset and a size and reads there, in one block."""
@@ -117,6 +118,12 @@ def name(block: int) -> str:
     return f"block-{block:06d}.mp4"
 
 
+def reader(disk: Disk, number: int) -> Read:
+    """Return a function that reads block `number` of `disk`."""
+    path = name(number)
+    return lambda offset, size: disk.pread(path, size, offset)
+
+
 def round_up(size: int) -> int:
     """Return `size` rounded up to whole pages."""
     return -(-size // PAGE_BYTES) * PAGE_BYTES
@@ -142,45 +149,9 @@ def tail_page(block_bytes: int, tail: int) -> bytes:
     return free_box(block_bytes - tail) if tail < block_bytes else b""
 
 
-def _encode_config(config: StreamConfig) -> bytes:
-    tracks = bytearray([len(config)])
-    for track in config:
-        tracks += _TRACK.pack(
-            1 if track.kind == "video" else 2,
-            _CODECS.index(track.codec),
-            track.channels,
-            track.clock_hz,
-            track.width_px,
-            track.height_px,
-            len(track.config),
-        )
-        tracks += track.config
-    return bytes(tracks)
-
-
-def _decode_config(data: memoryview) -> StreamConfig:
-    tracks, at = [], 1
-    for _ in range(data[0]):
-        kind, codec, channels, clock_hz, width, height, size = _TRACK.unpack_from(data, at)
-        at += _TRACK.size
-        tracks.append(
-            TrackConfig(
-                kind="video" if kind == 1 else "audio",
-                codec=_CODECS[codec],  # type: ignore[arg-type] # the table holds only their names
-                clock_hz=clock_hz,
-                config=bytes(data[at : at + size]),
-                width_px=width,
-                height_px=height,
-                channels=channels,
-            )
-        )
-        at += size
-    return tuple(tracks)
-
-
 def header_bytes_for(config: StreamConfig, init: bytes) -> int:
     """Return how much room the head of a block needs, whole pages."""
-    own = UUID_BOX_BYTES + _BLOCK.size + len(_encode_config(config)) + _CRC.size
+    own = UUID_BOX_BYTES + _BLOCK.size + len(encode_config(config)) + _CRC.size
     return round_up(len(init) + own + 8 + UUID_BOX_BYTES)
 
 
@@ -210,7 +181,7 @@ def encode_head(header: BlockHeader, init: bytes) -> bytes:
         header.previous,
         stream,
     )
-    own += _encode_config(header.config)
+    own += encode_config(header.config)
     own += _CRC.pack(crc32c(own))
     box = struct.pack(">I4s16s", UUID_BOX_BYTES + len(own), b"uuid", BLOCK_TYPE) + own
     fill = header.header_bytes - UUID_BOX_BYTES - len(init) - len(box)
@@ -265,7 +236,7 @@ def _decode_own(own: memoryview) -> BlockHeader:
         sequence=fields[7],
         previous=fields[12],
         stream=fields[13].rstrip(b"\0").decode("utf-8", "replace"),
-        config=_decode_config(own[_BLOCK.size : -_CRC.size]),
+        config=decode_config(own[_BLOCK.size : -_CRC.size]),
     )
 
 
@@ -286,7 +257,49 @@ def encode_index(serial: int, entries: Sequence[Entry]) -> bytes:
     return bytes(body) + _CRC.pack(crc32c(body))
 
 
-def decode_index(read: Read, header: BlockHeader) -> tuple[Entry, ...]:
+RawEntry = tuple[int, int, int, int, int, int, int, int]
+"""The fields of an `Entry`, in order."""
+
+
+class Entries(Sequence[Entry]):
+    """The entries of an index as they are stored; one is a value once somebody looks at it.
+
+    There are up to 4,096 of them, and whoever looks for a picture needs two or three.
+    """
+
+    __slots__ = ("_stored",)
+
+    def __init__(self, stored: bytes) -> None:
+        self._stored = stored
+
+    def __len__(self) -> int:
+        return len(self._stored) // _ENTRY.size
+
+    @overload
+    def __getitem__(self, at: int) -> Entry: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Entry, ...]: ...
+    def __getitem__(self, at: int | slice) -> Entry | tuple[Entry, ...]:
+        if isinstance(at, slice):
+            return tuple(self[n] for n in range(*at.indices(len(self))))
+        n = at + len(self) if at < 0 else at
+        if not 0 <= n < len(self):
+            raise IndexError(at)
+        return _entry(_ENTRY.unpack_from(self._stored, n * _ENTRY.size))
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(_entry, _ENTRY.iter_unpack(self._stored))
+
+    def raw(self) -> list[RawEntry]:
+        """Return the fields of all, which is quicker than to look at each."""
+        return list(_ENTRY.iter_unpack(self._stored))
+
+
+def _entry(raw: RawEntry) -> Entry:
+    return Entry(*raw[:6], bool(raw[6]), Cause(raw[7]))
+
+
+def decode_index(read: Read, header: BlockHeader) -> Entries:
     """Read a closed block's index.
 
     Raises:
@@ -305,12 +318,7 @@ def decode_index(read: Read, header: BlockHeader) -> tuple[Entry, ...]:
         or _CRC.unpack_from(data, size)[0] != crc32c(data[:size])
     ):
         raise Damaged("index.damaged", "the index of the block has wrong bytes")
-    return tuple(
-        Entry(offset, size, run, start, wall, long, bool(key), Cause(cause))
-        for offset, size, run, start, wall, long, key, cause in _ENTRY.iter_unpack(
-            data[_INDEX.size : size]
-        )
-    )
+    return Entries(bytes(data[_INDEX.size : size]))
 
 
 def entry_of(header: PartHeader, offset: int) -> Entry:

@@ -5,16 +5,19 @@ from the parts it lists, and whatever the next start does by itself.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nvr.base.errors import Damaged
 from nvr.hal.ports import Disk
-from nvr.record import block, log, recover, volume
+from nvr.record import block, log, volume
 from nvr.record.block import Entry, Read
-from nvr.record.catalog import Row
+from nvr.record.catalog import Catalog
+from nvr.record.chain import follow
 from nvr.record.log import VolumeLog
-from nvr.record.store import reader
+from nvr.record.log_state import LogState, read_log
+from nvr.record.row import Row
+from nvr.record.survey import Survey
 from nvr.record.volume import Identity
 
 _log = logging.getLogger(__name__)
@@ -50,18 +53,22 @@ class Report:
 
     Attributes:
         identity: Of the volume.
-        live: Blocks with something in them.
+        blocks: Blocks that are there.
+        live: Those with something in them.
         parts: Parts looked at.
         part_bytes: Bytes they take.
         streams: For each stream its parts and its first and last UTC microseconds.
+        aside: Blocks the disk refused, on which nothing is recorded any more.
         findings: What is not as it should be.
     """
 
     identity: Identity
+    blocks: int = 0
     live: int = 0
     parts: int = 0
     part_bytes: int = 0
     streams: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    aside: tuple[int, ...] = ()
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -100,33 +107,43 @@ def check(
             report.findings.append(
                 Finding("log", -1, "", 0, f"{path} has wrong bytes", harmless=True)
             )
-    state = recover.read_log(volume_log, identity)
-    rows, refused = recover.read_rows(disk, identity, state, {}, durable=False)
-    for number in sorted(refused):
+    state = read_log(volume_log, identity)
+    report.aside = tuple(state.aside)
+    report.blocks = identity.blocks - len(state.absent)
+    catalog = Catalog()
+    lost = not state.intact
+    survey = Survey(
+        disk, identity, state.serials, catalog, state.absent, all_blocks=lost, durable=False
+    )
+    survey.begin()
+    for number in sorted(survey.refused):
         report.findings.append(
             Finding("unreadable", number, "", 0, "the disk refuses to read the head")
         )
-    for finding in _misplaced(disk, identity, state, {row.head.block for row in rows} | refused):
+    live = {n for n in range(identity.blocks) if catalog.serial(n)}
+    for finding in _misplaced(disk, identity, state, live | survey.refused):
         report.findings.append(finding)
-    for done, row in enumerate(rows, 1):
-        _check_row(disk, row, report, deep=deep, repair=repair)
+    for done, row in enumerate(catalog.in_order(), 1):
+        whole = row if row.closed else catalog.row(row.head.block)
+        _check_row(disk, whole or row, report, deep=deep, repair=repair)
         if progress is not None:
-            progress(done, len(rows))
+            progress(done, len(live))
     return report
 
 
 def _misplaced(
-    disk: Disk, identity: Identity, state: recover.LogState, known: set[int]
+    disk: Disk, identity: Identity, state: LogState, known: set[int]
 ) -> Iterator[Finding]:
     """Look at blocks that are not live although something is in them."""
     for number in range(identity.blocks):
-        if number in known:
+        if number in known or number in state.absent:
             continue
-        read = reader(disk, number)
+        read = block.reader(disk, number)
         try:
             head, _ = block.decode_head(read)
         except Damaged:
-            if state.serials[number] and (entry := _headless(read, identity)) is not None:
+            serial = state.serials[number]
+            if serial and (entry := _headless(read, identity, serial)) is not None:
                 detail = "the head has wrong bytes, but there are parts behind it"
                 yield Finding("head", number, entry[0], entry[1], detail)
             continue
@@ -139,24 +156,26 @@ def _misplaced(
             yield Finding("swapped", number, head.stream, 0, detail)
 
 
-def _headless(read: Read, identity: Identity) -> tuple[str, int] | None:
-    """Return stream and time of the first part behind a head that cannot be read."""
+def _headless(read: Read, identity: Identity, serial: int) -> tuple[str, int] | None:
+    """Return stream and time of the first part behind a head that cannot be read.
+
+    Parts older than `serial`, the block's last grant, were given up with the head they had.
+    """
     for offset in range(block.PAGE_BYTES, identity.block_bytes // 4, block.PAGE_BYTES):
         try:
             found = block.decode_part_header(read, offset)
         except (Damaged, OSError):
             continue
-        if found.ring_id == identity.ring_id.bytes:
+        if found.ring_id == identity.ring_id.bytes and found.serial >= serial:
             return found.stream, found.wall_us
     return None
 
 
 def _check_row(disk: Disk, row: Row, report: Report, *, deep: bool, repair: bool) -> None:
-    head, read = row.head, reader(disk, row.head.block)
-    entries = row.entries
-    if entries is None:
-        entries = block.decode_index(read, head)
-    elif row.closed:
+    head, read = row.head, block.reader(disk, row.head.block)
+    entries: Sequence[Entry]
+    entries = block.decode_index(read, head) if row.entries is None else row.entries
+    if row.entries is not None and row.closed:
         repaired = repair and not row.doubtful and _write_index(disk, row, entries)
         detail = "the index is missing or has wrong bytes; its parts are found without it"
         report.findings.append(
@@ -165,7 +184,7 @@ def _check_row(disk: Disk, row: Row, report: Report, *, deep: bool, repair: bool
                 harmless=not row.doubtful, repaired=repaired,
             )
         )  # fmt: skip
-    else:
+    elif not row.closed:
         _check_tail(read, row, report)
     report.live += 1
     report.parts += len(entries)
@@ -198,25 +217,18 @@ def _check_tail(read: Read, row: Row, report: Report) -> None:
         )  # fmt: skip
 
 
-def _check_parts(read: Read, row: Row, entries: tuple[Entry, ...], report: Report) -> None:
-    previous = row.head.previous
+def _check_parts(read: Read, row: Row, entries: Sequence[Entry], report: Report) -> None:
     head = row.head
-    intact = True
+    link: bytes | None = head.previous
     for entry in entries:
-        try:
-            found, _ = block.read_part(read, head, entry.offset)
-        except (Damaged, OSError) as err:
-            detail = f"half a second cannot be shown: {err}"
-            report.findings.append(Finding("part", head.block, head.stream, entry.wall_us, detail))
-            intact = False
-            continue
-        if intact and found.previous != previous:
-            detail = "the part does not follow the one before it"
-            report.findings.append(Finding("chain", head.block, head.stream, entry.wall_us, detail))
-        previous, intact = found.link, True
+        link, fault = follow(read, head, entry, link)
+        if fault is not None:
+            report.findings.append(
+                Finding(fault.kind, head.block, head.stream, entry.wall_us, fault.detail)
+            )
 
 
-def _write_index(disk: Disk, row: Row, entries: tuple[Entry, ...]) -> bool:
+def _write_index(disk: Disk, row: Row, entries: Sequence[Entry]) -> bool:
     path = block.name(row.head.block)
     data = block.encode_index(row.head.serial, entries)
     try:

@@ -31,6 +31,11 @@ _FIELDS = struct.Struct(_PLACE + "I64s32s32s32s12s4x16s16s64sQ52x")
 _PAYLOAD_CRC_AT = struct.calcsize(_PLACE)
 _HASHES = struct.Struct("32s32s32s")
 _HASHES_AT = struct.calcsize(_PLACE + "I64s")
+NONCE_AT = struct.calcsize(_PLACE + "I64s32s32s32s")
+TAG_AT = struct.calcsize(_PLACE + "I64s32s32s32s12s4x")
+ASSOCIATED_BYTES = struct.calcsize(_PLACE + "I64s32s32s32s12s4x16s16s")
+"""Of a begun header: what a sealed payload is bound to."""
+_SIGNATURE = struct.Struct(">64sQ")
 _CRC = struct.Struct(">I")
 _CRC_AT = _FIELDS.size
 
@@ -44,6 +49,7 @@ class Cause(IntEnum):
     BEHIND = 3
     STOPPED = 4
     DISK = 5
+    PLAN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,15 @@ class PartHeader:
         payload_crc: CRC-32C of the stored bytes.
         stream: Stream name.
         stored_sha256: SHA-256 of the stored bytes.
-        plain_sha256: SHA-256 of ``moof mdat`` before sealing.
+        plain_sha256: The same for a part that is not sealed, zeroes for one that is: key id and
+            stored bytes determine the plain ones.
         previous: Link of the part before, of the same stream.
+        nonce: Of a sealed payload, zeroes else; so are the next two.
+        tag: Of a sealed payload.
+        key_id: Names the key of a sealed payload, and commits to it.
+        signature: The box's signature of an earlier part of the stream, zeroes if there is none.
+        signed: Sequence of that part.
+        associated: What a sealed payload is bound to: the header as it was begun.
         link: SHA-256 over this header, the next part's `previous`.
     """
 
@@ -110,6 +123,12 @@ class PartHeader:
     stored_sha256: bytes
     plain_sha256: bytes
     previous: bytes
+    nonce: bytes
+    tag: bytes
+    key_id: bytes
+    signature: bytes
+    signed: int
+    associated: bytes
     link: bytes
 
     @property
@@ -144,8 +163,10 @@ def begin_into(
     tfdt_offsets: tuple[int, ...],
     cause: int,
     stream: bytes,
+    suite: int = SUITE_PLAIN,
+    key_id: bytes = b"",
 ) -> None:
-    """Write the header of an unsealed part to the front of `buffer`, but for its sums.
+    """Write the header of a part to the front of `buffer`, but for its sums.
 
     A function of plain values, not a method of `PartHeader`: it runs for every part, and making
     the value first costs more than packing it.
@@ -159,7 +180,7 @@ def begin_into(
         b"uuid",
         BOX_TYPE,
         VERSION,
-        SUITE_PLAIN,
+        suite,
         KEY if key else 0,
         ring_id,
         generation,
@@ -190,19 +211,35 @@ def begin_into(
         b"",
         b"",
         b"",
-        b"",
+        key_id,
         b"",
         0,
     )
 
 
-def end_into(buffer: bytearray, *, payload_crc: int, sha256: bytes, previous: bytes) -> bytes:
+def sign_into(buffer: bytearray, signature: bytes, sequence: int) -> None:
+    """Put the signature of an earlier part of the stream into a begun header."""
+    _SIGNATURE.pack_into(buffer, ASSOCIATED_BYTES, signature, sequence)
+
+
+def end_into(
+    buffer: bytearray, *, payload_crc: int, sha256: bytes, previous: bytes, sealed: bool = False
+) -> bytes:
     """Put the sums of the payload and the link before into a begun header; returns its link."""
     _CRC.pack_into(buffer, _PAYLOAD_CRC_AT, payload_crc)
-    _HASHES.pack_into(buffer, _HASHES_AT, sha256, sha256, previous)
+    _HASHES.pack_into(buffer, _HASHES_AT, sha256, b"" if sealed else sha256, previous)
     covered = memoryview(buffer)[:_CRC_AT]
     _CRC.pack_into(buffer, _CRC_AT, crc32c(covered))
     return hashlib.sha256(covered).digest()
+
+
+def _associated(data: bytes | memoryview) -> bytes:
+    """Return what `end_into` found: the header before its sums, and before there was a tag."""
+    begun = bytearray(data[:ASSOCIATED_BYTES])
+    begun[_PAYLOAD_CRC_AT : _PAYLOAD_CRC_AT + _CRC.size] = bytes(_CRC.size)
+    begun[_HASHES_AT:NONCE_AT] = bytes(NONCE_AT - _HASHES_AT)
+    begun[TAG_AT : TAG_AT + 16] = bytes(16)
+    return bytes(begun)
 
 
 def decode(data: bytes | memoryview) -> PartHeader:
@@ -254,5 +291,11 @@ def decode(data: bytes | memoryview) -> PartHeader:
         stored_sha256=fields[33],
         plain_sha256=fields[34],
         previous=fields[35],
+        nonce=fields[36],
+        tag=fields[37],
+        key_id=fields[38],
+        signature=fields[39],
+        signed=fields[40],
+        associated=_associated(data) if suite else b"",
         link=hashlib.sha256(covered).digest(),
     )

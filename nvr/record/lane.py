@@ -2,29 +2,32 @@
 
 A lane turns a part of the ingest thread into bytes: a header, the ``moof`` with sequence and decode
 times that fit the block, and the shared ``mdat`` whose size field takes in the room up to the
-next part. Everything it changes is undone when the group it was for does not reach the disk.
+next part. That room is not written: it would be most of what a disk is given beyond the video.
+Everything a lane changes is undone when the group it was for does not reach the disk.
 """
 
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from nvr.base.clock import TICKS_PER_S
-from nvr.media.part import PART_HEADER_BYTES, Part
+from nvr.media.part import PART_HEADER_BYTES, Bytes, Part
 from nvr.media.track import StreamConfig
 from nvr.record import block, header
 from nvr.record.block import BlockHeader, Entry
-from nvr.record.catalog import Row
 from nvr.record.header import NO_LINK, Cause
+from nvr.record.keys import DayKey
 from nvr.record.ring import Grant
+from nvr.record.row import Row
+from nvr.record.seal import BOX_BYTES, SIGN_90K, Sealer
 from nvr.record.volume import Identity
 from nvr.wire.fmp4 import init_segment
 
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
-_TAIL_BYTES = 4096
-"""A whole page of memory: writing less would make the kernel read the rest first."""
+_MEMORY_PAGE_BYTES = 4096
+"""Whole pages of memory are written: less would make the kernel read the rest first."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class Place:
         base_90k: Subtracted from the stream's time line to get the block's.
         bases: The same in each track's own ticks.
         end_90k: End of the last part on the block's time line.
+        covers: The room behind parts is written too, for what was there must be gone.
     """
 
     head: BlockHeader
@@ -46,6 +50,7 @@ class Place:
     base_90k: int
     bases: tuple[int, ...]
     end_90k: int
+    covers: bool
 
 
 @dataclass(slots=True)
@@ -56,10 +61,12 @@ class Write:
         place: The lane's place in the block.
         block: Number of the block.
         head: The block's head, for a block begun by this group.
-        parts_at: Offset of `buffers`.
-        buffers: The parts, one after the other, and the box over the rest of the block.
+        parts_at: Where its parts begin.
+        pieces: Bytes and where they go, in order: the parts, and the box over the rest of the
+            block. What lies side by side is one piece.
         end: Byte after the last.
         entries: The parts among it.
+        part_bytes: Bytes of the parts with their headers.
         tail: Where the parts end.
         sequence: The stream's next sequence number after it.
         link: Link of the last part.
@@ -70,9 +77,10 @@ class Write:
     block: int
     head: bytes
     parts_at: int
-    buffers: list[bytes | bytearray | memoryview]
+    pieces: list[tuple[int, list[Bytes]]]
     end: int
     entries: list[Entry]
+    part_bytes: int
     tail: int
     sequence: int
     link: bytes
@@ -82,6 +90,33 @@ class Write:
     def start(self) -> int:
         """First byte written."""
         return 0 if self.head else self.parts_at
+
+    def put(self, at: int, buffers: Sequence[Bytes]) -> None:
+        """Add bytes behind what is there, and what fills their last page of memory."""
+        if not self.pieces or at != self.end:
+            self.pieces.append((at, []))
+        piece = self.pieces[-1][1]
+        piece += buffers
+        size = sum(map(len, buffers))
+        rest = -size % _MEMORY_PAGE_BYTES
+        if rest:
+            piece.append(bytes(rest))
+        self.end = at + size + rest
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A camera's connection, for the next opening of the same volume to go on with.
+
+    Attributes:
+        key: Number the ingest thread gave it.
+        number: Number on the volume.
+        begun_90k: Its first tick.
+    """
+
+    key: int
+    number: int
+    begun_90k: int
 
 
 @dataclass(slots=True)
@@ -97,6 +132,16 @@ class _Standing:
     run_90k: int = 0
 
 
+@dataclass(slots=True)
+class _Unended:
+    """A part whose header lacks its sums: the header in front, and what it must hash to."""
+
+    front: bytearray
+    payload: tuple[Bytes, ...]
+    sealed: bool
+    signs: bool
+
+
 Saved: TypeAlias = tuple[_Standing, Cause]
 """What a lane goes back to when a group fails."""
 
@@ -110,6 +155,8 @@ class Lane:
         last: Its last block, if it has any.
         last_header: Header of the last part in it.
         cause: Why nothing was recorded since that.
+        sealer: Seals and signs.
+        sequence: Of its first part, if it has no last block.
     """
 
     def __init__(
@@ -119,22 +166,50 @@ class Lane:
         last: Row | None,
         last_header: header.PartHeader | None,
         cause: Cause,
+        sealer: Sealer,
+        sequence: int = 0,
     ) -> None:
         self.stream = stream
+        self._sealer = sealer
+        self._signed_90k: int | None = None
+        self._held_90k = -1 << 63
         self.cause = cause if last else Cause.NONE
         self._identity = identity
         self._name = stream.encode()
-        self._unsealed: list[tuple[bytearray, memoryview]] = []
+        self._unended: list[_Unended] = []
         self._now = _Standing(
             place=None,
-            sequence=last.sequence if last else 0,
+            sequence=last.sequence if last else sequence,
             link=last.link if last else NO_LINK,
             config=(),
         )
         if last and not last.closed and last_header:
             end_90k = last_header.start_90k + last_header.duration_90k - last_header.base_90k
-            self._now.place = Place(last.head, last.tail, last_header.number + 1, 0, (), end_90k)
+            number = last_header.number + 1
+            # Whether what was in the block must be gone is not known any more.
+            self._now.place = Place(last.head, last.tail, number, 0, (), end_90k, covers=True)
             self._now.config = last.head.config
+
+    @property
+    def run(self) -> Run | None:
+        """What is being recorded, None if nothing was yet."""
+        now = self._now
+        return Run(now.run_key, now.run, now.run_90k) if now.run_key >= 0 else None
+
+    def go_on(self, run: Run, config: StreamConfig, last: header.PartHeader) -> None:
+        """Go on with `run`, whose last part on the volume is `last`: the recorder never stopped."""
+        now = self._now
+        now.run_key, now.run, now.run_90k = run.key, run.number, run.begun_90k
+        now.config = config
+        self.cause = Cause.NONE
+        self._held_90k = last.start_90k + last.duration_90k
+        if now.place is not None:
+            self._set_base(now.place, last.base_90k, config)
+
+    def holds(self, part: Part) -> bool:
+        """Whether `part` is on the volume, though the disk had refused to flush it."""
+        middle_90k = part.start_90k + part.duration_90k // 2
+        return part.run == self._now.run_key and middle_90k < self._held_90k
 
     @property
     def place(self) -> Place | None:
@@ -149,9 +224,7 @@ class Lane:
         """Return what `restore` goes back to."""
         now, place = self._now, self._now.place
         if place is not None:
-            place = Place(
-                place.head, place.tail, place.number, place.base_90k, place.bases, place.end_90k
-            )
+            place = replace(place)
         standing = _Standing(
             place, now.sequence, now.link, now.config, now.run_key, now.run, now.run_90k
         )
@@ -160,8 +233,14 @@ class Lane:
     def restore(self, saved: Saved) -> None:
         """Go back to what `saved` returned, but keep the reason of a gap noted since."""
         self._now, cause = saved
-        self._unsealed = []
+        self._unended = []
+        self._signed_90k = None
         self.cause = self.cause or cause
+
+    def end_run(self) -> None:
+        """What comes next begins another run, whatever connection it comes over."""
+        self._now.run_key = -1
+        self._held_90k = -1 << 63
 
     def is_new_run(self, part: Part) -> bool:
         """Whether `part` begins a run: another connection, or other codecs."""
@@ -188,7 +267,7 @@ class Lane:
         return (
             place is not None
             and place.head.config == part.config
-            and place.tail + room(part) <= place.head.block_bytes
+            and place.tail + self.room(part) <= place.head.block_bytes
         )
 
     def begin_block(self, part: Part, grant: Grant) -> Write:
@@ -209,7 +288,7 @@ class Lane:
             config=part.config,
         )
         tail = head.first_offset
-        place = self._now.place = Place(head, tail, 0, 0, (), 0)
+        place = self._now.place = Place(head, tail, 0, 0, (), 0, covers=grant.private)
         self._set_base(place, _first_90k(part), part.config)
         row = Row(head, (), tail, 0, self._now.sequence, self._now.link, closed=False, entries=())
         return Write(
@@ -217,9 +296,10 @@ class Lane:
             block=grant.block,
             head=block.encode_head(head, init),
             parts_at=tail,
-            buffers=[],
+            pieces=[],
             end=tail,
             entries=[],
+            part_bytes=0,
             tail=tail,
             sequence=self._now.sequence,
             link=self._now.link,
@@ -233,21 +313,34 @@ class Lane:
             block=place.head.block,
             head=b"",
             parts_at=place.tail,
-            buffers=[],
+            pieces=[],
             end=place.tail,
             entries=[],
+            part_bytes=0,
             tail=place.tail,
             sequence=self._now.sequence,
             link=self._now.link,
             row=None,
         )
 
-    def add(self, part: Part, write: Write, group: int) -> None:
-        """Append `part` to `write`; the sums in its header come with `seal`."""
+    def room(self, part: Part) -> int:
+        """Return the bytes `part` takes in a block."""
+        sealed = BOX_BYTES if self._sealer.seals else 0
+        return block.round_up(PART_HEADER_BYTES + sealed + len(part.moof) + len(part.mdat))
+
+    def add(self, part: Part, write: Write, group: int) -> bool:
+        """Append `part` to `write`; the sums in its header come with `end`.
+
+        Returns:
+            False if it is to be sealed and there is no key.
+        """
         now, place = self._now, write.place
         head = place.head
+        key = self._sealer.key(self.stream, part.wall_us)
+        if self._sealer.seals and key is None:
+            return False
         moof_bytes = len(part.moof)
-        whole = room(part)
+        whole = self.room(part)
         mdat_bytes = whole - PART_HEADER_BYTES - moof_bytes
         front = bytearray(PART_HEADER_BYTES) + part.moof + _U32.pack(mdat_bytes) + b"mdat"
         _U32.pack_into(front, PART_HEADER_BYTES + part.sequence_offset, place.number + 1)
@@ -276,11 +369,13 @@ class Lane:
             damaged=part.damaged,
             moof_bytes=moof_bytes,
             mdat_bytes=mdat_bytes,
-            stored_bytes=moof_bytes + 8 + len(samples),
+            stored_bytes=(BOX_BYTES if key else 0) + moof_bytes + 8 + len(samples),
             sequence_offset=part.sequence_offset,
             tfdt_offsets=part.tfdt_offsets,
             cause=self.cause,
             stream=self._name,
+            suite=self._sealer.suite_id,
+            key_id=key.key_id if key else b"",
         )
         write.entries.append(
             Entry(
@@ -294,45 +389,74 @@ class Lane:
                 self.cause,
             )
         )
-        write.buffers += (front, samples)
-        if short := whole - len(front) - len(samples):
-            write.buffers.append(bytes(short))
-        self._unsealed.append((front, samples))
+        signs = self._signs(part)
+        self._unended.append(self._stored(front, samples, key, whole, write, signs))
         place.tail += whole
         place.number += 1
         place.end_90k = part.start_90k + part.duration_90k - place.base_90k
         now.sequence += 1
         self.cause = Cause.NONE
         write.tail, write.sequence = place.tail, now.sequence
+        return True
 
-    def payloads(self) -> list[tuple[memoryview, memoryview]]:
-        """Return what `seal` needs the sums of: what each part added holds after its header."""
-        return [
-            (memoryview(front)[PART_HEADER_BYTES:], samples) for front, samples in self._unsealed
-        ]
+    def _stored(
+        self,
+        front: bytearray,
+        samples: memoryview,
+        key: DayKey | None,
+        whole: int,
+        write: Write,
+        signs: bool,
+    ) -> _Unended:
+        """Put a part of `whole` bytes with its room into `write`, sealed if there is a key."""
+        if key:
+            plain = bytes(front[PART_HEADER_BYTES:])
+            del front[PART_HEADER_BYTES:]
+            box = self._sealer.seal(key, front, (plain, samples), whole - PART_HEADER_BYTES)
+            behind: Bytes = box
+            payload: tuple[Bytes, ...] = (box,)
+        else:
+            behind = samples
+            payload = (memoryview(front)[PART_HEADER_BYTES:], samples)
+        room = whole - len(front) - len(behind)
+        write.put(write.place.tail, (front, behind, bytes(room if write.place.covers else 0)))
+        write.part_bytes += len(front) + len(behind)
+        return _Unended(front, payload, sealed=key is not None, signs=signs)
 
-    def seal(self, sums: Iterable[tuple[int, bytes]], write: Write) -> None:
+    def _signs(self, part: Part) -> bool:
+        """Whether this part is to carry a signature: some seconds passed since the last."""
+        since = self._signed_90k
+        if since is not None and 0 <= part.start_90k - since < SIGN_90K:
+            return False
+        self._signed_90k = part.start_90k
+        return True
+
+    def payloads(self) -> list[tuple[Bytes, ...]]:
+        """Return what `end` needs the sums of: what each part added holds after its header."""
+        return [each.payload for each in self._unended]
+
+    def end(self, sums: Iterable[tuple[int, bytes]], write: Write) -> None:
         """End the headers of all parts added to `write`, with their `sums` in order."""
         link = self._now.link
-        for (front, _), (crc, sha256) in zip(self._unsealed, sums, strict=True):
-            link = header.end_into(front, payload_crc=crc, sha256=sha256, previous=link)
+        sequence = self._now.sequence - len(self._unended)
+        for each, (crc, sha256) in zip(self._unended, sums, strict=True):
+            if each.signs and sequence:
+                signature = self._sealer.signature(self.stream, sequence - 1, link)
+                header.sign_into(each.front, signature, sequence - 1)
+            link = header.end_into(
+                each.front, payload_crc=crc, sha256=sha256, previous=link, sealed=each.sealed
+            )
+            sequence += 1
         write.link = self._now.link = link
-        self._unsealed = []
+        self._unended = []
 
     @staticmethod
     def finish(write: Write) -> None:
         """End `write` with the box over the rest of the block."""
         place = write.place
-        write.end = write.tail
         end = block.tail_page(place.head.block_bytes, write.tail)
         if end:
-            write.buffers.append(end + bytes(_TAIL_BYTES - len(end)))
-            write.end += _TAIL_BYTES
-
-
-def room(part: Part) -> int:
-    """Return the bytes `part` takes in a block."""
-    return block.round_up(PART_HEADER_BYTES + len(part.moof) + len(part.mdat))
+            write.put(write.tail, [end])
 
 
 def _first_90k(part: Part) -> int:

@@ -3,7 +3,7 @@
 Two files of fixed size hold the same records. Each record is appended to the first and flushed,
 then to the second and flushed: a power cut can turn the page being written to garbage, older
 records in it included, but never in both. When the files are full a summary of what still
-matters starts them anew under the next epoch, again one after the other.
+matters starts them anew under the next epoch, again one after the other, the worse one first.
 
 A record is ``size crc32c epoch number`` (big-endian, 32 bits each; the checksum covers the rest)
 and a msgpack map. Source: ``FORMAT.md`` version 1.
@@ -46,13 +46,27 @@ def _parse(data: bytes) -> tuple[int, list[Record], int]:
             break
         if crc32c(data[at + 8 : at + size]) != crc or (records and of_epoch != epoch):
             break
-        record = msgpack.unpackb(data[at + _HEAD.size : at + size], strict_map_key=False)
+        try:
+            record = msgpack.unpackb(data[at + _HEAD.size : at + size], strict_map_key=False)
+        except (ValueError, TypeError, msgpack.UnpackException):
+            break  # whole, and not of ours
         if not isinstance(record, dict) or (not records and record.get("kind") != "summary"):
             break
         epoch = of_epoch
         records.append(record)
         at += size
     return epoch, records, at
+
+
+def counted(value: object) -> int:
+    """Return a number of a record.
+
+    Raises:
+        ValueError: It is none, or below 0.
+    """
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} counts nothing")
+    return value
 
 
 class VolumeLog:
@@ -69,6 +83,11 @@ class VolumeLog:
         self._epoch = 0
         self._number = 0
         self._tail = 0
+        self._order = list(NAMES)  # the better one last
+
+    def widen(self, size: int) -> None:
+        """Use more of each file, which has that size already."""
+        self._size = size
 
     def read(self) -> list[Record]:
         """Return the records of the better copy; the first is the summary.
@@ -76,18 +95,18 @@ class VolumeLog:
         Raises:
             Damaged: ``volume.log_damaged``: neither copy can be read.
         """
-        best: tuple[int, int, list[Record]] = (0, 0, [])
+        found: dict[str, tuple[int, list[Record]]] = {}
         for path in NAMES:
             try:
-                data = self._disk.pread(path, self._size, 0)
+                epoch, records, _ = _parse(self._disk.pread(path, self._size, 0))
             except OSError:
-                continue  # the other copy is there for this
-            epoch, records, _ = _parse(data)
-            best = max(best, (epoch, len(records), records), key=lambda copy: copy[:2])
-        if not best[2]:
+                epoch, records = 0, []  # the other copy is there for this
+            found[path] = epoch, records
+        self._order = sorted(NAMES, key=lambda path: (found[path][0], len(found[path][1])))
+        self._epoch, best = found[self._order[-1]]
+        if not best:
             raise Damaged("volume.log_damaged", "neither copy of volume.log can be read")
-        self._epoch = best[0]
-        return best[2]
+        return best
 
     def copies(self) -> list[tuple[str, bool]]:
         """Return the name of each copy, and whether it can be read."""
@@ -102,12 +121,14 @@ class VolumeLog:
     def start(self, summary: Sequence[Record]) -> None:
         """Begin a new epoch with `summary`, whose first record is of the kind ``summary``.
 
+        The worse copy is written first: it may be garbage already, and the other is all there is.
+
         Raises:
             OSError: It did not get onto the disk; the copy not yet reached is still whole.
         """
         self._epoch += 1
         data = b"".join(_pack(record, self._epoch, n) for n, record in enumerate(summary))
-        for path in NAMES:
+        for path in self._order:
             self._disk.pwrite(path, [data], 0)
             self._disk.flush([(path, 0, len(data))], written_before=False)
         self._number = len(summary)

@@ -2,14 +2,24 @@
 
 When it is full it drops the newest group of pictures of the stream with the lowest priority, and
 everything more of that stream up to its next key frame: what stays can be played, and the gap
-has one place and one cause.
+has one place and one cause. It belongs to whoever opens volumes, and outlives them: what waits
+when a volume fails is for the next one that is opened, or is handed over to another volume's.
 """
 
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nvr.media.name import is_copy
 from nvr.media.part import Part
+
+QUEUE_BYTES = 96 << 20
+"""48 s of 16 megabits a second, in a box of one gigabyte."""
+_MOST_TAKEN_BYTES = 16 << 20
+"""What a disk that was away for long is given at a time, so that it is acknowledged bit by bit."""
+_MOST_KEPT_BYTES = 32 << 20
+"""Groups of pictures under way that are kept for another volume to begin with: 16 streams of 4
+megabits a second with a key frame every four seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +43,49 @@ class DropNewestGopQueue:
     Args:
         limit_bytes: Most bytes of parts it holds.
         priority: Priority of a stream; lower ones are dropped first.
+        keeps: Keep what is written of each group of pictures under way, for `hand_over`.
+
+    Attributes:
+        dropped_parts: How many found no room.
+        turn: How often another queue's parts were taken over.
     """
 
-    def __init__(self, limit_bytes: int, priority: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        limit_bytes: int,
+        priority: Callable[[str], int] = lambda _: 0,
+        *,
+        keeps: bool = False,
+    ) -> None:
         self._limit_bytes = limit_bytes
         self._priority = priority
         self._guard = threading.Condition()
         self._parts: list[Waiting] = []
+        self._taken: dict[int, Waiting] = {}
+        self._keeps = keeps
+        self._kept: dict[str, list[Waiting]] = {}
+        self._kept_bytes = 0
         self._held_bytes = 0
+        self.turn = 0
         self._until_key: set[str] = set()
         self._woken = False
         self.dropped_parts = 0
 
-    def put(self, parts: Sequence[Part], now_s: float) -> None:
-        """Add parts; what does not fit is dropped."""
+    def put(self, parts: Sequence[Part], now_s: float, *, written: bool = True) -> None:
+        """Add parts; what does not fit is dropped.
+
+        Args:
+            parts: In the order of their streams.
+            now_s: Monotonic second.
+            written: Somebody takes them off. If nobody does, what came first is kept of every
+                stream: nothing later would ever be joined to it.
+        """
         with self._guard:
             for part in parts:
+                if not written and self._held_bytes + _size(part) > self._limit_bytes:
+                    self._until_key.add(part.stream)
+                    self.dropped_parts += 1
+                    continue
                 after_drop = part.stream in self._until_key
                 if after_drop:
                     if not part.key:
@@ -91,20 +128,78 @@ class DropNewestGopQueue:
             )
 
     def take(self) -> list[Waiting]:
-        """Return all parts; their bytes count until `done` says they are off our hands."""
+        """Return the first parts; their bytes count until `done` says they are off our hands."""
         with self._guard:
-            parts, self._parts = self._parts, []
+            count, size = 0, 0
+            while count < len(self._parts) and size < _MOST_TAKEN_BYTES:
+                size += _size(self._parts[count].part)
+                count += 1
+            parts, self._parts = self._parts[:count], self._parts[count:]
+            self._taken.update((id(waiting), waiting) for waiting in parts)
             return parts
 
     def done(self, parts: Sequence[Waiting]) -> None:
-        """Free the room of parts that were taken."""
+        """Free the room of parts that were taken, and have been written."""
         with self._guard:
-            self._held_bytes -= sum(_size(waiting.part) for waiting in parts)
+            for waiting in parts:
+                if self._taken.pop(id(waiting), None) is not None:
+                    self._held_bytes -= _size(waiting.part)
+                    if self._keeps:
+                        self._keep(waiting)
 
     def put_back(self, parts: Sequence[Waiting]) -> None:
         """Put parts that were taken back to the front."""
         with self._guard:
+            self._parts[:0] = [w for w in parts if self._taken.pop(id(w), None) is not None]
+
+    def _keep(self, waiting: Waiting) -> None:
+        stream = waiting.part.stream
+        if is_copy(stream):
+            return
+        if waiting.part.key:
+            self._forget(stream)
+            self._kept[stream] = []
+        elif stream not in self._kept:
+            return
+        self._kept[stream].append(waiting)
+        self._kept_bytes += _size(waiting.part)
+        while self._kept_bytes > _MOST_KEPT_BYTES:
+            self._forget(max(self._kept, key=lambda each: sum(map(_held, self._kept[each]))))
+
+    def _forget(self, stream: str) -> None:
+        self._kept_bytes -= sum(map(_held, self._kept.pop(stream, ())))
+
+    def hand_over(self, other: "DropNewestGopQueue") -> int | None:
+        """Give everything to the queue of another volume, to be written there from now on.
+
+        Of each stream that begins with the key frame of the group under way, as far as that was
+        kept, though it is written here already: each volume can be played without the other.
+        What is being written here goes as well: nobody knows what becomes of it. Copies do not:
+        the other volume may be the one they are from.
+
+        Returns:
+            UTC microseconds of the first part that is not written here; None if all are.
+        """
+        with self._guard:
+            kept = [waiting for stream in self._kept.values() for waiting in stream]
+            waits = (*self._taken.values(), *self._parts)
+            unwritten = [waiting for waiting in waits if not is_copy(waiting.part.stream)]
+            until_key, self._until_key = self._until_key, set()
+            self._parts, self._taken, self._kept = [], {}, {}
+            self._held_bytes = self._kept_bytes = 0
+        other.take_over([*kept, *unwritten], until_key)
+        return min((waiting.part.wall_us for waiting in unwritten), default=None)
+
+    def take_over(self, parts: Sequence[Waiting], until_key: set[str]) -> None:
+        """Take what `hand_over` of another queue gives, in front of what waits here."""
+        with self._guard:
+            self.turn += 1
             self._parts[:0] = parts
+            self._held_bytes += sum(map(_held, parts))
+            self._until_key |= until_key
+            while self._held_bytes > self._limit_bytes and self._parts:
+                self._drop()
+            self._guard.notify()
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until something is put, somebody calls `wake`, or the time is over."""
@@ -128,3 +223,7 @@ class DropNewestGopQueue:
 
 def _size(part: Part) -> int:
     return len(part.moof) + len(part.mdat)
+
+
+def _held(waiting: Waiting) -> int:
+    return _size(waiting.part)

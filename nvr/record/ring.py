@@ -5,29 +5,32 @@ begun), or *live* (in the catalogue). Granting is what retires: the victim leave
 new serial is flushed to the log, and its head is zeroed and flushed. Only then may it be written.
 """
 
+import errno
 import logging
-import threading
-from array import array
 from collections import deque
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Container, Sequence
+from dataclasses import dataclass
 
 from nvr.base.clock import Clock
-from nvr.base.errors import Misconfigured
+from nvr.base.errors import Misconfigured, Unavailable
 from nvr.base.log import event
 from nvr.hal.ports import Disk
 from nvr.record import block
 from nvr.record.block import PAGE_BYTES
-from nvr.record.catalog import Catalog
+from nvr.record.catalog import Catalog, Oldest
+from nvr.record.expire import past_its_time, shifts, too_much
 from nvr.record.log import Record, VolumeLog
-from nvr.record.note import Note, carried, stamped
-from nvr.record.retention import Promised, default_promise, next_to_go
+from nvr.record.log_state import LogState
+from nvr.record.retention import TermsOf, default_terms, guaranteed, next_to_go
+from nvr.record.row import Row
+from nvr.record.size import Sized
 from nvr.record.volume import Identity
 
 _log = logging.getLogger(__name__)
 _ZERO_PAGE = bytes(PAGE_BYTES)
-_MOST_SPARE = 16
-_MOST_NOTES = 10_000
+_MOST_ERASED = 16
+LOOK_S = 10.0
+"""What must go although there is room is looked for so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,25 @@ class Grant:
     Attributes:
         block: Its number.
         serial: Of this use.
+        private: Something that must be gone was not zeroed in it: every byte is to be written.
     """
 
     block: int
     serial: int
+    private: bool = False
 
 
-class Ring:
+class _Kept(Container[int]):
+    """Blocks whose turn it is not."""
+
+    def __init__(self, *those: Container[int]) -> None:
+        self._those = those
+
+    def __contains__(self, number: object) -> bool:
+        return any(number in some for some in self._those)
+
+
+class Ring(Sized):
     """The blocks of an open volume. Safe for several threads.
 
     Args:
@@ -51,14 +66,15 @@ class Ring:
         identity: Of the volume.
         log: Its log, read.
         catalog: What is live.
-        serials: For each block, the serial of its last grant, 0 if it never had one.
-        written: Blocks whose every page was durably written once.
-        next_run: First run number not yet used.
-        clean: The volume was closed properly last time.
+        state: What the log says.
         refused: Blocks that could not be read; they are not used.
-        notes: What the log says of time not recorded.
+        unread: Blocks that nobody looked into yet; they are not used until `found` says so.
         clock: Time source.
-        promised_s: What each stream is promised; see `record.retention`.
+        terms: For how long each stream is kept; see `record.retention`.
+
+    Attributes:
+        unread_serial: The highest of a block that was unread at first: what is in later ones is
+            all known.
     """
 
     def __init__(
@@ -67,117 +83,60 @@ class Ring:
         identity: Identity,
         log: VolumeLog,
         catalog: Catalog,
+        state: LogState,
         *,
-        serials: Sequence[int],
-        written: set[int],
-        next_run: int,
-        clean: bool,
         refused: Collection[int] = (),
-        notes: Sequence[Note] = (),
+        unread: Collection[int] = (),
         clock: Clock,
-        promised_s: Promised = default_promise,
+        terms: TermsOf = default_terms,
     ) -> None:
-        self.clean = clean
-        self._notes = list(notes)
-        self._disk = disk
-        self._identity = identity
-        self._volume_log = log
-        self._catalog = catalog
-        self._serials = array("Q", serials)
-        self._written = written
-        self._next_serial = max(serials, default=0) + 1
-        self._next_run = next_run
-        self._clock = clock
-        self._promised_s = promised_s
-        self._guard = threading.RLock()
-        rows = catalog.all_rows()
-        live = {row.head.block for row in rows} | set(refused)
-        free = [number for number in range(identity.blocks) if number not in live]
-        self._free = deque(sorted(free, key=lambda number: (number not in written, number)))
+        super().__init__(
+            disk, identity, log, catalog, state, refused=refused, unread=unread, clock=clock
+        )
+        self._next_serial = max(state.serials, default=0) + 1
+        self._terms = terms
+        self._unread = set(unread)
+        self.unread_serial = max((state.serials[number] for number in unread), default=0)
         self._granted: deque[Grant] = deque()
-        self._in_use: set[int] = set()
-        self._condemned: set[int] = set(refused)
-        self._unlogged: list[int] = []
-        self._spare = max(1, min(_MOST_SPARE, identity.blocks // 8))
+        self._private: set[int] = set()
+        self._unwanted: frozenset[int] = frozenset()
+        self._looked_s = -LOOK_S
+        self._steps = (
+            self._expire,
+            self._erase,
+            self._grant_ahead,
+            self._zero_ahead,
+            self._try_suspect,
+            self._fit,
+        )
 
     @property
-    def spare(self) -> int:
-        """Blocks that are kept ready for the next ones to be begun."""
-        return self._spare
+    def unread(self) -> int:
+        """Blocks of which it is not known yet what they hold."""
+        return len(self._unread)
 
     @property
-    def condemned(self) -> int:
-        """Blocks given up in this process because the disk refused them."""
-        return len(self._condemned)
+    def fresh_sequence(self) -> int:
+        """A sequence number above all that any stream has used, whatever is unread."""
+        with self._guard:
+            return self._next_serial << 20  # a block has 4,096 pages, and a part at least one
 
-    def begin(self) -> None:
-        """Start a new log epoch for this opening of the volume.
+    def found(self, number: int, row: Row | None, *, refused: bool = False) -> None:
+        """Note what is in a block that was unread.
 
-        Raises:
-            OSError: The disk refuses; nothing changed.
+        Args:
+            number: The block.
+            row: What it holds; None is for nothing.
+            refused: The disk refused to say.
         """
         with self._guard:
-            self._volume_log.start([self._summary()])
-            opened = Note("opened", self._clock.wall_us(), run=self._next_run, clean=self.clean)
-            opened = stamped(opened, self._clock)
-            self._append({**opened.record(), "generation": self._identity.generation})
-            self._keep_notes([opened])
-
-    def end(self, by: str = "") -> None:
-        """Note that recording was stopped on purpose, and by whom.
-
-        Raises:
-            OSError: The disk refuses; the next start will call the gap a power cut.
-        """
-        self.note(stamped(Note("stopped", self._clock.wall_us(), by=by), self._clock))
-
-    def note(self, *notes: Note) -> None:
-        """Keep notes, durably and with one flush of each log, as made now; their run is filled in.
-
-        Raises:
-            OSError: The disk refuses.
-        """
-        with self._guard:
-            made = [replace(note, run=self._next_run) for note in notes]
-            self._append(*(note.record() for note in made))
-            self._keep_notes(made)
-
-    def _keep_notes(self, notes: Sequence[Note]) -> None:
-        self._notes += notes
-        del self._notes[:-_MOST_NOTES]
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        """What the log says of time not recorded, in the order of writing."""
-        with self._guard:
-            return tuple(self._notes)
-
-    def _summary(self) -> Record:
-        written = bytearray(-(-self._identity.blocks // 8))
-        for number in self._written:
-            written[number // 8] |= 1 << number % 8
-        serials = array("Q", self._serials)
-        serials.byteswap()  # big-endian on disk; every board this runs on is little-endian
-        return {
-            "kind": "summary",
-            "ring": self._identity.ring_id.bytes,
-            "serials": serials.tobytes(),
-            "written": bytes(written),
-            "next_run": self._next_run,
-            "notes": carried(self._notes),
-        }
-
-    def _append(self, *records: Record) -> None:
-        if self._volume_log.fits(*records):
-            self._volume_log.append(*records)
-        else:
-            self._volume_log.start([self._summary(), *records])
-
-    def new_run(self) -> int:
-        """Return a run number this volume has not used yet."""
-        with self._guard:
-            self._next_run += 1
-            return self._next_run - 1
+            if row is not None:
+                self._catalog.add(row)
+            elif refused:
+                self._condemned.add(number)
+            elif number not in self._aside:
+                self._free.append(number)
+            self._unread.discard(number)
 
     def take(self) -> Grant:
         """Return the block to write next; retires one now if none was made ready.
@@ -188,7 +147,9 @@ class Ring:
         """
         with self._guard:
             if not self._granted:
-                self._grant(self._spare)  # one record for all: its flushes delay this group
+                self._grant(self.spare)  # one record for all: its flushes delay this group
+            if not self._granted:
+                raise OSError(errno.EIO, "the disk refuses the blocks that were to come next")
             grant = self._granted.popleft()
             self._in_use.add(grant.block)
             return grant
@@ -199,30 +160,27 @@ class Ring:
             self._in_use.discard(grant.block)
             self._granted.appendleft(grant)
 
-    def use(self, number: int) -> None:
-        """Note that an open block of an earlier process is being written again."""
+    def use(self, number: int, serial: int) -> bool:
+        """Note that a block of an earlier process is being written again.
+
+        Returns:
+            Whether it may be; False if it was given up meanwhile, or set aside.
+        """
         with self._guard:
+            if self._serials[number] != serial or number in self._aside:
+                return False
             self._in_use.add(number)
+            return True
+
+    @property
+    def unwanted(self) -> frozenset[int]:
+        """Blocks being written whose first parts are past their time: to be closed and released."""
+        return self._unwanted
 
     def release(self, number: int) -> None:
         """Note that a block is no longer written, so its turn to be retired may come."""
         with self._guard:
             self._in_use.discard(number)
-
-    def condemn(self, number: int) -> None:
-        """Keep a block out of use, and what was acknowledged in it readable, until the next start.
-
-        Its last pages were written, but the disk refused to flush them: whatever the page cache
-        says about them from here on proves nothing.
-        """
-        with self._guard:
-            self._condemned.add(number)
-            self._in_use.discard(number)
-        event(_log, logging.ERROR, "record.block_condemned", block=number)
-
-    def written_before(self, number: int) -> bool:
-        """Whether every page of the block was durably written once."""
-        return number in self._written
 
     def keep(self) -> bool:
         """Do one step of what should be ready before the writer asks: grant, or zero a block.
@@ -233,43 +191,101 @@ class Ring:
         Raises:
             OSError: The disk refuses.
         """
+        failed: OSError | None = None
+        # Each in its turn, and none for ever held up by another that the disk refuses.
+        for step in self._steps:
+            try:
+                if step():
+                    return True
+            except OSError as err:
+                failed = failed or err
+        if failed:
+            raise failed
+        return False
+
+    def _grant_ahead(self) -> bool:
         with self._guard:
-            if len(self._granted) * 2 <= self._spare and not self._only_unwritten_free():
-                self._grant(self._spare - len(self._granted), zeroed=True)
-                return True
-            number = self._next_to_zero()
-        if number is None:
-            return False
-        try:
-            self._zero(number)
-        finally:
-            with self._guard:
-                if number in self._written:
-                    self._free.appendleft(number)
-                else:
-                    self._free.append(number)
-        return True
+            if len(self._granted) * 2 > self.spare or self._only_unwritten_free():
+                return False
+            self._grant(self.spare - len(self._granted), zeroed=True)
+            return True
 
     def _only_unwritten_free(self) -> bool:
         """Zeroing comes first while a first lap is under way."""
         return bool(self._free) and self._free[0] not in self._written
 
-    def _next_to_zero(self) -> int | None:
-        for ready, number in enumerate(self._free):
-            if ready >= self._spare:
-                break
-            if number not in self._written:
-                self._free.remove(number)
-                return number
-        return None
-
-    def _zero(self, number: int) -> None:
-        path, size = block.name(number), self._identity.block_bytes
-        self._disk.zero(path, size, 0)
-        self._disk.flush([(path, 0, size)], written_before=False)
+    def _expire(self) -> bool:
+        """Give up a block that must go although there is room; whether there was one."""
         with self._guard:
-            self._written.add(number)
-            self._unlogged.append(number)
+            now_s = self._clock.monotonic_s()
+            if now_s - self._looked_s < LOOK_S or len(self._to_erase) >= _MOST_ERASED:
+                return False
+            row = self._past()
+            if row is None:
+                self._looked_s = now_s
+                return False
+            self._give_up(*row)
+            return True
+
+    def _past(self) -> tuple[Row, str] | None:
+        """Return a block that must go, and why."""
+        now_us = self._age.now_us()
+        known = shifts(self._notes)
+        over = past_its_time(self._oldest(now_us), self._terms, now_us, known)
+        self._unwanted = frozenset(row.head.block for row in over if row.spans) & self._in_use
+        for row in over:
+            if row.head.block not in self._in_use:
+                return row, "age"
+        oldest = self._oldest(now_us, self._in_use)
+        size = self._identity.block_bytes
+        most = too_much(self._catalog, oldest, self._terms, self._locked, size)
+        return (most, "bytes") if most is not None else None
+
+    def _give_up(self, row: Row, why: str) -> None:
+        """Take a block out of the archive, as granting it would, before its turn."""
+        number, stream = row.head.block, row.head.stream
+        grant = Grant(number, self._next_serial)
+        erase = [number] if self._terms(stream).limit_s else []
+        self._catalog.remove(number)
+        if erase:
+            self._private.add(number)
+        try:
+            self._append(self._record([grant], erase))
+        except OSError:
+            if number not in self._aside:
+                self._free.appendleft(number)  # the next to be granted
+            raise
+        self._private.discard(number)
+        self._next_serial += 1
+        self._serials[number] = grant.serial
+        self._unlogged = []
+        event(_log, logging.DEBUG, "retention.gone", stream=stream, block=number, why=why)
+        if erase:
+            self._to_erase.append(number)
+            return
+        refused = self._zero_heads([number])
+        if not refused and number not in self._aside:
+            self._free.append(number)
+
+    def standing(self) -> tuple[int, frozenset[int]]:
+        """How many blocks are free or soon will be, and which of the others must stay."""
+        with self._guard:
+            self._oldest(self._clock.wall_us())  # what a lock holds is known after it
+            kept = self._in_use.union(self._aside, self._condemned, self._locked)
+            return len(self._free) + len(self._to_erase), frozenset(kept)
+
+    def _give_up_oldest(self) -> bool:
+        if self._unread:
+            return False  # nobody knows yet what is the oldest
+        now_us = self._age.now_us()
+        oldest = self._oldest(now_us, self._in_use, self._aside)
+        chosen = next_to_go(oldest, self._terms, now_us)
+        if chosen is None or guaranteed(chosen, self._terms, now_us):
+            why = "what is left of the recordings is locked or guaranteed, and stays"
+            self._wait(Unavailable("volume.kept", why))
+            return False
+        self._give_up(chosen.row, "size")
+        return True
 
     def _grant(self, count: int, *, zeroed: bool = False) -> None:
         """Grant blocks; with `zeroed`, those that were never wholly written go to be zeroed first.
@@ -281,22 +297,34 @@ class Ring:
             raise Misconfigured(
                 "volume.too_small",
                 "the volume has too few blocks for its streams",
-                blocks=self._identity.blocks,
+                blocks=self.blocks,
             )
         used = [number for number in chosen if self._serials[number]]
         for number in used:
             self._catalog.remove(number)
-        grants = [Grant(number, self._next_serial + n) for n, number in enumerate(chosen)]
+        # Of the streams that must be gone some day nothing is left behind in a block used anew,
+        # unless a group waits for it.
+        private = [number for number in used if number in self._private]
+        erase = private if zeroed else []
+        grants = [
+            Grant(number, self._next_serial + n, number in private and not zeroed)
+            for n, number in enumerate(chosen)
+        ]
         self._next_serial += len(grants)
         for grant in grants:
             self._serials[grant.block] = grant.serial
         try:
-            self._retire(used, grants)
+            refused = self._retire(used, grants, erase)
         except OSError:
             self._free.extendleft(reversed(chosen))
             raise
+        self._private.difference_update(chosen)
         for grant in grants:
-            if zeroed and grant.block not in self._written:
+            if grant.block in refused:
+                continue
+            if grant.block in erase:
+                self._to_erase.append(grant.block)
+            elif zeroed and grant.block not in self._written:
                 self._free.append(grant.block)
             else:
                 self._granted.append(grant)
@@ -305,29 +333,70 @@ class Ring:
         """Free blocks first, then what `record.retention` gives up."""
         if self._free:
             return self._free.popleft()
-        held = self._in_use | self._condemned
         now_us = self._clock.wall_us()
-        chosen = next_to_go(self._catalog.oldest(held, now_us), self._promised_s, now_us)
+        oldest = self._oldest(now_us, self._in_use, self._aside)
+        chosen = next_to_go(oldest, self._terms, now_us)
         if chosen is None:
             return None
         number = chosen.row.head.block
         self._catalog.remove(number)
+        if self._terms(chosen.row.head.stream).limit_s:
+            self._private.add(number)
         return number
 
-    def _retire(self, used: Sequence[int], grants: Sequence[Grant]) -> None:
+    def _oldest(self, now_us: int, *but: Container[int]) -> list[Oldest]:
+        """Return each stream's first block that may go and is not one of `but`."""
+        self._end_locks()
+        kept = _Kept(*but, self._condemned, self._locked)
+        while True:
+            oldest = self._catalog.oldest(kept, now_us)
+            # What was recorded after the lock on it was made is not among the locked yet.
+            later = [it.row.head.block for it in oldest if self._locks.hold(it.row)]
+            if not later:
+                return oldest
+            self._locked.update(later)
+
+    def _record(self, grants: Sequence[Grant], erase: Sequence[int]) -> Record:
+        record: Record = {
+            "kind": "grant",
+            "blocks": [[grant.block, grant.serial] for grant in grants],
+            "written": self._unlogged,
+        }
+        return {**record, "erase": list(erase)} if erase else record
+
+    def _retire(
+        self, used: Sequence[int], grants: Sequence[Grant], erase: Sequence[int] = ()
+    ) -> Collection[int]:
         """Give up blocks durably: in the log first, which alone decides, then in their heads.
 
         The other way round a cut in between leaves a block that a remembered row still shows
         and a rebuilt index does not. The heads are for the day when the log is lost.
+
+        Returns:
+            Those that the disk refuses: they were given up, but cannot be used.
         """
-        self._append(
-            {
-                "kind": "grant",
-                "blocks": [[grant.block, grant.serial] for grant in grants],
-                "written": self._unlogged,
-            }
-        )
+        self._append(self._record(grants, erase))
         self._unlogged = []
+        return self._zero_heads(used)
+
+    def _zero_heads(self, used: Sequence[int]) -> Collection[int]:
+        try:
+            self._zero_pages(used)
+        except OSError:
+            refused = [number for number in used if not self._takes_head(number)]
+            for number in refused:
+                self.suspect(number)
+            return refused
+        return ()
+
+    def _takes_head(self, number: int) -> bool:
+        try:
+            self._zero_pages([number])
+        except OSError:
+            return False
+        return True
+
+    def _zero_pages(self, used: Sequence[int]) -> None:
         ranges = []
         for number in used:
             self._disk.pwrite(block.name(number), [_ZERO_PAGE], 0)

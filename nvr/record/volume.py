@@ -1,4 +1,4 @@
-"""The identity of a volume, and making one: a directory whose files never grow or shrink.
+"""The identity of a volume, and making one: a directory of files that are only overwritten.
 
 ``volume.id`` holds two copies of the identity, each on a page of its own and written in turn, so
 that a cut while one is written leaves the other. The generation counts how often the volume was
@@ -38,7 +38,7 @@ class Identity:
         ring_id: UUID.
         generation: How often it was opened.
         block_bytes: Size of every block.
-        blocks: Number of blocks.
+        blocks: Numbers that blocks can have; of which some may be absent, see `record.size`.
         created_us: UTC microseconds when it was made.
         ready: All files are there; False while it is being made.
     """
@@ -49,11 +49,6 @@ class Identity:
     blocks: int
     created_us: int
     ready: bool
-
-    @property
-    def size_bytes(self) -> int:
-        """Room for parts, heads and indexes."""
-        return self.blocks * self.block_bytes
 
 
 def _encode(identity: Identity) -> bytes:
@@ -86,7 +81,7 @@ def _decode(data: bytes) -> Identity | None:
 
 
 def write(disk: Disk, identity: Identity) -> None:
-    """Make the identity durable in the copy whose turn it is."""
+    """Make the identity durable in the copy whose turn it is; a cut leaves the other one."""
     offset = identity.generation % 2 * PAGE_BYTES
     disk.pwrite(ID_NAME, [_encode(identity)], offset)
     disk.flush([(ID_NAME, offset, PAGE_BYTES)], written_before=False)
@@ -99,7 +94,16 @@ def read(disk: Disk) -> Identity | None:
         Misconfigured: ``volume.foreign``: something else is there. ``volume.version``.
         Damaged: ``volume.damaged``: both copies of the identity have wrong bytes.
     """
-    files = dict(disk.listing())
+    try:
+        data = disk.pread(ID_NAME, 2 * PAGE_BYTES, 0)
+    except FileNotFoundError:
+        data = b""
+    copies = [
+        copy for at in (0, PAGE_BYTES) if (copy := _decode(data[at : at + PAGE_BYTES])) is not None
+    ]
+    if copies:
+        return max(copies, key=lambda copy: (copy.generation, copy.ready))
+    files = dict(disk.listing())  # asked only now: a big volume has 300,000 of them
     if ID_NAME not in files:
         if files:
             raise Misconfigured(
@@ -108,20 +112,20 @@ def read(disk: Disk) -> Identity | None:
                 file=min(files),
             )
         return None
-    data = disk.pread(ID_NAME, 2 * PAGE_BYTES, 0)
-    copies = [
-        copy for at in (0, PAGE_BYTES) if (copy := _decode(data[at : at + PAGE_BYTES])) is not None
-    ]
-    if copies:
-        return max(copies, key=lambda copy: (copy.generation, copy.ready))
     if set(files) == {ID_NAME}:
         return None  # the power went before the first identity was whole
     raise Damaged("volume.damaged", "both copies of the volume's identity have wrong bytes")
 
 
 def _require_room(disk: Disk, size_bytes: int) -> None:
-    if size_bytes > disk.free_bytes():
-        raise OSError(errno.ENOSPC, "no room")
+    free_bytes = max(0, disk.free_bytes() - SPARE_BYTES)
+    if size_bytes > free_bytes:
+        raise Unavailable(
+            "volume.full",
+            "the disk has too little room for the volume that size_mib asks for",
+            needs_mib=size_bytes >> 20,
+            free_mib=free_bytes >> 20,
+        )
 
 
 def make(
@@ -170,7 +174,7 @@ def make(
         missing = {path: size for path, size in files.items() if present.get(path) != size}
         # Asked before the first file: found out by filling it, a disk shared with others would
         # stop them as well.
-        _require_room(disk, sum(missing.values()) + SPARE_BYTES)
+        _require_room(disk, sum(missing.values()))
         if begun is None:
             disk.create(ID_NAME, 2 * PAGE_BYTES)
             write(disk, identity)
@@ -179,9 +183,12 @@ def make(
             disk.create(path, size)
         disk.sync_directory()
     except OSError as err:
-        if err.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise Unavailable(
-                "volume.full", "the disk has no room for the volume", size_bytes=size_bytes
-            ) from err
-        raise Unavailable("volume.unwritable", f"the volume cannot be made: {err}") from err
+        raise refusal(err) from err
     return replace(identity, ready=True)
+
+
+def refusal(err: OSError) -> Unavailable:
+    """Say what a disk refused when a volume was to be made or opened."""
+    if err.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return Unavailable("volume.full", "the disk has no room for the volume")
+    return Unavailable("volume.unwritable", f"the volume cannot be opened: {err}")

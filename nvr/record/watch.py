@@ -5,13 +5,14 @@ it quicker. Each change becomes an event in the log at once, and a note in the v
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from nvr.base.clock import Clock
 from nvr.base.log import event
 from nvr.media.ports import Acknowledged
-from nvr.record.note import RECORDED, Note, stamped
+from nvr.record.note import PLANNED, RECORDED, Note, stamped
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +21,9 @@ SILENT_S = 5.0
 STEP_US = 500_000
 """The wall clock moved by more than this between two looks, against the monotonic one."""
 ALIVE_S = 60.0
+_WORSE = 2
+"""An uncertainty of the clock this many times the one noted is noted anew."""
+_LEAST_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Reason:
     """Why a stream might not be recorded.
 
     Attributes:
-        cause: ``camera``, ``behind``, ``disk`` or ``volume``.
+        cause: ``camera``, ``behind``, ``disk``, ``volume`` or ``plan``.
         code: Error code to go with it.
         sure: Nothing can come any more, so that there is no need to wait and see.
     """
@@ -69,6 +73,8 @@ class Watch:
         clock: Time source.
         note: Keeps a note.
         unset: Whether the wall clock was not set yet since the box was switched on.
+        trust: How the wall clock is set, and by how many milliseconds it may be off; None if that
+            cannot be told.
     """
 
     def __init__(
@@ -76,14 +82,22 @@ class Watch:
         clock: Clock,
         note: Callable[[Note], None],
         unset: Callable[[], bool] = lambda: False,
+        trust: Callable[[], tuple[str, int] | None] = lambda: None,
     ) -> None:
         self._clock = clock
         self._note = note
         self._seen: dict[str, _Seen] = {}
         self._ahead_us = self._ahead()
         self._is_unset = unset
+        self._trust = trust
+        self._trusted: tuple[str, int] | None = None
         self._unset = unset()
         self._told_s = clock.monotonic_s()
+        self._gaps: dict[str, Counter[str]] = {}
+
+    def gaps(self, stream: str) -> Mapping[str, int]:
+        """How often a stream stopped being recorded, by cause."""
+        return self._gaps.get(stream, {})
 
     def acknowledged(self, done: Iterable[Acknowledged]) -> None:
         """Take what is durable; from any thread."""
@@ -163,12 +177,14 @@ class Watch:
 
     def _stop(self, stream: str, seen: _Seen, reason: Reason) -> None:
         now_us, before = self._clock.wall_us(), seen.stopped
+        if before is None:
+            self._gaps.setdefault(stream, Counter())[reason.cause] += 1
         began = before or Stopped(reason, seen.until_us, seen.told_s)
         seen.stopped = replace(began, reason=reason)
         seen.clear_us = None if reason.sure else now_us
         event(
             _log,
-            logging.WARNING,
+            logging.DEBUG if reason.cause == PLANNED else logging.WARNING,
             "record.camera_stopped",
             stream=stream,
             cause=reason.cause,
@@ -194,7 +210,7 @@ class Watch:
         lasted_s = round(seen.told_s - before.since_s, 1)
         event(
             _log,
-            logging.INFO,
+            logging.DEBUG if before.reason.cause == PLANNED else logging.INFO,
             "record.camera_resumed",
             stream=stream,
             cause=before.reason.cause,
@@ -217,6 +233,19 @@ class Watch:
                     seen.clear_us += ahead_us - self._ahead_us
             self._write(Note("clock", before_us, after_us=after_us, unset=self._unset))
         self._ahead_us, self._unset = ahead_us, self._is_unset()
+        self._look_at_trust()
+
+    def _look_at_trust(self) -> None:
+        """Note how good the clock is, if that is not what was noted last."""
+        now, before = self._trust(), self._trusted
+        if now is None:
+            return
+        if before and before[0] == now[0]:
+            low, high = sorted((max(now[1], _LEAST_MS), max(before[1], _LEAST_MS)))
+            if high < low * _WORSE:
+                return
+        self._trusted = now
+        self._write(Note("trust", self._clock.wall_us(), state=now[0], uncertainty_ms=now[1]))
 
     def _ahead(self) -> int:
         return self._clock.wall_us() - round(self._clock.monotonic_s() * 1e6)

@@ -8,58 +8,32 @@ ready and remembers rows.
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 
-from nvr.base.errors import Damaged, Misconfigured
+from nvr.base.errors import Misconfigured
 from nvr.base.log import event
 from nvr.media.part import Part
 from nvr.media.ports import Acknowledged
 from nvr.record import block
-from nvr.record.header import Cause, PartHeader
-from nvr.record.lane import Lane, Saved, Write, room
-from nvr.record.queue import DropNewestGopQueue, Waiting
+from nvr.record.header import Cause
+from nvr.record.lane import Lane, Run, Saved, Write
+from nvr.record.pace import PART_S, Pace, WriterState
+from nvr.record.queue import QUEUE_BYTES, DropNewestGopQueue, Waiting
+from nvr.record.resume import open_lane
 from nvr.record.ring import Grant
+from nvr.record.seal import Sealer
 from nvr.record.store import Store
 from nvr.record.sums import sums
 
 _log = logging.getLogger(__name__)
 
-PART_S = 0.5
-"""Length the ingest thread gives a part; a group begins when one of that age is waiting."""
-BEHIND_S = 1.0
 RETRY_S = 1.0
 _LEAST_APART_S = 0.25
 _FAILURES_TO_CONDEMN = 3
 _IDLE_S = 5.0
 _TELL_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class WriterState:
-    """How the writer is doing.
-
-    Attributes:
-        groups: Groups made durable.
-        parts: Parts acknowledged.
-        part_bytes: Bytes of them on disk, headers and padding included.
-        dropped_parts: Parts dropped because the disk was behind.
-        behind_s: Age of the oldest part not yet acknowledged.
-        worst_group_s: Longest of the last 120 groups.
-        failures: Groups in a row that the disk refused.
-        condemned: Blocks given up.
-    """
-
-    groups: int
-    parts: int
-    part_bytes: int
-    dropped_parts: int
-    behind_s: float
-    worst_group_s: float
-    failures: int
-    condemned: int
 
 
 class _Group:
@@ -79,29 +53,31 @@ class Committer:
     Args:
         store: The open volume.
         acknowledged: Told, in the writing thread, of the end of what is durable per stream.
-        priority: Priority of a stream; lower ones are dropped first when the disk is behind.
-        limit_bytes: Most bytes of parts that may wait.
+        queue: Where parts wait; a new one if it is None.
+        runs: What was being recorded when this process let the volume go, by stream.
+        sealer: Seals and signs; None does neither.
     """
 
     def __init__(
         self,
         store: Store,
         *,
+        sealer: Sealer | None = None,
         acknowledged: Callable[[list[Acknowledged]], None] | None = None,
-        priority: Callable[[str], int] | None = None,
-        limit_bytes: int = 96 << 20,
+        queue: DropNewestGopQueue | None = None,
+        runs: Mapping[str, Run] = MappingProxyType({}),
     ) -> None:
         self.store = store
-        self.queue = DropNewestGopQueue(limit_bytes, priority or (lambda _: 0))
+        self._runs = runs
+        self.queue = queue or DropNewestGopQueue(QUEUE_BYTES)
         self._acknowledged = acknowledged
         self._lanes: dict[str, Lane] = {}
+        self._sealer = sealer or Sealer()
         self._to_index = [
             row.head.block
-            for row in store.catalog.all_rows()
-            if row.closed and row.entries is not None and not row.doubtful
+            for row in store.catalog.loose()
+            if row.closed and not row.doubtful and store.ring.use(row.head.block, row.head.serial)
         ]
-        for number in self._to_index:
-            store.ring.use(number)
         self._suspects: list[Grant] = []
         self._group_number = 0
         self._groups = 0
@@ -110,8 +86,8 @@ class Committer:
         self._failures = 0
         self._not_before_s = 0.0
         self._last_s = -1e9
-        self._took_s: deque[float] = deque(maxlen=120)
-        self._behind = False
+        self._pace = Pace()
+        self._turn = self.queue.turn
         self._told_dropped = 0
         self._told_s = -_TELL_S
 
@@ -123,7 +99,9 @@ class Committer:
         """Monotonic second at which the next group should begin, None if nothing waits."""
         due_s = self.queue.due_s(PART_S)
         if due_s is None:
-            return None
+            if not self._unwanted():
+                return None
+            due_s = self.store.clock.monotonic_s()
         return max(due_s, self._last_s + _LEAST_APART_S, self._not_before_s)
 
     def state(self) -> WriterState:
@@ -136,18 +114,24 @@ class Committer:
             part_bytes=self._part_bytes,
             dropped_parts=self.queue.dropped_parts,
             behind_s=0.0 if oldest_s is None else now_s - oldest_s,
-            worst_group_s=max(self._took_s, default=0.0),
+            busy_s=self._pace.busy_s(now_s),
+            worst_group_s=self._pace.worst_s,
+            slow=self._pace.slow,
             failures=self._failures,
-            condemned=self.store.ring.condemned,
         )
 
     def commit(self) -> bool:
-        """Write and flush everything that waits.
+        """Write and flush what waits.
 
         Returns:
             Whether it is durable; if not it waits again, and `due_s` says until when.
         """
+        for lane in self._unwanted():
+            if lane.place is not None:
+                self._to_index.append(lane.place.head.block)
+                lane.leave_block()
         parts = self.queue.take()
+        self._begin_turn()
         if self.queue.dropped_parts != self._told_dropped:
             now_s = self.store.clock.monotonic_s()
             level = logging.WARNING if now_s - self._told_s >= _TELL_S else logging.DEBUG
@@ -156,9 +140,26 @@ class Committer:
         if not parts and not self._to_index:
             return True
         self._last_s = self.store.clock.monotonic_s()
-        if self._failures:
-            return self._commit_each(parts)
-        return self._commit(parts)
+        self._pace.begin(self._last_s)
+        done = self._commit_each(parts) if self._failures else self._commit(parts)
+        self._pace.end()
+        return done
+
+    def _begin_turn(self) -> None:
+        """Begin new runs if another volume was recorded on meanwhile: they ended there."""
+        if self._turn != self.queue.turn:
+            self._turn, self._runs = self.queue.turn, {}
+            for lane in self._lanes.values():
+                lane.end_run()
+
+    def _unwanted(self) -> list[Lane]:
+        """Lanes whose block holds something past its time, though nothing comes to fill it."""
+        unwanted = self.store.ring.unwanted
+        return [
+            lane
+            for lane in (self._lanes.values() if unwanted else ())
+            if lane.place is not None and lane.place.head.block in unwanted
+        ]
 
     def _commit_each(self, parts: list[Waiting]) -> bool:
         """Write stream by stream after a failure, so that one bad block holds up nobody else."""
@@ -170,7 +171,7 @@ class Committer:
         self._not_before_s = self.store.clock.monotonic_s() + RETRY_S if self._failures else 0.0
         for grant in reversed(self._suspects):
             if any(done) or self._failures % _FAILURES_TO_CONDEMN == 0:
-                self.store.ring.condemn(grant.block)
+                self.store.ring.suspect(grant.block)
             else:
                 self.store.ring.give_back(grant)
         self._suspects = []
@@ -180,7 +181,7 @@ class Committer:
         group = _Group()
         started_s = self.store.clock.monotonic_s()
         try:
-            self._plan(parts, group)
+            self._plan(self._missing(parts), group)
             self._write(group)
             self._make_durable(group)
         except OSError as err:
@@ -190,16 +191,22 @@ class Committer:
         self.queue.done(parts)
         return True
 
+    def _missing(self, parts: list[Waiting]) -> list[Waiting]:
+        """Leave out what reached the volume before it was let go, though nobody knew."""
+        if not self._runs:
+            return parts
+        return [w for w in parts if not self._lane(w.part.stream).holds(w.part)]
+
     def _plan(self, parts: list[Waiting], group: _Group) -> None:
         self._group_number += 1
+        self._sealer.prepare((waiting.part.stream, waiting.part.wall_us) for waiting in parts)
         open_writes: dict[str, Write] = {}
         for waiting in parts:
             part = waiting.part
             lane = self._lane(part.stream)
             if part.stream not in group.saved:
                 group.saved[part.stream] = lane.saved()
-            if waiting.after_drop:
-                lane.cause = Cause.BEHIND
+            lane.cause = _left_out(waiting) or lane.cause
             if lane.is_new_run(part):
                 lane.begin_run(part, self.store.ring.new_run())
             write = open_writes.get(part.stream)
@@ -212,8 +219,11 @@ class Committer:
                 write = open_writes[part.stream] = lane.continue_block(lane.place)
                 group.writes.append(write)
             if write is not None:
-                lane.add(part, write, self._group_number)
-                group.parts.append(part)
+                if lane.add(part, write, self._group_number):
+                    group.parts.append(part)
+                else:
+                    event(_log, logging.ERROR, "record.no_key", stream=part.stream)
+                    lane.cause = Cause.BEHIND
         self._finish([(self._lanes[stream], write) for stream, write in open_writes.items()])
 
     def _finish(self, writes: Sequence[tuple[Lane, Write]]) -> None:
@@ -221,7 +231,7 @@ class Committer:
         payloads = [lane.payloads() for lane, _ in writes]
         found = iter(sums([payload for each in payloads for payload in each]))
         for (lane, write), each in zip(writes, payloads, strict=True):
-            lane.seal(list(islice(found, len(each))), write)
+            lane.end(list(islice(found, len(each))), write)
             lane.finish(write)
 
     def _next_block(
@@ -229,8 +239,9 @@ class Committer:
     ) -> Write | None:
         """Close the lane's block and begin another; None if the part is too big for any block."""
         size = self.store.identity.block_bytes
-        if room(part) > size - block.index_bytes_for(size) - 2 * block.PAGE_BYTES:
-            event(_log, logging.ERROR, "record.part_too_big", stream=part.stream, size=room(part))
+        room = lane.room(part)
+        if room > size - block.index_bytes_for(size) - 2 * block.PAGE_BYTES:
+            event(_log, logging.ERROR, "record.part_too_big", stream=part.stream, size=room)
             lane.cause = Cause.BEHIND
             return None
         if lane.place is not None:
@@ -255,7 +266,8 @@ class Committer:
             path = block.name(write.block)
             if write.head:
                 disk.pwrite(path, [write.head], 0)
-            disk.pwrite(path, write.buffers, write.parts_at)
+            for at, buffers in write.pieces:
+                disk.pwrite(path, buffers, at)
 
     def _make_durable(self, group: _Group) -> None:
         """Write the indexes of blocks that were full last time, and flush it all at once."""
@@ -290,7 +302,7 @@ class Committer:
                 link=write.link,
             )
             self._parts += len(write.entries)
-            self._part_bytes += sum(entry.part_bytes for entry in write.entries)
+            self._part_bytes += write.part_bytes
         for part in group.parts:
             until_us = part.wall_us + part.duration_90k * 100 // 9
             acknowledged[part.stream] = Acknowledged(part.stream, until_us, now_s)
@@ -300,12 +312,7 @@ class Committer:
         self._to_index = group.closed
         self._failures = 0
         self._groups += 1
-        took_s = now_s - started_s
-        self._took_s.append(took_s)
-        if (took_s > BEHIND_S) != self._behind:
-            self._behind = took_s > BEHIND_S
-            name = "record.behind" if self._behind else "record.caught_up"
-            event(_log, logging.WARNING, name, group_s=round(took_s, 3))
+        self._pace.durable(now_s - started_s)
         if self._acknowledged is not None and acknowledged:
             self._acknowledged(list(acknowledged.values()))
 
@@ -344,27 +351,22 @@ class Committer:
     def _lane(self, stream: str) -> Lane:
         lane = self._lanes.get(stream)
         if lane is None:
-            lane = self._lanes[stream] = self._open_lane(stream)
+            lane = self._lanes[stream] = open_lane(
+                self.store, stream, self._runs.get(stream), self._sealer
+            )
         return lane
 
-    def _open_lane(self, stream: str) -> Lane:
-        """Pick a stream up where it was left: the same block, if the codecs are the same."""
-        store = self.store
-        rows = store.catalog.rows(stream)
-        last = rows[-1] if rows else None
-        header: PartHeader | None = None
-        if last is not None and not last.closed:
-            entries = store.entries(last)
-            try:
-                if entries:
-                    read = store.reader(last.head.block)
-                    header = block.read_header(read, last.head, entries[-1].offset)
-            except (Damaged, OSError) as err:
-                event(_log, logging.WARNING, "record.block_left", error=str(err), stream=stream)
-            if header is not None:
-                store.ring.use(last.head.block)
-        cause = Cause.STOPPED if store.ring.clean else Cause.POWER
-        return Lane(stream, store.identity, last, header, cause)
+    def runs(self) -> dict[str, Run]:
+        """What is being recorded of each stream; only once nothing is written any more."""
+        found = {stream: lane.run for stream, lane in self._lanes.items()}
+        return {**self._runs, **{stream: run for stream, run in found.items() if run}}
+
+
+def _left_out(waiting: Waiting) -> Cause:
+    """Why parts just before this one were left out on purpose, if they were."""
+    if waiting.after_drop:
+        return Cause.BEHIND
+    return Cause.PLAN if waiting.part.skipped else Cause.NONE
 
 
 class Writer(Committer):
@@ -373,8 +375,9 @@ class Writer(Committer):
     Args:
         store: The open volume.
         acknowledged: As for `Committer`.
-        priority: As for `Committer`.
-        limit_bytes: As for `Committer`.
+        queue: As for `Committer`.
+        runs: As for `Committer`.
+        sealer: As for `Committer`.
         remember: Called every ten seconds, beside the writing, to save the catalogue's rows.
         died: Called in a thread that ends without having been stopped; the trace goes to
             ``threading.excepthook``. Nothing is recorded any more: the process should end.
@@ -385,13 +388,18 @@ class Writer(Committer):
         store: Store,
         *,
         acknowledged: Callable[[list[Acknowledged]], None] | None = None,
-        priority: Callable[[str], int] | None = None,
-        limit_bytes: int = 96 << 20,
+        queue: DropNewestGopQueue | None = None,
+        runs: Mapping[str, Run] = MappingProxyType({}),
+        sealer: Sealer | None = None,
         remember: Callable[[], None] | None = None,
         died: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(
-            store, acknowledged=acknowledged, priority=priority, limit_bytes=limit_bytes
+            store,
+            sealer=sealer,
+            acknowledged=acknowledged,
+            queue=queue,
+            runs=runs,
         )
         self._remember = remember
         self._died = died
@@ -406,8 +414,13 @@ class Writer(Committer):
         for thread in self._threads:
             thread.start()
 
-    def stop(self, timeout_s: float = 10.0, *, by: str = "") -> None:
-        """Write what still waits, note that recording was stopped by whom, end the threads."""
+    def stop(self, timeout_s: float | None = 10.0, *, by: str = "") -> None:
+        """Write what still waits, note that recording was stopped by whom, end the threads.
+
+        Args:
+            timeout_s: How long a thread that hangs in the disk is waited for; None is for ever.
+            by: Who stopped it.
+        """
         self._stopping.set()
         self.queue.wake()
         for thread in self._threads:
@@ -434,6 +447,8 @@ class Writer(Committer):
                 self.queue.wait(wait_s)
             else:
                 self.commit()
+        while self.queue.oldest_s() is not None and self.commit():
+            pass
         for _ in range(3):  # once for what waits, again for indexes and one retry
             self.commit()
 

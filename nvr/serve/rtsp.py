@@ -1,4 +1,6 @@
-"""The RTSP server: ``rtsp://box:8554/cam/<name>``, live, interleaved on TCP, plain and over TLS.
+"""The RTSP server: ``rtsp://box:8554/cam/<name>`` and ``/cam/<name>/sub``, live.
+
+Interleaved on TCP, plain and over TLS.
 
 Limits keep a stranger from taking the box's descriptors or memory: connections in all, from one
 address, and not yet logged in; a time for each head and each silence.
@@ -63,7 +65,7 @@ class RtspServer:
     """Listens, admits, sweeps; `Connection` does the talking.
 
     Args:
-        find: The stream behind a name, None if there is none.
+        find: The stream behind ``gate`` or ``gate/sub``, None if there is none.
         access: Rights and credentials; None serves everybody (the virtual dome, on loopback).
         clock: Time source.
         limits: See `Limits`.

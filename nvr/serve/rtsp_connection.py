@@ -14,6 +14,7 @@ from nvr._native import RelayReader
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
 from nvr.base.log import event
+from nvr.media.name import WHICH, Which
 from nvr.media.ports import RelaySource
 from nvr.media.track import StreamConfig
 from nvr.serve.rtsp_login import Denied, Doorkeeper, refused
@@ -33,27 +34,39 @@ class Place:
 
     Attributes:
         name: The camera's name.
+        which: Which of its streams.
         track: Number of the track, -1 for the whole.
     """
 
     name: str
+    which: Which = "main"
     track: int = -1
+
+    @property
+    def path(self) -> str:
+        """The stream in an address: ``gate``, ``gate/sub``."""
+        return self.name if self.which == "main" else f"{self.name}/{self.which}"
 
 
 def parse_place(uri: str, prefix: str) -> Place | None:
-    """Read ``rtsp://host/<prefix><name>[/track=N]``; None if it is something else."""
+    """Read ``rtsp://host/<prefix><name>[/sub][/track=N]``; None if it is something else."""
     scheme, mark, rest = uri.partition("://")
     path = rest.partition("/")[2] if mark and scheme in {"rtsp", "rtsps"} else uri.lstrip("/")
     path = path.partition("?")[0].strip("/")
     if not path.startswith(prefix):
         return None
-    name, slash, tail = path.removeprefix(prefix).partition("/")
-    if not slash:
-        return Place(name) if name else None
-    number = tail.removeprefix("track=")
-    if number == tail or not (number.isascii() and number.isdigit() and len(number) < 3):
+    name, *tail = path.removeprefix(prefix).split("/")
+    which = next((one for one in WHICH if tail[:1] == [one]), None)
+    if which is not None:
+        del tail[0]
+    if not name or len(tail) > 1:
         return None
-    return Place(name, int(number))
+    if not tail:
+        return Place(name, which or "main")
+    number = tail[0].removeprefix("track=")
+    if number == tail[0] or not (number.isascii() and number.isdigit() and len(number) < 3):
+        return None
+    return Place(name, which or "main", int(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +76,7 @@ class Watch:
     Attributes:
         user: Machine credential, empty on a server without log-in.
         camera: Camera name.
+        which: Which of its streams.
         address: IP address of the reader.
         began: True at PLAY, False at the end.
         sent_bytes: Bytes sent to the reader so far.
@@ -70,6 +84,7 @@ class Watch:
 
     user: str
     camera: str
+    which: Which
     address: str
     began: bool
     sent_bytes: int
@@ -113,8 +128,9 @@ class Connection:
         self._tls = tls
         self._server = Server(session)
         self._counter = Counter()
-        self._name = ""
+        self._place: Place | None = None
         self._source: RelaySource | None = None
+        self._found = ""
         self._config: StreamConfig | None = None
         self._variant: Variant | None = None
         self._reader: RelayReader | None = None
@@ -188,7 +204,9 @@ class Connection:
             if self.user not in {"", user}:
                 raise Denied(454, ())  # the session is another user's
             self.user = user
-        if place is None or (self._name and place.name != self._name):
+        if place is None:
+            raise Denied(404, ())
+        if self._place is not None and place.path != self._place.path:
             raise Denied(404, ())
         if door:
             door.allow(self.user, request.method, place.name)
@@ -214,7 +232,7 @@ class Connection:
 
     async def _find(self, place: Place) -> StreamConfig:
         """The configuration of the stream, waiting a little for one to become known."""
-        source = self._house.find(place.name)
+        source = self._house.find(place.path)
         if source is None:
             raise Denied(404, (("X-NVR-Code", "rtsp.no_stream"),))
         until_s = self._house.clock.monotonic_s() + self._house.config_wait_s
@@ -222,7 +240,7 @@ class Connection:
             if self._house.clock.monotonic_s() >= until_s:
                 raise Denied(503, (("X-NVR-Code", "rtsp.no_picture"), ("Retry-After", "5")))
             await self._house.clock.sleep(0.1)
-        self._source = source
+        self._source, self._found = source, place.path
         return source.config
 
     async def _describe(self, request: Request, place: Place) -> None:
@@ -234,11 +252,15 @@ class Connection:
             ("Content-Base", request.uri.rstrip("/") + "/"),
             ("Content-Type", "application/sdp"),
         )
-        self._server.respond(request, 200, headers, describe(place.name, config, own))
+        sent = self._source.tracks if self._source else ()
+        described = describe(place.path, config, own, sent)
+        self._server.respond(request, 200, headers, described)
 
     async def _set_up(self, request: Request, place: Place) -> None:
         if self._reader:
             raise Denied(455, ())
+        if self._found != place.path:
+            self._config = None  # it was another stream that was described
         config = self._config or await self._find(place)
         track = place.track if place.track >= 0 or len(config) > 1 else 0
         if track < 0:
@@ -246,7 +268,7 @@ class Connection:
         if track >= len(config):
             raise Denied(404, ())
         self._config = config
-        self._name = place.name
+        self._place = place
         self._server.set_up(request, track)
 
     def _play(self, request: Request) -> None:
@@ -264,8 +286,8 @@ class Connection:
             self._reader.play()
 
     def _begin(self, answer: bytes) -> None:
-        source, config = self._source, self._config
-        if source is None or config is None:
+        source, config, place = self._source, self._config, self._place
+        if source is None or config is None or place is None:
             raise Denied(455, ())
         transport = self._output.transport
         fd = -1
@@ -275,7 +297,7 @@ class Connection:
             fd = transport.get_extra_info("socket").fileno()
         try:
             self._variant, self._reader = self._house.variants.attach(
-                self._name,
+                place.path,
                 source,
                 config,
                 self._server.channels,
@@ -307,9 +329,9 @@ class Connection:
         self._leaving_s = self._house.clock.monotonic_s()
 
     def _tell(self, *, began: bool) -> None:
-        if self._house.watched and self._reader:
-            sent = self._reader.stats()[2]
-            watch = Watch(self.user, self._name, self.address, began, sent)
+        if self._house.watched and self._reader and self._place:
+            sent, place = self._reader.stats()[2], self._place
+            watch = Watch(self.user, place.name, place.which, self.address, began, sent)
             self._house.watched(watch)
 
     def _stop_watching(self) -> None:
@@ -319,7 +341,7 @@ class Connection:
                 _log,
                 logging.INFO,
                 "rtsp.reader_left",
-                camera=self._name,
+                camera=self._place.path if self._place else "",
                 address=self.address,
                 end=end,
                 sent_bytes=sent,

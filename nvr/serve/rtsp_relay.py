@@ -7,12 +7,12 @@ removed with its last reader.
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nvr._native import Relay, RelayReader
 from nvr.media.ports import RelaySource
-from nvr.media.track import StreamConfig, TrackConfig
+from nvr.media.track import RtpTrack, StreamConfig, TrackConfig
 from nvr.wire import h264, h265, sdp
 
 _STATIC = {"pcmu": 0, "pcma": 8}
@@ -22,6 +22,8 @@ _ENCODING = {
     "aac": "MPEG4-GENERIC",
     "pcma": "PCMA",
     "pcmu": "PCMU",
+    "opus": "OPUS",
+    "l16": "L16",
 }
 
 
@@ -31,7 +33,7 @@ def _payload_type(track: TrackConfig, index: int) -> int:
     return 96 + index
 
 
-def _media(track: TrackConfig, index: int) -> sdp.Media:
+def _media(track: TrackConfig, index: int, sent: RtpTrack) -> sdp.Media:
     sets: tuple[bytes, ...] = ()
     if track.config and track.kind == "video":
         read = h264.parameter_sets if track.codec == "h264" else h265.parameter_sets
@@ -39,18 +41,37 @@ def _media(track: TrackConfig, index: int) -> sdp.Media:
     return sdp.Media(
         track.kind,
         _payload_type(track, index),
-        _ENCODING[track.codec],
+        sent.encoding or _ENCODING[track.codec],
         track.clock_hz,
         track.channels,
         f"track={index}",
         sets,
         track.config if track.codec == "aac" else b"",
+        sent.mux,
+        sent.au,
+        don=sent.order and track.kind == "video",
     )
 
 
-def describe(name: str, config: StreamConfig, address: str) -> bytes:
-    """Return the SDP of a stream; the number of track ``track=N`` is its place in `config`."""
-    media = [_media(track, index) for index, track in enumerate(config)]
+def _usual(track: TrackConfig) -> RtpTrack:
+    return RtpTrack(track.kind, track.codec, track.clock_hz, 0, 0)
+
+
+def describe(name: str, config: StreamConfig, address: str, sent: Sequence[RtpTrack] = ()) -> bytes:
+    """Return the SDP of a stream; the number of track ``track=N`` is its place in `config`.
+
+    Args:
+        name: Session name.
+        config: Its tracks.
+        address: Our own as the reader knows it.
+        sent: How their packets are made, if not as usual.
+    """
+    if len(sent) != len(config):
+        sent = [_usual(track) for track in config]
+    media = [
+        _media(track, index, how)
+        for index, (track, how) in enumerate(zip(config, sent, strict=True))
+    ]
     return sdp.build(name, media, session=secrets.randbits(31), address=address)
 
 

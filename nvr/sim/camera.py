@@ -14,9 +14,10 @@ import msgspec
 
 from nvr.base.errors import Rejected
 from nvr.base.log import event
-from nvr.overlay.burn import Burner, Planes
+from nvr.media.mask import Masks
+from nvr.overlay.burn import Burner, planes_of
+from nvr.overlay.caption import Caption
 from nvr.overlay.font import Font
-from nvr.overlay.layout import Caption
 from nvr.sim.decoder import Outputs, Receiver
 from nvr.sim.head import ZOOM_MAX, Head
 from nvr.sim.scene import Optics, Scene
@@ -74,17 +75,12 @@ class Memory:
     Attributes:
         presets: Stored positions by number.
         caption: The caption.
+        masks: What is hidden.
     """
 
     presets: dict[int, View]
     caption: Caption
-
-
-def planes_of(frame: av.VideoFrame) -> Planes:
-    """The memory of a yuv420p frame of PyAV, to be painted into."""
-    y, u, v = frame.planes
-    size = (frame.width, frame.height)
-    return Planes(size, memoryview(y), y.line_size, (memoryview(u), memoryview(v)), u.line_size)
+    masks: Masks = ()
 
 
 class Camera:
@@ -128,8 +124,12 @@ class Camera:
 
     def caption(self, caption: Caption) -> tuple[str, ...]:
         """Burn another caption from the next picture on; returns missing characters."""
-        with self._lock:
-            return self._burner.set(caption)
+        # Without the lock: drawing it takes longer than a picture may wait.
+        return self._burner.set(caption)
+
+    def mask(self, masks: Masks) -> None:
+        """Hide other areas from the next picture on."""
+        self._burner.mask(masks)
 
     @property
     def presets(self) -> dict[int, View]:
@@ -140,7 +140,9 @@ class Camera:
     def memory(self) -> bytes:
         """What a dome keeps without power: presets and caption, as JSON."""
         with self._lock:
-            return msgspec.json.encode(Memory(self._head.presets, self._burner.caption))
+            return msgspec.json.encode(
+                Memory(self._head.presets, self._burner.caption, self._burner.masks)
+            )
 
     def recall(self, memory: bytes) -> None:
         """Take back what `memory` gave; what cannot be read is left as it is."""
@@ -151,7 +153,8 @@ class Camera:
             return
         with self._lock:
             self._head.restore(kept.presets)
-            self._burner.set(kept.caption)
+        self._burner.set(kept.caption)
+        self._burner.mask(kept.masks)
 
     def state(self, now_s: float) -> State:
         """Where it points and what is on."""
@@ -181,6 +184,5 @@ class Camera:
         planes = planes_of(frame)
         local = (_EPOCH + timedelta(microseconds=wall_us)).astimezone(self._zone)
         self._scene.paint(planes, view, optics, now_s, local)
-        with self._lock:
-            self._burner.burn(planes, wall_us)
+        self._burner.burn(planes, wall_us)
         return view

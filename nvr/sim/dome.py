@@ -5,6 +5,7 @@ socket for relays, caption and state: one JSON line a request, one a reply) and 
 at ``rtsp://127.0.0.1:PORT/NAME``. It outlives the recorder that started it, as a dome does.
 
     {"output": "wiper", "on": true}   -> {"ok": true}
+    {"masks": [{"points_permille": [[x, y], ...], "kind": "solid" or "mosaic"}, ...]}
     {"caption": {"lines": [...], "position_permille": [x, y], "size_permille": n, "mode": ...}}
                                       -> {"ok": true, "missing": [...]}
     {"get": true}                     -> {"ok": true, "wiper": ..., "lamp": ..., "pan_deg": ...,
@@ -33,8 +34,10 @@ from nvr import __version__
 from nvr.base.clock import Clock, SystemClock
 from nvr.base.errors import Misconfigured, NvrError, Rejected, Unavailable
 from nvr.base.log import event, set_up
-from nvr.codec.encode import Settings
-from nvr.overlay.layout import Caption, Mode
+from nvr.media.caption import Mode
+from nvr.media.encoder import Settings
+from nvr.media.mask import Masks, fault_of
+from nvr.overlay.caption import Caption
 from nvr.serve.rtsp import RtspServer
 from nvr.serve.rtsp_connection import Watch
 from nvr.sim import launch
@@ -64,6 +67,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on: bool | None = None
     caption: CaptionRequest | None = None
     get: bool | None = None
+    masks: Masks | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -246,6 +250,12 @@ class Dome:
             missing = self._camera.caption(caption)
             self._remember()
             return Answer(True, missing=missing)
+        if request.masks is not None:
+            if fault := fault_of(request.masks):
+                raise Rejected("dome.invalid", fault)
+            self._camera.mask(request.masks)
+            self._remember()
+            return Answer(True)
         if request.output is not None and request.on is not None:
             self._camera.switch(request.output, on=request.on)
             return Answer(True)

@@ -11,9 +11,9 @@ from math import atan, cos, hypot, pi, radians, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from nvr._native import blend, blur, paint
-from nvr.overlay.burn import Planes
-from nvr.overlay.layout import spans_of
+from nvr._native import blur, paint
+from nvr.media.picture import Planes
+from nvr.overlay.strip import pack
 from nvr.sim import figure, street
 from nvr.sim import palette as p
 from nvr.sim.glass import Glass
@@ -74,9 +74,7 @@ class Scene:
             )
             for boat in (figure.boat(lit=True), figure.boat(lit=False))
         )
-        cover = _beam(size)
-        self._beam = cover.tobytes(), spans_of(cover).tobytes()
-        self._white = bytes([235]) * cover.size
+        self._beam = pack(_beam(size), 235)
         self._tints: dict[int, NDArray[np.int32]] = {}
         self._tints_for = (1.0, False)
         self._kept: tuple[bytes, ...] = ()
@@ -108,10 +106,7 @@ class Scene:
         if optics.blur_px >= 0.5:
             self._blur(planes, optics.blur_px)
         if optics.lamp:
-            lit, spans = self._beam
-            blend(
-                planes.y, planes.y_stride, self._size, lit, self._white, spans, self._size, (0, 0)
-            )
+            self._beam.blend(planes.y, planes.y_stride, self._size, (0, 0))
         glass = self._glass.model()
         self._draw(planes, FLAT, glass.points, glass.rows)
 

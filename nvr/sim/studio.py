@@ -14,8 +14,9 @@ import av
 from nvr._native import Relay
 from nvr.base.clock import TICKS_PER_S, Clock
 from nvr.base.log import event
-from nvr.codec.encode import Encoder, Settings
-from nvr.media.track import StreamConfig, TrackConfig
+from nvr.codec.encode import Encoder, picture_of
+from nvr.media.encoder import Settings
+from nvr.media.track import RtpTrack, StreamConfig, TrackConfig
 from nvr.sim.camera import Camera
 from nvr.wire.h264 import avcc
 from nvr.wire.rtp import H264Packetizer
@@ -73,6 +74,11 @@ class Studio:
     def config(self) -> StreamConfig:
         """The one video track."""
         return (self._track,)
+
+    @property
+    def tracks(self) -> tuple[RtpTrack, ...]:
+        """Packets are as usual."""
+        return ()
 
     @property
     def filmed(self) -> Filmed:
@@ -145,7 +151,7 @@ class Studio:
         spent_s.append(time.thread_time())
         if key:
             self._encoder.request_key()
-        for unit in self._encoder.encode(self._frame, timestamp):
+        for unit in self._encoder.encode(picture_of(self._frame, timestamp)):
             starts = unit.key
             for packet in self._packets.packets(unit.nals, unit.pts_90k):
                 for relay in relays:

@@ -1,7 +1,7 @@
 """Cameras and their captions over HTTP, and how a camera looks as JSON."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from aiohttp import web
 from msgspec import Meta, Struct
@@ -9,13 +9,46 @@ from msgspec import Meta, Struct
 from nvr.auth.policy import unknown_camera
 from nvr.auth.user import Subject, plain
 from nvr.base.errors import Rejected
-from nvr.media.camera import CameraState, CaptionText, HeadSettings, OwnOutput
+from nvr.media.camera import (
+    CameraState,
+    CaptionText,
+    HeadSettings,
+    NotRecorded,
+    OwnOutput,
+    StreamState,
+)
+from nvr.media.device import Capture
+from nvr.media.health import StreamHealth
+from nvr.media.transport import Carried
 from nvr.web.gate import REASON
+from nvr.web.mask import MaskBody, bodies
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import answer, read_json
+from nvr.web.sub import URL, SubBody
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_URL = re.compile(r"rtsps?://[^@/\s]+(/\S*)?")
+_URL = re.compile(rf"{URL}|test:\S{{0,12}}|v4l2:/dev/\S{{1,200}}")
+"""Whether a test picture's size is right, the configuration says."""
+
+
+class CaptureBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a device of this box is used, as JSON; the configuration's own checks come after."""
+
+    format: str = "auto"
+    size: tuple[int, int] | None = None
+    rate_fps: float = 0.0
+    input: str = ""
+    standard: str = "auto"
+    deinterlace: str = "auto"
+    no_signal: str = "picture"
+    alsa: str = ""
+
+    def settings(self) -> Capture:
+        """Return the same for the cameras."""
+        return Capture(
+            self.format, self.size, self.rate_fps, self.input, self.standard, self.deinterlace,
+            self.no_signal, self.alsa,
+        )  # fmt: skip
 
 
 class NewCamera(Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,6 +59,8 @@ class NewCamera(Struct, frozen=True, forbid_unknown_fields=True):
     title: str = ""
     user: str = ""
     password: str = ""
+    sub: SubBody | None = None
+    capture: CaptureBody | None = None
 
 
 class CameraChange(Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +70,14 @@ class CameraChange(Struct, frozen=True, forbid_unknown_fields=True):
     user: str | None = None
     password: str | None = None
     retain_h: Annotated[int, Meta(ge=1, le=8784)] | None = None
+    guaranteed_h: Annotated[int, Meta(ge=0, le=8784)] | None = None
+    limit_h: Annotated[int, Meta(ge=0, le=87840)] | None = None
+    limit_gb: Annotated[float, Meta(ge=0, le=1_000_000)] | None = None
+
+    def keeping(self) -> dict[str, float]:
+        """What is said of how long it is kept."""
+        names = ("retain_h", "guaranteed_h", "limit_h", "limit_gb")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 class OwnOutputBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -109,11 +152,9 @@ class NotRecordedView(Struct, frozen=True):
     code: str
 
 
-class CameraView(Struct, frozen=True):
-    """A camera as JSON."""
+class StreamView(Struct, frozen=True, kw_only=True):
+    """What is said of a stream as JSON."""
 
-    name: str
-    title: str
     state: str
     since_us: int
     code: str
@@ -124,12 +165,44 @@ class CameraView(Struct, frozen=True):
     fps: float
     bitrate_bps: int
     recorded_until_us: int
-    record_behind: bool
     not_recorded: NotRecordedView | None
+    health: StreamHealth
+    carried: Carried
+
+
+class SubView(StreamView, frozen=True, kw_only=True):
+    """A sub stream as JSON."""
+
+    recorded: bool
+
+
+class HappeningNow(Struct, frozen=True):
+    """What goes on in a camera's picture, as JSON."""
+
+    kind: str
+    zone: str
+    since_us: int
+
+
+class CameraView(StreamView, frozen=True, kw_only=True):
+    """A camera as JSON; what is said of a stream is of its main stream."""
+
+    name: str
+    title: str
+    record_behind: bool
     retain_h: int
+    guaranteed_h: int
+    limit_h: int
+    limit_gb: float
+    sub: SubView | None
     ptz: HeadView | None
     caption: CaptionAnswer | None
+    caption_burned: bool
+    masks: tuple[MaskBody, ...]
+    masks_burned: bool
     rights: list[str]
+    happening: list[HappeningNow]
+    looked_at: bool
 
 
 def camera_views(parts: Parts, subject: Subject) -> list[CameraView]:
@@ -143,27 +216,47 @@ def camera_views(parts: Parts, subject: Subject) -> list[CameraView]:
 
 
 def _view(parts: Parts, state: CameraState, rights: list[str], head: bool) -> CameraView:
-    gap = state.not_recorded
     return CameraView(
+        **_stream(state),
         name=state.name,
         title=state.title,
-        state=state.state,
-        since_us=state.since_us,
-        code=state.code,
-        detail=state.detail,
-        codec=state.codec,
-        width_px=state.width_px,
-        height_px=state.height_px,
-        fps=round(state.fps, 1),
-        bitrate_bps=state.bitrate_bps,
-        recorded_until_us=state.recorded_until_us,
         record_behind=state.record_behind,
-        not_recorded=NotRecordedView(gap.since_us, gap.cause, gap.code) if gap else None,
         retain_h=state.retain_h,
+        guaranteed_h=state.guaranteed_h,
+        limit_h=state.limit_h,
+        limit_gb=state.limit_gb,
+        sub=SubView(**_stream(state.sub), recorded=state.sub.recorded) if state.sub else None,
         ptz=_head(parts, state.name) if head else None,
         caption=_caption(state.caption) if state.caption else None,
+        caption_burned=state.caption_burned,
+        masks=bodies(state.masks),
+        masks_burned=state.masks_burned,
         rights=rights,
+        happening=[HappeningNow(one.kind, one.zone, one.from_us) for one in state.happening],
+        looked_at=state.looked_at,
     )
+
+
+def _stream(state: StreamState) -> dict[str, Any]:
+    return {
+        "state": state.state,
+        "since_us": state.since_us,
+        "code": state.code,
+        "detail": state.detail,
+        "codec": state.codec,
+        "width_px": state.width_px,
+        "height_px": state.height_px,
+        "fps": round(state.fps, 1),
+        "bitrate_bps": state.bitrate_bps,
+        "recorded_until_us": state.recorded_until_us,
+        "not_recorded": _gap(state.not_recorded),
+        "health": state.health,
+        "carried": state.carried,
+    }
+
+
+def _gap(gap: NotRecorded | None) -> NotRecordedView | None:
+    return NotRecordedView(gap.since_us, gap.cause, gap.code) if gap else None
 
 
 def _head(parts: Parts, camera: str) -> HeadView:
@@ -218,7 +311,13 @@ class CameraPages:
         _check(len(body.user) <= 64 and len(body.password) <= 128, "user", "too long")
         request[REASON] = f"added {body.name}"
         state = await self._parts.cameras.add(
-            body.name, body.title or body.name, body.url, body.user, body.password
+            body.name,
+            body.title or body.name,
+            body.url,
+            body.user,
+            body.password,
+            body.sub.settings() if body.sub else None,
+            capture=body.capture.settings() if body.capture else None,
         )
         return self._answer(state, caller, 201)
 
@@ -227,15 +326,15 @@ class CameraPages:
         name = self._find(request).name
         body = await read_json(request, CameraChange)
         login = (body.user, body.password)
-        unchanged = (body.title, body.retain_h, *login) == (None,) * 4
-        _check(not unchanged, "title", "nothing to change")
+        keeping = body.keeping()
+        unchanged = (body.title, *login) == (None,) * 3
+        _check(not unchanged or bool(keeping), "title", "nothing to change")
         _check(body.title is None or 1 <= len(body.title) <= 64, "title", "1 to 64 characters")
         _check(len(body.user or "") <= 64 and len(body.password or "") <= 128, "user", "too long")
         said = [] if body.title is None else [f"title {body.title}"]
         if login != (None, None):
             said.append("log-in")
-        if body.retain_h is not None:
-            said.append(f"retain_h {body.retain_h}")
+        said += [f"{key} {value:g}" for key, value in keeping.items()]
         request[REASON] = ", ".join(said)
         state = await self._parts.cameras.change(
             name,
@@ -243,6 +342,9 @@ class CameraPages:
             user=body.user,
             password=body.password,
             retain_h=body.retain_h,
+            guaranteed_h=body.guaranteed_h,
+            limit_h=body.limit_h,
+            limit_gb=body.limit_gb,
         )
         return self._answer(state, caller)
 
@@ -259,7 +361,7 @@ class CameraPages:
         """``PUT /api/camera/{name}/ptz``."""
         name = self._find(request).name
         body = await read_json(request, HeadBody)
-        request[REASON] = f"{body.protocol} {body.address} on {body.bus}"[:300]
+        request[REASON] = f"{body.protocol} {body.address} on {body.bus or 'ONVIF'}"[:300]
         head = HeadSettings(
             body.bus,
             body.address,

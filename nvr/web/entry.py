@@ -10,7 +10,7 @@ from nvr.base.errors import NvrError, Rejected, Unavailable
 from nvr.web.assets import Asset, Assets
 from nvr.web.gate import COOKIE
 from nvr.web.parts import Caller, Parts, Route
-from nvr.web.reply import answer, read_json
+from nvr.web.reply import FaultView, answer, read_json
 
 
 class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,15 +50,8 @@ class UserView(Struct, frozen=True):
     rights: dict[str, list[str]]
 
 
-class FaultView(Struct, frozen=True):
-    """What keeps the box from recording, as JSON."""
-
-    code: str
-    detail: str
-
-
 class BoxView(Struct, frozen=True):
-    """The box as JSON; `fault` is for who is signed in."""
+    """The box as JSON; `fault` and `warnings` are for who is signed in."""
 
     claimed: bool
     name: str
@@ -67,6 +60,7 @@ class BoxView(Struct, frozen=True):
     clock: ClockView
     user: UserView | None
     fault: FaultView | None
+    warnings: list[FaultView]
     certificate_sha256: str
 
 
@@ -84,6 +78,7 @@ def box_view(parts: Parts, subject: Subject, fingerprint: str) -> BoxView:
     """The box as `subject` sees it."""
     clock = parts.box.clock_state()
     fault = parts.box.fault() if subject.role else None
+    warnings = parts.box.warnings() if subject.role else ()
     return BoxView(
         claimed=parts.claim.claimed,
         name=parts.box.name,
@@ -92,6 +87,7 @@ def box_view(parts: Parts, subject: Subject, fingerprint: str) -> BoxView:
         clock=ClockView(clock.state, clock.uncertainty_ms),
         user=user_view(parts, subject),
         fault=FaultView(fault.code, fault.detail) if fault else None,
+        warnings=[FaultView(one.code, one.detail) for one in warnings],
         certificate_sha256=fingerprint,
     )
 

@@ -9,6 +9,8 @@ Source: RFC 6455 section 5.2.
 import struct
 from typing import Final
 
+from nvr.media.part import Bytes
+
 TEXT: Final = 1
 BINARY: Final = 2
 CLOSE: Final = 8
@@ -17,7 +19,7 @@ SIGNED_OUT: Final = 4401
 """Close code: the session is over, log in again."""
 
 
-def frame(payload: bytes, opcode: int = BINARY, prefix: bytes = b"") -> bytes:
+def frame(payload: Bytes, opcode: int = BINARY, prefix: bytes = b"") -> bytes:
     """One unmasked, unfragmented frame from the server, holding `prefix` and `payload`."""
     size = len(prefix) + len(payload)
     if size < 126:

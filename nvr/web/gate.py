@@ -4,6 +4,7 @@ Host name (against DNS rebinding), origin and ``X-NVR`` (against other sites), s
 room in the audit log: in this order, in one place, whichever the handler.
 """
 
+import base64
 import ipaddress
 import logging
 import socket
@@ -38,7 +39,7 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Permissions-Policy": "camera=(), microphone=(self), geolocation=()",
     "Server": "nvr",
 }
 """``connect-src 'self'`` covers ``wss:`` to the same host in every browser since 2022."""
@@ -106,9 +107,33 @@ class Gate:
         subject = session.subject if session else NOBODY
         return Caller(subject, session, request.remote or "", token)
 
+    def _machine(self, request: web.Request) -> Caller | None:
+        """The machine that sent a request with HTTP's Basic, None without that.
+
+        Raises:
+            Rejected: ``auth.wrong``, ``auth.throttled``.
+        """
+        given = request.headers.get("Authorization", "")
+        if not given:
+            return None
+        scheme, _, coded = given.partition(" ")
+        try:
+            name, _, secret = base64.b64decode(coded, validate=True).decode().partition(":")
+        except ValueError as err:
+            raise Rejected("auth.wrong", "name and secret do not fit") from err
+        if scheme.lower() != "basic":
+            raise Rejected("auth.wrong", "a machine signs in with Basic")
+        address = request.remote or ""
+        attempt = self._parts.throttle.enter(name, address)
+        subject = self._parts.machines.check(name, secret)
+        if subject is None:
+            raise Rejected("auth.wrong", "name and secret do not fit")
+        self._parts.throttle.right(attempt)
+        return Caller(subject, None, address, "")
+
     def _guarded(self, route: Route) -> _Next:
         async def handle(request: web.Request) -> web.StreamResponse:
-            caller = self.caller(request)
+            caller = (route.machine and self._machine(request)) or self.caller(request)
             if route.key.startswith("ws "):
                 self._check_origin(request, needed=True)
             elif route.method != "GET":
@@ -124,6 +149,7 @@ class Gate:
                     camera or None,
                     span,
                     claimed=self._parts.claim.claimed,
+                    masked=self._parts.cameras.masked,
                 )
             except Rejected as err:
                 self._note_refusal(route, caller, camera, err)

@@ -1,4 +1,4 @@
-"""Live pictures over WebSocket: one subscription and one frame a camera, however many look on.
+"""Live pictures over WebSocket: one subscription and one frame a stream, however many look on.
 
 A message is a 12-byte prefix (u8 key flag, three zero bytes, u64 little-endian UTC microseconds
 of arrival) and one access unit as ``moof mdat``. Text announces the codec (``config``, then the
@@ -23,15 +23,17 @@ from nvr.auth.audit import Entry
 from nvr.auth.policy import unknown_camera
 from nvr.auth.session import Session, Sessions
 from nvr.base.clock import Clock
-from nvr.base.errors import Damaged
+from nvr.base.errors import Damaged, Rejected, Unavailable
 from nvr.base.log import event
-from nvr.media.camera import CameraState
-from nvr.media.part import Fragment
-from nvr.media.ports import Stream
+from nvr.media.camera import CameraState, StreamState
+from nvr.media.name import stream_of
+from nvr.media.part import Bytes, Fragment
+from nvr.media.ports import Watched
 from nvr.media.track import StreamConfig
-from nvr.web.fragment import playable, renumbered, without
+from nvr.web.fragment import Voice, renumbered, shown, without
 from nvr.web.frame import SIGNED_OUT, TEXT, closing, frame
 from nvr.web.parts import Caller, Parts, Route
+from nvr.web.reply import which
 from nvr.wire import fmp4
 
 _log = logging.getLogger(__name__)
@@ -60,6 +62,13 @@ class StateMessage(msgspec.Struct, frozen=True, tag_field="type", tag="state"):
     state: str
     since_us: int
     code: str
+
+
+class RefusedMessage(msgspec.Struct, frozen=True, tag_field="type", tag="refused"):
+    """Why a picture is not converted."""
+
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +152,13 @@ class Feed:
     viewer who comes later starts at once.
     """
 
-    def __init__(self, stream: Stream, clock: Clock) -> None:
+    def __init__(self, stream: Watched, clock: Clock, *, sound: bool = True) -> None:
         self._stream = stream
+        self._sound = sound
+        self._voice = Voice()
         self._clock = clock
         self._viewers: set[Viewer] = set()
         self._config: StreamConfig | None = None
-        self._ids: dict[int, int] | None = None
         self._head = b""
         self._group: list[Message] = []
         self._group_bytes = 0
@@ -198,12 +208,14 @@ class Feed:
             for viewer in self._viewers:
                 viewer.push(messages, joined)
 
-    def _shown(self, fragment: Fragment) -> bytes:
+    def _shown(self, fragment: Fragment) -> Bytes:
         """What of a fragment goes out; nothing if it, or what it belongs to, cannot be read."""
-        if self._ids is None or not self._head:
-            return fragment.data if self._head else b""
+        if not self._head or self._config is None:
+            return b""
         try:
-            return without(fragment.data, self._ids)
+            if self._sound:
+                return self._voice.turn(fragment.data, self._config)
+            return without(fragment.data, renumbered(self._config))
         except Damaged as err:
             event(_log, logging.DEBUG, "page.fragment_left_out", error=str(err))
             return b""
@@ -211,11 +223,9 @@ class Feed:
     def _begin(self, config: StreamConfig) -> None:
         self._config = config
         self._group, self._group_bytes = [], 0
-        shown = playable(config)
-        ids = renumbered(config)
-        self._ids = None if ids is None else dict(ids)
+        self._voice = Voice()
         try:
-            self._head = _head(shown)
+            self._head = _head(shown(config, sound=self._sound))
         except ValueError as err:
             # Recorded as it is; a browser has no name for it, and this runs beside other feeds.
             event(_log, logging.WARNING, "page.codec_unknown", error=str(err))
@@ -236,28 +246,33 @@ class Feed:
             self._group.append(message)
 
 
-def _head(shown: StreamConfig) -> bytes:
+def _head(tracks: StreamConfig) -> bytes:
     """The codec's announcement and the init segment, as two frames.
 
     Raises:
         ValueError: A track has no name that browsers know.
     """
-    video = next((track for track in shown if track.kind == "video"), None)
+    video = next((track for track in tracks if track.kind == "video"), None)
     message = ConfigMessage(
-        fmp4.mime(shown),
+        fmp4.mime(tracks),
         video.width_px if video else 0,
         video.height_px if video else 0,
         video.codec if video else "",
     )
-    return frame(msgspec.json.encode(message), TEXT) + frame(fmp4.init_segment(shown))
+    return frame(msgspec.json.encode(message), TEXT) + frame(fmp4.init_segment(tracks))
 
 
 class Live:
-    """``WS /ws/live/{camera}`` for all cameras."""
+    """``WS /ws/live/{camera}`` for all cameras, with ``?stream=sub`` their sub streams.
+
+    ``?sound=no`` leaves out sound, for a browser that does not take the kind of it. ``?video=h264``
+    makes a small H.264 picture of an H.265 one, without sound, of one stream at a time; whoever is
+    refused that is told why (``refused``) before the connection is closed.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[tuple[str, bool, bool], Feed] = {}
         self._open: dict[int, _Open] = {}
         self._numbers = itertools.count()
 
@@ -274,10 +289,13 @@ class Live:
 
     async def live(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Serve one viewer until it goes."""
-        camera = request.match_info["camera"]
+        camera, stream = request.match_info["camera"], which(request)
         state = self._parts.cameras.find(camera)
         if state is None:
             raise unknown_camera()
+        name = stream_of(camera, stream)
+        if _seen(state, name) is None:
+            raise Rejected("camera.no_sub", "this camera has no sub stream", camera=camera)
         self._parts.audit.record(
             Entry(
                 "event",
@@ -296,11 +314,22 @@ class Live:
         if transport is None or caller.session is None:
             return socket
         viewer = Viewer(transport, self._parts.clock)
-        feed = self._feeds.get(state.stream)
+        source: Watched = self._parts.hub.stream(name)
+        small = request.query.get("video") == "h264" and _is_h265(source.config)
+        sound = request.query.get("sound") != "no" and not small
+        key = (name, sound, small)
+        feed = self._feeds.get(key)
         if feed is None:
-            feed = Feed(self._parts.hub.stream(state.stream), self._parts.clock)
-            self._feeds[state.stream] = feed
-        shown = _Open(viewer, transport, caller.session, camera)
+            try:
+                source = self._parts.recodes.open(self._parts.hub.stream(name)) if small else source
+            except Unavailable as err:
+                refused = RefusedMessage(err.code, err.detail)
+                viewer.tell(frame(msgspec.json.encode(refused), TEXT))
+                await socket.close()
+                return socket
+            feed = Feed(source, self._parts.clock, sound=sound)
+            self._feeds[key] = feed
+        shown = _Open(viewer, transport, caller.session, name)
         number = next(self._numbers)
         self._open[number] = shown
         end = self._parts.cameras.subscribe(shown.changed)
@@ -313,26 +342,41 @@ class Live:
             end()
             del self._open[number]
             feed.leave(viewer)
-            if not feed.viewers and self._feeds.get(state.stream) is feed:
-                del self._feeds[state.stream]
+            if not feed.viewers and self._feeds.get(key) is feed:
+                del self._feeds[key]
         return socket
+
+
+def _is_h265(config: StreamConfig | None) -> bool:
+    return any(track.codec == "h265" for track in config or ())
+
+
+def _seen(state: CameraState, stream: str) -> StreamState | None:
+    """Return how a stream does, None if it is not one of this camera's."""
+    both = (state, state.sub)
+    return next((one for one in both if one is not None and one.stream == stream), None)
 
 
 class _Open:
     """A viewer with its session."""
 
     def __init__(
-        self, viewer: Viewer, transport: asyncio.Transport, session: Session, camera: str
+        self, viewer: Viewer, transport: asyncio.Transport, session: Session, stream: str
     ) -> None:
         self._viewer = viewer
         self._transport = transport
         self._session = session
-        self._camera = camera
+        self._stream = stream
 
     def changed(self, state: CameraState) -> None:
-        """Pass the camera's condition on."""
-        if state.name == self._camera:
-            message = StateMessage(state.state, state.since_us, state.code)
+        """Pass the stream's condition on; cut who may not see what was hidden just now."""
+        hidden = bool(state.masks) and not state.masks_burned
+        if hidden and "unmasked" not in self._session.subject.may(state.name):
+            self._transport.close()
+            return
+        seen = _seen(state, self._stream)
+        if seen is not None:
+            message = StateMessage(seen.state, seen.since_us, seen.code)
             self._viewer.tell(frame(msgspec.json.encode(message), TEXT))
 
     def check(self, sessions: Sessions) -> None:

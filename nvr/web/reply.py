@@ -7,10 +7,20 @@ from typing import TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 from nvr.base.errors import NvrError, Rejected, Unavailable
+from nvr.media.name import WHICH, Which
 
 T = TypeVar("T")
+
+
+class FaultView(Struct, frozen=True):
+    """What keeps the box from something, or a person should see to, as JSON."""
+
+    code: str
+    detail: str
+
 
 MOST_BODY_BYTES = 64 * 1024
 BODY_S = 10.0
@@ -18,11 +28,16 @@ BODY_S = 10.0
 STATUS: Mapping[str, int] = {
     "archive.nothing": 404,
     "archive.no_run": 404,
+    "auth.masked": 403,
     "auth.needed": 401,
     "auth.throttled": 429,
     "auth.wrong": 401,
     "body.invalid": 400,
     "body.too_large": 413,
+    "camera.busy": 409,
+    "camera.name_taken": 409,
+    "camera.no_sub": 404,
+    "camera.search": 400,
     "camera.unknown": 404,
     "caption.invalid": 400,
     "caption.unsupported": 409,
@@ -30,20 +45,53 @@ STATUS: Mapping[str, int] = {
     "claim.needed": 401,
     "claim.paused": 429,
     "config.refused": 409,
+    "event.no_picture": 404,
+    "encode.unsupported": 409,
     "export.nothing": 404,
     "export.config_changed": 409,
+    "export.too_many": 409,
+    "export.unknown": 404,
     "host.unknown": 421,
+    "key.destroyed": 410,
+    "key.held": 409,
+    "key.invalid": 400,
+    "key.mistyped": 400,
+    "key.nothing": 404,
+    "key.passphrase": 400,
+    "key.wrong": 409,
+    "lock.invalid": 400,
+    "mask.invalid": 400,
+    "lock.nothing": 404,
+    "lock.too_many": 409,
+    "lock.too_much": 409,
+    "lock.unknown": 404,
     "machine.exists": 409,
     "machine.invalid": 400,
     "machine.too_many": 409,
     "machine.unknown": 404,
+    "onvif.fault": 409,
+    "onvif.forbidden": 409,
+    "onvif.locked": 409,
+    "onvif.no_stream": 409,
+    "onvif.redirected": 409,
+    "onvif.refused": 409,
     "password.weak": 400,
     "path.unknown": 404,
+    "plan.off": 409,
+    "size.guaranteed": 409,
+    "size.locked": 409,
+    "size.no_room": 409,
+    "size.too_small": 409,
+    "size.unconfirmed": 409,
+    "size.unread": 409,
+    "tpm.pcr": 400,
+    "tpm.unmeasured": 409,
     "user.exists": 409,
     "user.invalid": 400,
     "user.last_admin": 409,
     "user.too_many": 409,
     "user.unknown": 404,
+    "volume.unknown": 404,
 }
 """Where the error's kind alone would give a status that browsers misread."""
 
@@ -98,6 +146,19 @@ async def read_json(request: web.Request, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as err:
         raise Rejected("body.invalid", str(err)) from err
+
+
+def which(request: web.Request) -> Which:
+    """Read which stream of a camera is meant, ``stream=sub``; the main one if nothing is said.
+
+    Raises:
+        Rejected: ``body.invalid``.
+    """
+    text = request.query.get("stream", "main")
+    found = next((one for one in WHICH if one == text), None)
+    if found is None:
+        raise Rejected("body.invalid", f"stream is {' or '.join(WHICH)}", field="stream")
+    return found
 
 
 def number(request: web.Request, key: str) -> int:

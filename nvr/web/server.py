@@ -10,17 +10,35 @@ from aiohttp import web
 from nvr.auth.policy import require
 from nvr.base.log import event
 from nvr.web.account import Accounts
+from nvr.web.analyse import AnalysePages
 from nvr.web.assets import Assets, load_assets
+from nvr.web.backup import BackupPages
 from nvr.web.camera import CameraPages
 from nvr.web.control import Control
+from nvr.web.device import DevicePages
+from nvr.web.disk import Disks
 from nvr.web.door import Door, listen
+from nvr.web.encode import Encoders
 from nvr.web.entry import Entrance
+from nvr.web.export import ExportPages
+from nvr.web.find import FindPages
 from nvr.web.gate import Gate
+from nvr.web.health import HealthPages
+from nvr.web.key import KeyPages
 from nvr.web.live import Live
+from nvr.web.lock import LockPages
+from nvr.web.mask import MaskPages
+from nvr.web.metrics import MetricsPage
+from nvr.web.onvif import OnvifPages
 from nvr.web.operation import ACTIONS
 from nvr.web.parts import Parts, Route
+from nvr.web.plan import PlanPages
 from nvr.web.playback import Playback
+from nvr.web.reach import ReachPages
 from nvr.web.reply import MOST_BODY_BYTES
+from nvr.web.size import SizePages
+from nvr.web.sub import SubPages
+from nvr.web.talk import TalkPages
 from nvr.web.tls import Tls
 
 _log = logging.getLogger(__name__)
@@ -55,8 +73,26 @@ class Page:
         self._context: ssl.SSLContext | None = tls.context if tls else None
         self._entrance = Entrance(parts, assets or load_assets(), fingerprint)
         self._cameras = CameraPages(parts)
+        self._subs = SubPages(parts)
+        self._masks = MaskPages(parts)
         self._playback = Playback(parts)
         self._accounts = Accounts(parts)
+        self._disks = Disks(parts)
+        self._encoders = Encoders(parts)
+        self._metrics = MetricsPage(parts)
+        self._locks = LockPages(parts)
+        self._sizes = SizePages(parts)
+        self._plans = PlanPages(parts)
+        self._analyse = AnalysePages(parts)
+        self._health = HealthPages(parts)
+        self._finding = FindPages(parts)
+        self._onvif = OnvifPages(parts)
+        self._devices = DevicePages(parts)
+        self._reach = ReachPages(parts)
+        self._exports = ExportPages(parts)
+        self._keys = KeyPages(parts)
+        self._backup = BackupPages(parts)
+        self._talk = TalkPages(parts)
         self._live = Live(parts)
         self._control = Control(parts, fingerprint)
         self._gate = Gate(parts, names)
@@ -77,8 +113,26 @@ class Page:
         modules = (
             self._entrance,
             self._cameras,
+            self._subs,
+            self._masks,
             self._playback,
+            self._disks,
+            self._encoders,
+            self._metrics,
+            self._locks,
+            self._sizes,
+            self._plans,
+            self._analyse,
+            self._health,
+            self._finding,
+            self._onvif,
+            self._devices,
+            self._reach,
+            self._exports,
+            self._keys,
+            self._backup,
             self._accounts,
+            self._talk,
             self._live,
             self._control,
         )

@@ -59,11 +59,22 @@ def load_tls(directory: Path, names: Iterable[str] = ()) -> Tls:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(certificate, key)
-        der = ssl.PEM_cert_to_DER_cert(_first(certificate.read_text(encoding="ascii")))
+        der = certificate_der(directory)
     except (OSError, ValueError) as err:  # ssl.SSLError is an OSError
         raise Misconfigured("tls.unreadable", str(err), file=str(certificate)) from err
     digest = hashlib.sha256(der).hexdigest().upper()
     return Tls(context, ":".join(digest[i : i + 2] for i in range(0, 64, 2)))
+
+
+def certificate_der(directory: Path) -> bytes:
+    """Return the certificate the page shows, as it goes over the wire.
+
+    Raises:
+        OSError: There is none.
+        ValueError: It is not one.
+    """
+    text = (directory / "tls.crt").read_text(encoding="ascii")
+    return ssl.PEM_cert_to_DER_cert(_first(text))
 
 
 def _first(pem: str) -> str:

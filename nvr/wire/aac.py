@@ -84,6 +84,61 @@ def parse(config: bytes) -> AudioConfig:
     return AudioConfig(signalled, rate_hz, _CHANNELS[channels], frame_samples << doubled)
 
 
+@dataclass(frozen=True, slots=True)
+class Adts:
+    """What stands before each access unit where no AudioSpecificConfig comes along.
+
+    Attributes:
+        profile: Audio object type less 1: 1 is AAC-LC.
+        rate_index: Place of the core's sampling rate in the table of rates.
+        channels: Channel configuration, 1-7.
+    """
+
+    profile: int
+    rate_index: int
+    channels: int
+
+    def header(self, size_bytes: int) -> bytes:
+        """Return the header of an access unit, empty if it is too long for one.
+
+        ``0xFFF | 0 00 1 | profile(2) rate(4) 0 channels(3) 0000 | length(13) fullness(11) 00``
+        """
+        length = size_bytes + 7
+        if length >= 1 << 13:
+            return b""
+        bits = 0xFFF1 << 40 | self.profile << 38 | self.rate_index << 34 | self.channels << 30
+        return (bits | length << 13 | 0x7FF << 2).to_bytes(7, "big")
+
+
+def adts(config: bytes) -> Adts:
+    """Say in ADTS what an AudioSpecificConfig says; SBR and PS go unsaid, and are found.
+
+    Raises:
+        ValueError: It is cut off, or ADTS has no word for it.
+
+    Source:
+        ISO/IEC 14496-3:2019 section 1.A.3.2.
+    """
+    bits = _Bits(config)
+    kind = bits.object_type()
+    rate_hz = bits.rate_hz()
+    channels = bits.take(4)
+    if kind in {_SBR, _PS}:
+        bits.rate_hz()
+        kind = bits.object_type()
+    if not 1 <= kind <= 4 or not 1 <= channels <= 7 or bits.take(1) or rate_hz not in _RATES_HZ:
+        raise ValueError(f"ADTS cannot say object type {kind}, {rate_hz} Hz, {channels} channels")
+    return Adts(kind - 1, _RATES_HZ.index(rate_hz), channels)
+
+
+def plain_config(rate_hz: int, channels: int) -> bytes:
+    """Return the AudioSpecificConfig of AAC-LC, empty if it cannot say rate or channels."""
+    if rate_hz not in _RATES_HZ or channels not in _CHANNELS[1:]:
+        return b""
+    index, layout = _RATES_HZ.index(rate_hz), _CHANNELS.index(channels)
+    return (2 << 11 | index << 7 | layout << 3).to_bytes(2, "big")
+
+
 def codec_string(config: bytes) -> str:
     """RFC 6381 name, such as ``mp4a.40.2``.
 

@@ -2,9 +2,12 @@
 
 One ``trak`` per track, ids from 1 in order, empty sample tables, ``mvex`` with a ``trex`` each. All
 durations are 0 and there is no ``mehd``: Chromium, told of a duration, buffers a live stream before
-it plays. G.711 goes into the QuickTime sample entries ``alaw`` and ``ulaw``.
+it plays. G.711 goes into the QuickTime sample entries ``alaw`` and ``ulaw``, L16 into ``twos``,
+G.726 into ``ms`` with its number of Microsoft's list, as players look for it.
 
-Source: ISO/IEC 14496-12:2022 section 8, 14496-14:2020 section 5.6, 14496-15:2022 sections 5.4, 8.4.
+Source: ISO/IEC 14496-12:2022 section 8, 14496-14:2020 section 5.6, 14496-15:2022 sections 5.4, 8.4;
+"Encapsulation of Opus in ISO Base Media File Format", version 0.8.1, section 4.3, and of FLAC,
+version 0.0.4.
 """
 
 import functools
@@ -14,9 +17,18 @@ from typing import Protocol
 
 from nvr.wire import aac, h264, h265
 
-_MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _MOVIE_HZ = 1000
-_UNDETERMINED = 0x55C4
+_SOUND = {
+    "aac": b"mp4a",
+    "pcma": b"alaw",
+    "pcmu": b"ulaw",
+    "opus": b"Opus",
+    "g726": b"ms\x00\x45",
+    "l16": b"twos",
+    "flac": b"fLaC",
+}
+UNDETERMINED = 0x55C4
 """Language ``und``, three letters of five bits."""
 
 
@@ -29,7 +41,7 @@ class Track(Protocol):
 
     @property
     def codec(self) -> str:
-        """``h264``, ``h265``, ``aac``, ``pcma`` or ``pcmu``."""
+        """``h264``, ``h265``, ``aac``, ``pcma``, ``pcmu``, ``opus``, ``g726``, ``l16``, ..."""
 
     @property
     def clock_hz(self) -> int:
@@ -37,7 +49,7 @@ class Track(Protocol):
 
     @property
     def config(self) -> bytes:
-        """``avcC``, ``hvcC``, AudioSpecificConfig, or nothing."""
+        """``avcC``, ``hvcC``, AudioSpecificConfig, bits of a sample of G.726, STREAMINFO."""
 
     @property
     def width_px(self) -> int:
@@ -58,7 +70,8 @@ def box(kind: bytes, *payload: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
-def _full(kind: bytes, version: int, flags: int, *payload: bytes) -> bytes:
+def full(kind: bytes, version: int, flags: int, *payload: bytes) -> bytes:
+    """Put `payload` into a box with version and flags."""
     return box(kind, struct.pack(">I", version << 24 | flags), *payload)
 
 
@@ -69,10 +82,11 @@ def _descriptor(tag: int, body: bytes) -> bytes:
 def _esds(track: Track) -> bytes:
     specific = _descriptor(5, track.config)
     decoder = _descriptor(4, bytes((0x40, 0x15)) + bytes(11) + specific)
-    return _full(b"esds", 0, 0, _descriptor(3, b"\0\0\0" + decoder + _descriptor(6, b"\2")))
+    return full(b"esds", 0, 0, _descriptor(3, b"\0\0\0" + decoder + _descriptor(6, b"\2")))
 
 
-def _sample_entry(track: Track) -> bytes:
+def sample_entry(track: Track) -> bytes:
+    """Build the sample entry of a track, such as ``avc1`` with its ``avcC``."""
     head = bytes(6) + struct.pack(">H", 1)
     if track.kind == "video":
         name, record = {"h264": (b"avc1", b"avcC"), "h265": (b"hvc1", b"hvcC")}[track.codec]
@@ -82,10 +96,19 @@ def _sample_entry(track: Track) -> bytes:
         return box(name, head, bytes(16), size, dpi, tail, box(record, track.config))
     # The rate is 16.16 fixed point here; a rate that does not fit is left to the AAC config.
     rate_hz = track.clock_hz if track.clock_hz < 1 << 16 else 0
-    sound = struct.pack(">8xHHHHI", track.channels or 1, 16, 0, 0, rate_hz << 16)
-    if track.codec == "aac":
-        return box(b"mp4a", head, sound, _esds(track))
-    return box({"pcma": b"alaw", "pcmu": b"ulaw"}[track.codec], head, sound)
+    bits = track.config[0] if track.codec == "g726" else 16
+    sound = struct.pack(">8xHHHHI", track.channels or 1, bits, 0, 0, rate_hz << 16)
+    more = {"aac": _esds, "opus": _dops, "flac": _dfla}.get(track.codec)
+    return box(_SOUND[track.codec], head, sound, more(track) if more else b"")
+
+
+def _dfla(track: Track) -> bytes:
+    return full(b"dfLa", 0, 0, struct.pack(">I", 0x80 << 24 | len(track.config)), track.config)
+
+
+def _dops(track: Track) -> bytes:
+    # No samples to skip: a live stream was cut into anywhere.
+    return box(b"dOps", struct.pack(">BBHIhB", 0, track.channels or 1, 0, track.clock_hz, 0, 0))
 
 
 def _trak(track: Track, number: int) -> bytes:
@@ -93,25 +116,25 @@ def _trak(track: Track, number: int) -> bytes:
     volume = 0 if video else 0x100
     size = struct.pack(">II", track.width_px << 16, track.height_px << 16)
     tkhd = struct.pack(">IIIIIQHHHH", 0, 0, number, 0, 0, 0, 0, 0 if video else 1, volume, 0)
-    mdhd = struct.pack(">IIIIHH", 0, 0, track.clock_hz, 0, _UNDETERMINED, 0)
+    mdhd = struct.pack(">IIIIHH", 0, 0, track.clock_hz, 0, UNDETERMINED, 0)
     hdlr = struct.pack(">I4s12x", 0, b"vide" if video else b"soun") + b"nvr\0"
-    media = _full(b"vmhd", 0, 1, bytes(8)) if video else _full(b"smhd", 0, 0, bytes(4))
-    dref = _full(b"dref", 0, 0, struct.pack(">I", 1), _full(b"url ", 0, 1))
+    media = full(b"vmhd", 0, 1, bytes(8)) if video else full(b"smhd", 0, 0, bytes(4))
+    dref = full(b"dref", 0, 0, struct.pack(">I", 1), full(b"url ", 0, 1))
     table = box(
         b"stbl",
-        _full(b"stsd", 0, 0, struct.pack(">I", 1), _sample_entry(track)),
-        _full(b"stts", 0, 0, bytes(4)),
-        _full(b"stsc", 0, 0, bytes(4)),
-        _full(b"stsz", 0, 0, bytes(8)),
-        _full(b"stco", 0, 0, bytes(4)),
+        full(b"stsd", 0, 0, struct.pack(">I", 1), sample_entry(track)),
+        full(b"stts", 0, 0, bytes(4)),
+        full(b"stsc", 0, 0, bytes(4)),
+        full(b"stsz", 0, 0, bytes(8)),
+        full(b"stco", 0, 0, bytes(4)),
     )
     return box(
         b"trak",
-        _full(b"tkhd", 0, 3, tkhd, _MATRIX, size),
+        full(b"tkhd", 0, 3, tkhd, MATRIX, size),
         box(
             b"mdia",
-            _full(b"mdhd", 0, 0, mdhd),
-            _full(b"hdlr", 0, 0, hdlr),
+            full(b"mdhd", 0, 0, mdhd),
+            full(b"hdlr", 0, 0, hdlr),
             box(b"minf", media, box(b"dinf", dref), table),
         ),
     )
@@ -128,17 +151,17 @@ def init_segment(config: Sequence[Track]) -> bytes:
         ValueError: A codec is unknown.
     """
     for track in config:
-        if track.codec not in {"h264", "h265", "aac", "pcma", "pcmu"}:
+        if track.codec not in {"h264", "h265", *_SOUND}:
             raise ValueError(f"codec {track.codec} has no sample entry")
     mvhd = struct.pack(">IIIIIH10x", 0, 0, _MOVIE_HZ, 0, 0x10000, 0x100)
     traks = [_trak(track, number) for number, track in enumerate(config, 1)]
     extends = [
-        _full(b"trex", 0, 0, struct.pack(">IIIII", number, 1, 0, 0, 0))
+        full(b"trex", 0, 0, struct.pack(">IIIII", number, 1, 0, 0, 0))
         for number in range(1, len(config) + 1)
     ]
     return box(b"ftyp", b"iso6", struct.pack(">I", 0x200), b"iso6", b"mp41") + box(
         b"moov",
-        _full(b"mvhd", 0, 0, mvhd, _MATRIX, bytes(24), struct.pack(">I", len(config) + 1)),
+        full(b"mvhd", 0, 0, mvhd, MATRIX, bytes(24), struct.pack(">I", len(config) + 1)),
         *traks,
         box(b"mvex", *extends),
     )
@@ -148,7 +171,7 @@ def mime(config: Sequence[Track]) -> str:
     """MIME type for Media Source Extensions, such as ``video/mp4; codecs="avc1.42c01f,mp4a.40.2"``.
 
     Raises:
-        ValueError: A track has no such type (browsers do not take G.711 in MP4): leave it out.
+        ValueError: A track has no such type (browsers take no telephone sound in MP4).
     """
     names: list[str] = []
     for track in config:
@@ -156,9 +179,32 @@ def mime(config: Sequence[Track]) -> str:
             names.append(h264.codec_string(track.config))
         elif track.codec == "h265":
             names.append(h265.codec_string(track.config))
+        elif track.codec in {"opus", "flac"}:
+            names.append(track.codec)
         elif track.codec == "aac":
             names.append(aac.codec_string(track.config))
         else:
             raise ValueError(f"browsers do not play {track.codec} from MP4")
     container = "video" if any(track.kind == "video" for track in config) else "audio"
     return f'{container}/mp4; codecs="{",".join(names)}"'
+
+
+def fragment(at: int, duration: int, sample: bytes, *, key: bool) -> bytes:
+    """Build ``moof mdat`` of one sample of track 1, shown when it is decoded.
+
+    Args:
+        at: Decode time in the track's timescale.
+        duration: In the same.
+        sample: A picture as MP4 has it.
+        key: Decoding can start here.
+    """
+    flags = 0x02000000 if key else 0x01010000
+    tfhd = full(b"tfhd", 0, 0x020000, struct.pack(">I", 1))
+    tfdt = full(b"tfdt", 1, 0, struct.pack(">Q", at))
+
+    def moof(offset: int) -> bytes:
+        run = struct.pack(">IiIII", 1, offset, duration, len(sample), flags)
+        traf = box(b"traf", tfhd, tfdt, full(b"trun", 0, 0x000701, run))
+        return box(b"moof", full(b"mfhd", 0, 0, struct.pack(">I", 0)), traf)
+
+    return moof(len(moof(0)) + 8) + box(b"mdat", sample)

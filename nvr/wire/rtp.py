@@ -1,4 +1,4 @@
-"""RTP for H.264 as a sender makes it: packets of a coded picture, sender reports, interleaving.
+"""RTP for H.264 and H.265 as a sender makes it: packets of a picture, reports, interleaving.
 
 RTP header: ``V=2 P X CC | M PT | sequence(16) | timestamp(32) | SSRC(32)``. A NAL unit that
 fits goes as it is; a longer one as FU-A: ``F NRI 28 | S E R type | piece``. The marker bit is
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 _VERSION = 0x80
 _MARKER = 0x80
 _FU_A = 28
+_FU = 49
 _SENDER_REPORT = 200
 _HEADER_BYTES = 12
 _NTP_EPOCH_S = 2_208_988_800
@@ -105,6 +106,45 @@ class H264Packetizer:
         self._packets += 1
         self._octets += len(payload)
         return head + payload
+
+
+class H265Packetizer(H264Packetizer):
+    """The same for H.265: fragments are FUs, whose NAL header has two bytes.
+
+    ``F type(6) layer(6) TID(3)`` with type 49, then ``S E type(6)`` and the piece.
+
+    Source: RFC 7798 section 4.4.3.
+    """
+
+    def _payloads(self, nal: bytes) -> list[bytes]:
+        if len(nal) < 2:
+            raise ValueError("a NAL unit without a whole header")
+        if len(nal) <= self._room:
+            return [nal]
+        first, kind = nal[0] & 0x81 | _FU << 1, nal[0] >> 1 & 0x3F
+        size = self._room - 3
+        cuts = range(2, len(nal), size)
+        return [
+            bytes(
+                (first, nal[1], (0x80 if at == 2 else 0) | (0x40 if at == cuts[-1] else 0) | kind)
+            )
+            + nal[at : at + size]
+            for at in cuts
+        ]
+
+
+class AacPacketizer(H264Packetizer):
+    """The same for AAC in its high bit rate mode: one frame a packet, its size in front.
+
+    ``16`` (bits of headers that follow), then ``size(13) index(3)``, then the frame.
+
+    Source: RFC 3640 section 3.3.6.
+    """
+
+    def _payloads(self, nal: bytes) -> list[bytes]:
+        if not 0 < len(nal) < 1 << 13:
+            raise ValueError(f"a frame of {len(nal)} bytes is outside 1-8191")
+        return [struct.pack(">HH", 16, len(nal) << 3) + nal]
 
 
 def interleave(channel: int, packet: bytes) -> bytes:

@@ -18,9 +18,13 @@ from typing import Final, TypeAlias
 HEAD_BYTES: Final = 16 * 1024
 HEADERS: Final = 64
 BODY_BYTES: Final = 64 * 1024
+AGENT: Final = "nvr"
+SESSION_TIMEOUT_S: Final = 60.0
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_STARTS: Final = re.compile(rb"RTSP/1\.|[A-Z_]{4,16} (?=rtsp|\*)|\$[\x00-\x0f]")
+_BEGUN: Final = re.compile(rb"(?:[A-Z_]{1,16} ?|RTSP/1?|\$)\Z")
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 
 REASONS: Final[Mapping[int, str]] = {
@@ -181,11 +185,17 @@ class Parser:
     """Turns received bytes into messages and frames, however they were split.
 
     At most `HEAD_BYTES` + `BODY_BYTES` stay buffered between calls of `next`.
+
+    Args:
+        junk_bytes: How much that is neither is skipped before a message, the first excepted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, junk_bytes: int = 0) -> None:
         self._data = bytearray()
         self._scanned = 0
+        self._junk_bytes = junk_bytes
+        self._junk = 0
+        self._spoke = False
 
     def feed(self, data: bytes) -> None:
         """Take bytes off the connection."""
@@ -216,8 +226,10 @@ class Parser:
             return None
         if data[0] == ord("$"):
             return self._frame()
-        if not (65 <= data[0] <= 90 or 97 <= data[0] <= 122):
-            raise Malformed("neither a message nor an interleaved frame")
+        return self._message() if chr(data[0]).isalpha() and data[0] < 128 else self._skip()
+
+    def _message(self) -> Message | None:
+        data = self._data
         end = _HEAD_END.search(data, max(0, self._scanned - 3), HEAD_BYTES + 4)
         if end is None:
             self._scanned = len(data)
@@ -232,10 +244,23 @@ class Parser:
             return None
         body = bytes(data[end.end() : end.end() + size])
         del data[: end.end() + size]
-        self._scanned = 0
+        self._scanned = self._junk = 0
+        self._spoke = True
         if first.startswith("RTSP/"):
             return Response(int(second), headers, body, third)
         return Request(first, second, headers, body)
+
+    def _skip(self) -> Message | None:
+        """Look for the next message or frame behind what is neither."""
+        start = _STARTS.search(self._data)
+        until = start or _BEGUN.search(self._data)
+        junk = until.start() if until else len(self._data)
+        self._junk += junk
+        if not self._spoke or self._junk > self._junk_bytes:
+            raise Malformed("neither a message nor an interleaved frame")
+        del self._data[:junk]
+        self._scanned = 0
+        return self.next() if start else None
 
     def _frame(self) -> Frame | None:
         data = self._data
@@ -249,6 +274,10 @@ class Parser:
         return frame
 
 
+Pair: TypeAlias = tuple[int, int]
+"""Channels or ports, of RTP and RTCP."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transport:
     """One alternative of a ``Transport`` header.
@@ -258,17 +287,41 @@ class Transport:
         multicast: Whether it asks for multicast.
         channels: ``interleaved`` channels of RTP and RTCP, None if absent.
         ssrc: As given, hexadecimal, empty if absent.
+        server_port: Ports that the server sends from, None if absent or 0.
+        group_port: ``port``, of a multicast group, None if absent.
+        destination: As given, empty if absent; not always an address.
+        source: The same.
+        ttl: Of multicast, 0 if absent.
     """
 
     protocol: str
     multicast: bool = False
-    channels: tuple[int, int] | None = None
+    channels: Pair | None = None
     ssrc: str = ""
+    server_port: Pair | None = None
+    group_port: Pair | None = None
+    destination: str = ""
+    source: str = ""
+    ttl: int = 0
 
     @property
     def interleaved(self) -> bool:
         """Media on the RTSP connection."""
         return self.protocol == "RTP/AVP/TCP" and not self.multicast
+
+    @property
+    def datagrams(self) -> bool:
+        """Media as datagrams, multicast or not."""
+        return self.protocol in {"RTP/AVP", "RTP/AVP/UDP"}
+
+
+def _pair(text: str, least: int, most: int) -> Pair | None:
+    match = re.fullmatch(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", text)
+    if not match:
+        return None
+    low = int(match.group(1))
+    pair = (low, int(match.group(2)) if match.group(2) else low + 1)
+    return pair if min(pair) >= least and max(pair) <= most else None
 
 
 def parse_transport(header: str) -> list[Transport]:
@@ -278,13 +331,19 @@ def parse_transport(header: str) -> list[Transport]:
         protocol, *words = (word.strip() for word in choice.split(";"))
         pairs = (word.partition("=") for word in words)
         options = {name.strip().lower(): value.strip() for name, _, value in pairs}
-        channels = None
-        if match := re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", options.get("interleaved", "")):
-            low = int(match.group(1))
-            channels = (low, int(match.group(2)) if match.group(2) else low + 1)
-            if max(channels) > 255:
-                channels = None
+        ttl = options.get("ttl", "")
         if protocol:
-            ssrc = options.get("ssrc", "")
-            found.append(Transport(protocol.upper(), "multicast" in options, channels, ssrc))
+            found.append(
+                Transport(
+                    protocol.upper(),
+                    "multicast" in options,
+                    _pair(options.get("interleaved", ""), 0, 255),
+                    options.get("ssrc", ""),
+                    _pair(options.get("server_port", ""), 1, 65535),
+                    _pair(options.get("port", ""), 1, 65535),
+                    options.get("destination", ""),
+                    options.get("source", ""),
+                    int(ttl) if re.fullmatch(r"[0-9]{1,3}", ttl) else 0,
+                )
+            )
     return found

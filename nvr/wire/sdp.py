@@ -3,29 +3,80 @@
 Reading is forgiving: cameras forget ``rtpmap``, pad Base64 wrongly, leave spaces and trailing
 semicolons. Anything not understood is left out, never guessed.
 
-Source: RFC 4566 (SDP), RFC 6184 (H.264), RFC 7798 (H.265), RFC 3640 (AAC), RFC 3551 (static
-payload types).
+Source: RFC 4566 (SDP), RFC 6184 (H.264), RFC 7798 (H.265), RFC 3640 (AAC), RFC 6416 (AAC as LATM),
+RFC 7587 (Opus), RFC 3551 (G.711, G.726, L16, static payload types).
 """
 
 import base64
 import binascii
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from nvr._native import latm_config
+from nvr.wire import aac
 
 SDP_BYTES: Final = 32 * 1024
 MEDIA: Final = 16
 
-_STATIC: Final = {0: ("PCMU", 8000, 1), 8: ("PCMA", 8000, 1)}
+_ANYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - text in an SDP
+_STATIC: Final = {
+    0: ("PCMU", 8000, 1),
+    2: ("G726-32", 8000, 1),  # RFC 1890's G721, which is the same
+    8: ("PCMA", 8000, 1),
+    10: ("L16", 44_100, 2),
+    11: ("L16", 44_100, 1),
+}
 _CODECS: Final = {
     "H264": "h264",
     "H265": "h265",
     "HEVC": "h265",
     "MPEG4-GENERIC": "aac",
+    "MP4A-LATM": "aac",
     "PCMA": "pcma",
     "PCMU": "pcmu",
+    "OPUS": "opus",
+    "L16": "l16",
 }
+_G726: Final = re.compile(r"(AAL2-)?G726-(16|24|32|40)")
+
+
+@dataclass(frozen=True, slots=True)
+class AuHeader:
+    """How RFC 3640 lays out the header of each access unit; its defaults are AAC-hbr's.
+
+    Attributes:
+        size_bits: ``sizelength``.
+        index_bits: ``indexlength``.
+        delta_bits: ``indexdeltalength``.
+        cts_bits: ``ctsdeltalength``.
+        dts_bits: ``dtsdeltalength``.
+        random: ``randomaccessindication``: a bit more.
+        state_bits: ``streamstateindication``.
+        auxiliary_bits: ``auxiliarydatasizelength``, of a section behind the headers.
+        constant_bytes: ``constantsize`` of each access unit, where there is no size.
+    """
+
+    size_bits: int = 13
+    index_bits: int = 3
+    delta_bits: int = 3
+    cts_bits: int = 0
+    dts_bits: int = 0
+    random: bool = False
+    state_bits: int = 0
+    auxiliary_bits: int = 0
+    constant_bytes: int = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether the numbers are ones that a packet can have."""
+        wide = max(self.index_bits, self.delta_bits, self.cts_bits, self.dts_bits, self.state_bits)
+        fits = wide <= 32 and self.constant_bytes < 1 << 16
+        return self.size_bits <= 16 and self.auxiliary_bits <= 16 and fits
+
+
+HBR: Final = AuHeader()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +91,14 @@ class Media:
         channels: Audio channels, 0 for the rest.
         control: Value of ``a=control``, may be relative, empty if absent.
         parameter_sets: NAL units from ``sprop-*``: VPS, SPS, PPS, in this order.
-        aac_config: AudioSpecificConfig from ``config=``.
-        aac_size_bits: ``sizelength``.
-        aac_index_bits: ``indexlength``.
+        config: AudioSpecificConfig from ``config=``; of G.726 a byte: bits a sample.
+        mux: StreamMuxConfig of LATM from ``config=``, empty if it is in band.
+        au: Headers of AAC's access units.
+        interleaved: AAC's access units may come in another order than they are used in.
+        don: H.265 packets hold decoding order numbers.
+        port: Of the ``m=`` line, 0 if the server leaves it to SETUP.
+        address: Of the ``c=`` line that is for it, with a group's ``/ttl``; empty if absent.
+        ours: ``a=sendonly``: it is for us to send, an ONVIF back channel.
     """
 
     kind: str
@@ -52,15 +108,32 @@ class Media:
     channels: int = 0
     control: str = ""
     parameter_sets: tuple[bytes, ...] = ()
-    aac_config: bytes = b""
-    aac_size_bits: int = 13
-    aac_index_bits: int = 3
+    config: bytes = b""
+    mux: bytes = b""
+    au: AuHeader = HBR
+    interleaved: bool = False
+    don: bool = False
+    port: int = 0
+    address: str = ""
+    ours: bool = False
+
+    @property
+    def low_first(self) -> bool:
+        """The first sample of G.726 has a byte's low bits (RFC 3551), not its high ones (AAL2)."""
+        return self.encoding.startswith("G726")
+
+    @property
+    def latm(self) -> bool:
+        """AAC as LATM."""
+        return self.encoding == "MP4A-LATM"
 
     @property
     def codec(self) -> str:
         """Our short name of the codec, empty for one we cannot carry."""
+        if _G726.fullmatch(self.encoding):
+            return "g726" if self.channels == 1 else ""
         codec = _CODECS.get(self.encoding, "")
-        if codec == "aac" and not (self.aac_config and 0 < self.aac_size_bits <= 16):
+        if codec == "aac" and not (self.config and self.au.usable and not self.interleaved):
             return ""
         return codec
 
@@ -109,6 +182,49 @@ def _sets(fmtp: dict[str, str]) -> tuple[bytes, ...]:
     return tuple(unit for unit in units if unit)
 
 
+def _hex(text: str) -> bytes:
+    well_formed = len(text) % 2 == 0 and re.fullmatch(r"[0-9a-fA-F]{4,128}", text)
+    return bytes.fromhex(text) if well_formed else b""
+
+
+def _au_header(fmtp: dict[str, str]) -> AuHeader:
+    def of(name: str, default: int = 0) -> int:
+        return _number(fmtp.get(name, ""), default)
+
+    # Some cameras say AAC-hbr and nothing else; one that gives any length gives all it has.
+    told = any(name in fmtp for name in ("sizelength", "indexlength", "constantsize"))
+    return AuHeader(
+        of("sizelength", 0 if told else 13),
+        of("indexlength", 0 if told else 3),
+        of("indexdeltalength", of("indexlength", 0 if told else 3)),
+        of("ctsdeltalength"),
+        of("dtsdeltalength"),
+        fmtp.get("randomaccessindication") == "1",
+        of("streamstateindication"),
+        of("auxiliarydatasizelength"),
+        of("constantsize"),
+    )
+
+
+def _sound(
+    encoding: str, clock_hz: int, channels: int, fmtp: dict[str, str]
+) -> tuple[bytes, bytes]:
+    """`Media.config` and `Media.mux` of an encoding."""
+    if encoding == "MPEG4-GENERIC":
+        return _hex(fmtp.get("config", "")), b""
+    if found := _G726.fullmatch(encoding):
+        return bytes((int(found[2]) // 8,)), b""
+    if encoding != "MP4A-LATM":
+        return b"", b""
+    if fmtp.get("cpresent") != "0":  # in band, and likely until it was read there
+        return aac.plain_config(clock_hz, channels) or aac.plain_config(48_000, channels), b""
+    mux = _hex(fmtp.get("config", ""))
+    try:
+        return latm_config(mux), mux
+    except ValueError:
+        return b"", b""  # nobody can know what the packets are
+
+
 def _media(kind: str, payload_type: int, lines: list[tuple[str, str]]) -> Media:
     encoding, clock_hz, channels = _STATIC.get(payload_type, ("", 90_000, 1))
     control, fmtp = "", {}
@@ -123,20 +239,32 @@ def _media(kind: str, payload_type: int, lines: list[tuple[str, str]]) -> Media:
             channels = _number(parts[2].strip(), 1) if len(parts) > 2 else 1
         elif about == str(payload_type) and name == "fmtp":
             fmtp = _fmtp(rest)
-    config = fmtp.get("config", "")
-    well_formed = len(config) % 2 == 0 and re.fullmatch(r"[0-9a-fA-F]{4,128}", config)
+    if encoding == "OPUS":  # its rtpmap says two channels whatever it has
+        channels = 2 if fmtp.get("sprop-stereo") == "1" else 1
+    clock_hz = max(1, min(clock_hz, 1_000_000))
+    channels = max(1, min(channels, 16)) if kind == "audio" else 0
+    config, mux = _sound(encoding, clock_hz, channels, fmtp)
     return Media(
         kind,
         payload_type,
         encoding,
-        max(1, min(clock_hz, 1_000_000)),
-        max(1, min(channels, 16)) if kind == "audio" else 0,
+        clock_hz,
+        channels,
         control,
         _sets(fmtp) if kind == "video" else (),
-        bytes.fromhex(config) if well_formed and encoding == "MPEG4-GENERIC" else b"",
-        _number(fmtp.get("sizelength", ""), 13),
-        _number(fmtp.get("indexlength", ""), 3),
+        config,
+        mux,
+        _au_header(fmtp) if encoding == "MPEG4-GENERIC" else HBR,
+        _number(fmtp.get("maxdisplacement", ""), 0) > 0,
+        _number(fmtp.get("sprop-max-don-diff", ""), 0) > 0,
+        ours=("sendonly", "") in lines,
     )
+
+
+def _port(words: Sequence[str]) -> int:
+    """The port of an ``m=`` line, which may say how many follow; 0 if it is none."""
+    port = _number(words[0].partition("/")[0], 0) if words else 0
+    return port if port < 65535 else 0
 
 
 def parse(body: bytes) -> Description:
@@ -148,22 +276,32 @@ def parse(body: bytes) -> Description:
     if len(body) > SDP_BYTES:
         raise ValueError(f"a description over {SDP_BYTES} bytes")
     sections: list[tuple[str, int, list[tuple[str, str]]]] = []
-    control = name = ""
+    places: list[tuple[int, str]] = []
+    control = name = address = ""
     for line in body.decode("utf-8", "replace").splitlines():
         key, value = line[:2].strip(), line[2:].strip()
         if key == "m=" and len(sections) < MEDIA:
             kind, *words = value.split()[:4] or [""]
             payload_type = _number(words[2], -1) if len(words) == 3 else -1
             sections.append((kind.lower(), payload_type, []))
+            places.append((_port(words), address))
         elif key == "s=":
             name = value
-        elif key == "a=":
+        elif key == "c=":
+            where = value.split(" ")[-1]
+            where = "" if where in _ANYWHERE else where
+            address = address if places else where
+            places[-1:] = [(port, where) for port, _ in places[-1:]]
+        elif key == "a=" and sections:
             attribute, _, text = value.partition(":")
-            if sections:
-                sections[-1][2].append((attribute.strip().lower(), text.strip()))
-            elif attribute == "control":
-                control = text.strip()
-    media = tuple(_media(*section) for section in sections if 0 <= section[1] <= 127)
+            sections[-1][2].append((attribute.strip().lower(), text.strip()))
+        elif value.startswith("control:") and key == "a=":
+            control = value.partition(":")[2].strip()
+    media = tuple(
+        replace(_media(*section), port=port, address=where)
+        for section, (port, where) in zip(sections, places, strict=True)
+        if 0 <= section[1] <= 127
+    )
     if not media:
         raise ValueError("a description without media")
     return Description(media, control, name)
@@ -184,14 +322,34 @@ def _format(media: Media) -> str:
             for unit, text in zip(media.parameter_sets, sets, strict=True):
                 if key := named.get(unit[0] >> 1 & 63):
                     found.setdefault(key, []).append(text)
-            return ";".join(f"{key}={','.join(texts)}" for key, texts in found.items())
+            don = ["sprop-max-don-diff=1"] if media.don else []
+            return ";".join([*(f"{key}={','.join(texts)}" for key, texts in found.items()), *don])
+        case "aac" if media.latm:
+            config = f";config={media.mux.hex()}" if media.mux else ""
+            return f"profile-level-id=30;object=2;cpresent={int(not media.mux)}{config}"
         case "aac":
-            return (
-                "profile-level-id=1;mode=AAC-hbr;"
-                f"sizelength={media.aac_size_bits};indexlength={media.aac_index_bits};"
-                f"indexdeltalength={media.aac_index_bits};config={media.aac_config.hex()}"
-            )
+            return _aac_format(media)
+        case "opus" if media.channels == 2:
+            return "sprop-stereo=1"
     return ""
+
+
+def _aac_format(media: Media) -> str:
+    au = media.au
+    lengths = {
+        "sizelength": au.size_bits,
+        "indexlength": au.index_bits,
+        "indexdeltalength": au.delta_bits,
+        "ctsdeltalength": au.cts_bits,
+        "dtsdeltalength": au.dts_bits,
+        "randomaccessindication": int(au.random),
+        "streamstateindication": au.state_bits,
+        "auxiliarydatasizelength": au.auxiliary_bits,
+        "constantsize": au.constant_bytes,
+    }
+    told = "".join(f"{name}={value};" for name, value in lengths.items() if value)
+    mode = {13: "AAC-hbr", 6: "AAC-lbr"}.get(au.size_bits, "generic")
+    return f"profile-level-id=1;mode={mode};{told}config={media.config.hex()}"
 
 
 def build(name: str, media: Sequence[Media], *, session: int, address: str = "0.0.0.0") -> bytes:  # noqa: S104 - text in an SDP
@@ -214,7 +372,11 @@ def build(name: str, media: Sequence[Media], *, session: int, address: str = "0.
         "a=control:*",
     ]
     for section in media:
-        channels = f"/{section.channels}" if section.encoding == "MPEG4-GENERIC" else ""
+        channels = ""
+        if section.encoding in {"MPEG4-GENERIC", "MP4A-LATM", "L16"}:
+            channels = f"/{section.channels}"
+        elif section.encoding == "OPUS":
+            channels = "/2"
         lines += [
             f"m={section.kind} 0 RTP/AVP {section.payload_type}",
             f"a=rtpmap:{section.payload_type} {section.encoding}/{section.clock_hz}{channels}",

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import signal
+import socket
 import sys
 import tomllib
 from collections.abc import AsyncIterator
@@ -31,13 +32,18 @@ def camera_table(name: str, port: int) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningBox]:
-    async with liars() as ports:
-        ports["nobody"] = free_port()
-        tables = "\n".join(camera_table(name, port) for name, port in ports.items())
-        tables += f'\n[[camera]]\nname = "inside-file"\nurl = "rtsp://127.0.0.2:{INSIDE_PORT}/"\n'
-        async with running_box(tmp_path_factory.mktemp("bad"), tables) as running:
-            await running.until("dome", "recorded_until_us", lambda us: us > 0)
-            yield running
+    # Bound and not listened to: nobody answers, and nobody else can be given the port.
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        async with liars() as ports:
+            ports["nobody"] = taken.getsockname()[1]
+            tables = "\n".join(camera_table(name, port) for name, port in ports.items())
+            tables += (
+                f'\n[[camera]]\nname = "inside-file"\nurl = "rtsp://127.0.0.2:{INSIDE_PORT}/"\n'
+            )
+            async with running_box(tmp_path_factory.mktemp("bad"), tables) as running:
+                await running.until("dome", "recorded_until_us", lambda us: us > 0)
+                yield running
 
 
 async def dome_goes_on(box: RunningBox) -> None:

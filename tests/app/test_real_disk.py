@@ -176,3 +176,47 @@ async def test_a_disk_full_then_read_only_then_back(tmp_path: Path, disk: Disk) 
             "disk",
             "volume.unwritable",
         )
+
+
+async def test_recording_goes_on_on_another_disk_and_nothing_is_missing(
+    tmp_path: Path, disk: Disk
+) -> None:
+    (tmp_path / "second").mkdir()
+    other = Disk(tmp_path / "second")
+    try:
+        volume = f'path = "{disk.mount_point}/ring"\nsize_mib = {SIZE_MIB}\n'
+        volume += f'[[spare]]\npath = "{other.mount_point}/ring"\nsize_mib = {SIZE_MIB}'
+        async with running_box(tmp_path, "", volume) as box:
+
+            async def roles(*wanted: str) -> None:
+                async with asyncio.timeout(20):
+                    while await seen() != wanted:
+                        await asyncio.sleep(0.2)
+
+            async def seen() -> tuple[str, ...]:
+                ring = await box.call("GET", "/api/ring")
+                return tuple(one["role"] for one in ring["volumes"])
+
+            async def gaps() -> list[tuple[str, str]]:
+                now_us = (await box.camera("dome"))["recorded_until_us"]
+                path = f"/api/camera/dome/ranges?from_us=0&to_us={now_us}"
+                found = (await box.call("GET", path))["gaps"]
+                return [(gap["cause"], gap["by"]) for gap in found]
+
+            await box.until("dome", "recorded_until_us", lambda us: us > 0, 12)
+            assert await seen() == ("recording", "standby")
+            disk.fail()
+            await roles("away", "recording")
+            await recorded_on(box)
+            assert await page_says(box) is None
+            warnings = (await box.call("GET", "/api/box"))["warnings"]
+            assert "volume.fallen_back" in {one["code"] for one in warnings}
+            assert await gaps() == [("away", f"{disk.mount_point}/ring")]
+            async with asyncio.timeout(15):
+                while not await asyncio.to_thread(disk.umount):
+                    await asyncio.sleep(0.2)
+            await asyncio.to_thread(disk.mount)
+            await roles("standby", "recording")
+            assert await gaps() == []
+    finally:
+        other.umount()

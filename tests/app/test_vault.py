@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from nvr.app.vault import Vault
+from nvr.app.volumes import Volumes
 from nvr.base.clock import FakeClock, SystemClock
+from nvr.base.errors import Rejected
 from nvr.cli.main import main
 from nvr.config.model import Volume
 from nvr.playback.gap import Gap
 from nvr.playback.query import Archive
 from nvr.record.recording import open_directory
 from nvr.record.recover import open_reading
+from nvr.record.retention import Terms
 from tests.record import synthetic
 
 MINUTE_US = 60_000_000
@@ -29,22 +31,25 @@ class Life:
         self.clock = FakeClock(SystemClock().wall_us() - 120 * MINUTE_US)
         self.runs = 0
         self.uuid = ""
+        self.size_mib = 40
+        self.spare: list[Volume] = []
 
-    def start(self, streams: Sequence[str] = ("gate/main",)) -> Vault:
-        vault = Vault(
+    def start(self, streams: Sequence[str] = ("gate/main",)) -> Volumes:
+        vault = Volumes(
             self.data,
-            Volume(path="ring", size_mib=40, uuid=self.uuid),
+            [Volume(path="ring", size_mib=self.size_mib, uuid=self.uuid), *self.spare],
             self.clock,
             acknowledged=lambda _: None,
             priority=lambda _: 0,
-            promised_s=lambda _: 3600.0,
+            terms=lambda _: Terms(3600.0),
+            sealing=lambda _: None,
             died=lambda: None,
             streams=lambda: streams,
         )
         vault.open()
         return vault
 
-    def record(self, vault: Vault) -> None:
+    def record(self, vault: Volumes) -> None:
         self.runs += 1
         camera = synthetic.camera(
             run=self.runs,
@@ -55,7 +60,7 @@ class Life:
         vault.submit(parts)
         self.clock.advance(sum(part.duration_90k for part in parts) / 90_000)
 
-    def stop(self, vault: Vault, by: str = "signal SIGTERM") -> None:
+    def stop(self, vault: Volumes, by: str = "signal SIGTERM") -> None:
         vault.stopped_by = by
         vault.close()
 
@@ -129,3 +134,73 @@ def test_the_command_knows_of_a_volume_the_recorder_had_to_let_go(
         ("stopped", "", False),
         ("disk", "volume.unwritable", True),
     ]
+
+
+def test_a_larger_size_in_the_configuration_makes_the_volume_larger(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    life.once()
+    life.size_mib = 60
+    vault = life.start()
+    ring = vault.vault.store().ring
+    for _ in range(1000):
+        if ring.blocks == 15:
+            break
+        ring.keep()
+    assert (ring.blocks, ring.wanted, vault.size_warning()) == (15, 15, None)
+    life.stop(vault)
+
+
+def test_a_smaller_size_in_the_configuration_waits_for_somebody_to_agree(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    (tmp_path / "nvr.toml").write_text('schema = 1 # kept\n[volume]\npath = "ring"\n')
+    life.size_mib = 100
+    life.once()
+    life.size_mib = 64
+    vault = life.start()
+    warning = vault.size_warning()
+    assert warning is not None
+    assert warning.code == "volume.larger"
+    assert warning.context == {"has_mib": 100, "size_mib": 64, "volume": "ring"}
+    assert (vault.volume().size_bytes, vault.volume().wanted_bytes) == (100 << 20, 100 << 20)
+    assert vault.size(64).lost == ()
+    assert vault.resize(64, "owner").asked_bytes == 64 << 20
+    assert vault.size_warning() is None
+    assert vault.volume().wanted_bytes == 64 << 20
+    text = (tmp_path / "nvr.toml").read_text()
+    assert "size_mib = 64" in text
+    assert "# kept" in text
+    life.stop(vault)
+    vault = life.start()
+    assert vault.size_warning() is None
+    life.stop(vault)
+
+
+def test_a_size_that_the_disk_has_no_room_for_changes_nothing_and_is_said(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    life.once()
+    life.size_mib = 64 << 20
+    vault = life.start()
+    store = vault.vault.store()
+    for _ in range(20):
+        store.ring.keep()
+    assert (store.identity.blocks, store.ring.wanted, store.ring.blocks) == (10, 10, 10)
+    warning = vault.size_warning()
+    assert warning is not None
+    assert (warning.code, warning.context["has_mib"]) == ("volume.no_room", 40)
+    life.stop(vault)
+
+
+def test_a_spare_volume_is_resized_by_its_name(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    before = '[volume]\npath = "ring"\nsize_mib = 64\n[[spare]]\npath = "usb"\nsize_mib = 100\n'
+    (tmp_path / "nvr.toml").write_text(f"schema = 1\n{before}")
+    life.size_mib = 64
+    life.spare = [Volume(path="usb", size_mib=100)]
+    vaults = life.start()
+    vaults.resize(80, "owner", "usb")
+    assert [vault.store().ring.wanted for vault in vaults.all] == [16, 20]
+    text = (tmp_path / "nvr.toml").read_text()
+    assert text.endswith(before.replace("100", "80"))
+    with pytest.raises(Rejected, match=r"volume\.unknown"):
+        vaults.size(80, "other")
+    life.stop(vaults)

@@ -7,9 +7,13 @@ from nvr.auth.user import CEILING, NOBODY, RIGHTS, ROLES, Subject, rights_of
 from nvr.base.errors import Misconfigured, Rejected
 
 
+def bare(_camera: str, _span: object) -> bool:
+    return False
+
+
 def answer(*args, **kwargs) -> str:
     try:
-        authorise(*args, **kwargs)
+        authorise(*args, **{"masked": bare, **kwargs})
     except Rejected as refused:
         return f"{refused.code} {refused.detail} {refused.context}"
     return "yes"
@@ -54,6 +58,58 @@ def test_an_unclaimed_box_shows_its_page_and_takes_its_claim_only():
     ]
 
 
+PICTURES = {
+    "http GET /api/camera/{name}/gop",
+    "http GET /api/camera/{name}/export",
+    "http GET /api/camera/{name}/event/{number}/picture.jpg",
+    "http GET /api/camera/{name}/snapshot.jpg",
+    "ws /ws/live/{camera}",
+    *(
+        f"rtsp {method} cam/{{name}}"
+        for method in (
+            "DESCRIBE", "SETUP", "PLAY", "PAUSE", "GET_PARAMETER", "SET_PARAMETER", "TEARDOWN",
+        )
+    ),
+}  # fmt: skip
+
+
+def test_pictures_of_a_masked_camera_are_for_who_may_see_what_is_hidden():
+    assert {action for action, rule in TABLE.items() if rule.pictures} == PICTURES
+    spans = []
+
+    def masked(camera: str, span: object) -> bool:
+        spans.append(span)
+        return camera == "gate"
+
+    for action, rule in TABLE.items():
+        if rule.right is None:
+            continue
+        kind = "user" if "user" in rule.kinds else "machine"
+        for granted in ([rule.right], [rule.right, "unmasked"]):
+            subject = Subject(kind, "u", "operator" if kind == "user" else None,
+                              rights_of({"*": granted}))  # fmt: skip
+            if answer(subject, action, "yard") != "yes":
+                continue  # no operator has that right
+            got = answer(subject, action, "gate", masked=masked)
+            hidden = action in PICTURES and "unmasked" not in granted
+            assert (got == "yes") != hidden, action
+            assert got == "yes" or got.startswith("auth.masked")
+            assert answer(subject, action, "yard", masked=masked) == "yes"
+            # Laid over the pictures, the masks keep nobody away.
+            assert answer(subject, action, "gate", masked=masked, shown="masked") == "yes"
+    subject = Subject("user", "u", "operator", rights_of({"*": ["playback"]}))
+    answer(subject, "http GET /api/camera/{name}/gop", "gate", (5, 9), masked=masked)
+    assert spans[-1] == (5, 9)
+
+
+def test_a_listener_that_knows_nothing_of_masks_shows_nothing_that_may_be_masked():
+    subject = Subject("user", "u", "operator", rights_of({"*": ["live"]}))
+    with pytest.raises(Rejected) as refused:
+        authorise(subject, "ws /ws/live/{camera}", "gate")
+    assert refused.value.code == "auth.masked"
+    authorise(subject, "http GET /api/camera/{name}", "gate")
+
+
 @pytest.mark.parametrize(("role", "granted"), list(itertools.product(ROLES, [*RIGHTS, None])))
 def test_a_right_counts_where_role_and_grant_agree(role, granted):
     subject = Subject("user", "u", role, rights_of({"gate": [granted] if granted else []}))
@@ -75,6 +131,10 @@ def test_a_line_for_a_camera_stands_above_the_star():
     assert answer(subject, "control move", "gate").startswith("camera.unknown")
 
 
+SHARED = {"http GET /metrics", "http GET /api/camera/{name}/snapshot.jpg"}
+"""The one door that both have: a server that watches the box logs in as a machine."""
+
+
 def test_people_and_machines_do_not_swap_doors():
     rights = rights_of({"*": list(RIGHTS)})
     person = Subject("user", "u", "operator", rights)
@@ -83,6 +143,8 @@ def test_people_and_machines_do_not_swap_doors():
         if action.startswith("rtsp ") and rule.right:
             assert answer(person, action, "gate").startswith("auth.denied")
             assert answer(machine, action, "gate") == "yes"
+        elif action in SHARED:
+            assert answer(person, action, "gate") == answer(machine, action, "gate") == "yes"
         elif not rule.kinds >= {"nobody"}:
             assert answer(machine, action, "gate").startswith("auth.denied")
 

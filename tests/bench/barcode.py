@@ -16,7 +16,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from nvr.codec.encode import Encoder, Settings
+from nvr.codec.encode import Encoder, picture_of
+from nvr.media.encoder import Settings
 from nvr.wire.rtp import H264Packetizer, interleave
 
 SIZE = (640, 360)
@@ -137,7 +138,7 @@ class Camera:
             if wait_s > 0:
                 time.sleep(wait_s)
             ticks = number * 90_000 // FPS
-            for unit in self._encoder.encode(picture(number % SLOTS), ticks):
+            for unit in self._encoder.encode(picture_of(picture(number % SLOTS), ticks)):
                 at = 8 * (number % SLOTS)
                 self._file[at : at + 8] = (time.time_ns() // 1000).to_bytes(8, "little")
                 packets = packetizer.packets(unit.nals, ticks & 0xFFFFFFFF)

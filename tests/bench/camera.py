@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.content import CACHE, prepared
+from tests.bench.content import CACHE, FULL, Shape, prepared
 from tests.bench.figures import ROOT
 
 NATIVE = Path(__file__).with_name("native")
@@ -75,17 +75,20 @@ class Cameras:
 
 
 @contextmanager
-def cameras(count: int, *, packets: bool = False, port: int = 0) -> Iterator[Cameras]:
+def cameras(
+    count: int, *, packets: bool = False, port: int = 0, shape: Shape = FULL
+) -> Iterator[Cameras]:
     """Run `count` cameras; they end with the block.
 
     Args:
         count: How many.
         packets: One write for each RTP packet instead of one for each access unit.
         port: 0 lets the system choose.
+        shape: What they send.
     """
     program = compiled("camsim")
     mode = "packets" if packets else "bursts"
-    with line_program([program, prepared(), count, mode, port], "port") as (process, number):
+    with line_program([program, prepared(shape), count, mode, port], "port") as (process, number):
         yield Cameras(int(number), process)
 
 

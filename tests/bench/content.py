@@ -1,7 +1,8 @@
 """What the bench cameras send: prepared once, packetised, kept under ``build/bench``.
 
-1080p25 H.264 (Constrained Baseline, no B-frames, key frame each 50) at about 4 Mbit/s and AAC
-48 kHz at 64 kbit/s: 16 s, in which both a whole number of groups of pictures and of AAC frames fit.
+H.264 at 25 pictures a second (Constrained Baseline, no B-frames) and AAC 48 kHz at 64 kbit/s:
+16 s, in which both a whole number of groups of pictures and of AAC frames fit. `FULL` is what a
+camera on a wall sends; `SMALL` is for what must not be held up by it.
 
 The file, little endian, u32 unless said::
 
@@ -30,15 +31,35 @@ from tests.bench.figures import ROOT, progress
 CACHE = ROOT / "build" / "bench"
 
 FPS = 25
-GOP = 50
 LOOP_S = 16
 VIDEO_HZ = 90_000
 AUDIO_HZ = 48_000
 AAC_SAMPLES = 1024
 PAYLOAD_BYTES = 1400
-WIDTH_PX, HEIGHT_PX = 1920, 1080
-VIDEO_BPS = 4_000_000
 VERSION = 1  # of what is generated, part of the file name
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a camera's video is like.
+
+    Attributes:
+        name: Part of the file name.
+        width_px: Of a picture.
+        height_px: Of a picture.
+        video_bps: About so much.
+        gop: Pictures from one key frame to the next.
+    """
+
+    name: str
+    width_px: int
+    height_px: int
+    video_bps: int
+    gop: int
+
+
+FULL = Shape("camera", 1920, 1080, 4_000_000, 50)
+SMALL = Shape("camera-small", 640, 360, 500_000, 25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +72,20 @@ class Unit:
     payloads: tuple[bytes, ...]
 
 
-def prepared() -> Path:
+def prepared(shape: Shape = FULL) -> Path:
     """Return the content file, made at first use (about 10 s)."""
-    path = CACHE / f"camera-{VERSION}.bin"
+    path = CACHE / f"{shape.name}-{VERSION}.bin"
     if not path.exists():
         progress("preparing the camera's stream, once")
         path.parent.mkdir(parents=True, exist_ok=True)
         made = path.with_suffix(f".{os.getpid()}")
-        made.write_bytes(_content())
+        made.write_bytes(_content(shape))
         made.replace(path)
     return path
 
 
-def _content() -> bytes:
-    video = list(_video())
+def _content(shape: Shape) -> bytes:
+    video = list(_video(shape))
     audio = list(_audio())
     parameter_sets = [nal for nal in video[0] if nal[0] & 0x1F in {7, 8}]
     units = [
@@ -118,33 +139,36 @@ def cut(nal: bytes) -> Iterator[bytes]:
         yield bytes((indicator, (nal[0] & 0x1F) | first | last)) + nal[start : start + room]
 
 
-def _video() -> Iterator[list[bytes]]:
+def _video(shape: Shape) -> Iterator[list[bytes]]:
     """Yield the NAL units of each frame of a moving, slightly noisy picture."""
+    width_px, height_px, video_bps, gop = (
+        shape.width_px, shape.height_px, shape.video_bps, shape.gop
+    )  # fmt: skip
     codec = av.CodecContext.create("libx264", "w")
-    codec.width, codec.height, codec.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
+    codec.width, codec.height, codec.pix_fmt = width_px, height_px, "yuv420p"
     codec.time_base, codec.framerate = Fraction(1, FPS), Fraction(FPS)
-    codec.bit_rate = VIDEO_BPS
+    codec.bit_rate = video_bps
     codec.thread_count = 1
     codec.options = {
         "preset": "ultrafast",
         "profile": "baseline",
-        "x264-params": f"keyint={GOP}:min-keyint={GOP}:scenecut=0:bframes=0:slices=1:"
-        f"vbv-maxrate={VIDEO_BPS // 1000}:vbv-bufsize={VIDEO_BPS // 1000}",
+        "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes=0:slices=1:"
+        f"vbv-maxrate={video_bps // 1000}:vbv-bufsize={video_bps // 1000}",
     }
     random = np.random.default_rng(1)
-    x = np.arange(WIDTH_PX)[None, :]
-    y = np.arange(HEIGHT_PX)[:, None]
+    x = np.arange(width_px)[None, :]
+    y = np.arange(height_px)[:, None]
     ground = (96 + 48 * np.sin(x / 97) * np.cos(y / 61)).astype(np.uint8)
-    noise = random.integers(0, 7, (HEIGHT_PX + 64, WIDTH_PX + 64), dtype=np.uint8)
+    noise = random.integers(0, 7, (height_px + 64, width_px + 64), dtype=np.uint8)
     packets = []
     for number in range(LOOP_S * FPS):
         dx, dy = random.integers(0, 64, 2)
-        luma = ground + noise[dy : dy + HEIGHT_PX, dx : dx + WIDTH_PX]
+        luma = ground + noise[dy : dy + height_px, dx : dx + width_px]
         for car in range(6):
-            left = (number * (4 + car) + car * 311) % (WIDTH_PX - 160)
+            left = (number * (4 + car) + car * 311) % (width_px - 160)
             luma[120 + car * 150 : 200 + car * 150, left : left + 160] = 60 + 30 * car
-        planes = np.full((HEIGHT_PX * 3 // 2, WIDTH_PX), 128, dtype=np.uint8)
-        planes[:HEIGHT_PX] = luma
+        planes = np.full((height_px * 3 // 2, width_px), 128, dtype=np.uint8)
+        planes[:height_px] = luma
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = number
         packets += codec.encode(frame)

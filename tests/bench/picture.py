@@ -17,11 +17,10 @@ from pathlib import Path
 import av
 from pylopdf_fonts_zh_cn import sans_path
 
-from nvr.overlay.burn import Burner
+from nvr.overlay.burn import Burner, planes_of
+from nvr.overlay.caption import Caption
 from nvr.overlay.font import Font
-from nvr.overlay.layout import Caption
 from nvr.sim import launch
-from nvr.sim.camera import planes_of
 from nvr.wire import pelco_d
 from tests.bench.figures import (
     Window,

@@ -9,12 +9,14 @@ The floor writes to files that are zeroed before it begins. Ours zeroes its volu
 the first lap and never again, so ours is measured, on a small volume, once it is on its second.
 """
 
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,6 +43,8 @@ LAP_S = 90
 
 RATIO_FFMPEG_BURSTS = at_least(8, "a box of the same money records eight times the cameras")
 RATIO_FFMPEG_PACKETS = at_least(6.5, "small writes of the camera cost us receive calls too")
+RATIO_FFMPEG_SEALED = at_least(5, "privacy must not cost the cameras that a box is bought for")
+RATIO_UNSEALED = at_most(2, "else people would leave it off")
 RATIO_FLOOR = at_most(1.6, "what RTP, MP4, index, page and Python may add to the bytes themselves")
 RSS = at_most(2.5, "64 cameras beside everything else in 1 GiB")
 LOST = at_most(0, "TCP loses nothing, so nothing may be missing")
@@ -124,17 +128,57 @@ def round_of_floor(running: Cameras, count: int, seconds: float) -> Cost:
         return measured([process.pid], count, seconds)
 
 
-def round_of_ours(running: Cameras, count: int, seconds: float) -> Cost:
-    """Measure `nvr run`, and look at every frame it stored."""
+def round_of_ours(
+    running: Cameras, count: int, seconds: float, *, sealed: bool = False, masked: bool = False
+) -> Cost:
+    """Measure `nvr run`, and look at every frame it stored.
+
+    Args:
+        running: The cameras.
+        count: How many of them.
+        seconds: Window of the round.
+        sealed: On a sealed volume.
+        masked: As on a processor without instructions for AES and SHA.
+    """
     urls = [running.url(number) for number in range(count)]
-    with scratch() as directory:
-        with recorder(urls, directory, size_mib=LAP_MIB) as ours:
+    with scratch() as directory, maybe(masking, masked) as environment:
+        volume = "seal = true" if sealed else ""
+        with recorder(
+            urls, directory, size_mib=LAP_MIB, volume_lines=volume, environment=environment
+        ) as ours:
             running.wait_for(count)
             wait_for_second_lap(ours.data / "ring")
             time.sleep(WARM_S)
             cost = measured([ours.pid], count, seconds)
         running.wait_for(0)
         return replace(cost, lost=missing(ours.data / "ring", count, seconds))
+
+
+@contextmanager
+def maybe(make: Callable[[], AbstractContextManager[dict[str, str]]], wanted: bool):
+    """Enter what `make` makes, or nothing."""
+    if not wanted:
+        yield {}
+        return
+    with make() as made:
+        yield made
+
+
+@contextmanager
+def masking() -> Iterator[dict[str, str]]:
+    """Yield the environment in which OpenSSL and our extension know no AES and SHA instructions.
+
+    AES-NI, PCLMULQDQ, AVX-512, SHA, VAES and VPCLMULQDQ are masked for OpenSSL; the extension is
+    told by a module that every Python loads first.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        code = "from nvr import _native\n_native.sha256_fast = lambda: False\n"
+        (Path(directory) / "sitecustomize.py").write_text(code)
+        path = os.pathsep.join(filter(None, (directory, os.environ.get("PYTHONPATH"))))
+        yield {
+            "PYTHONPATH": path,
+            "OPENSSL_ia32cap": "~0x200000200000000:~0x0000060020030000:~0x600",
+        }
 
 
 def wait_for_second_lap(ring: Path) -> None:
@@ -158,6 +202,40 @@ def rss_without_cameras(seconds: float) -> int:
         return memory(ours.pid).rss_bytes
 
 
+def of_sealing(count: int, seconds: float, rounds: int, *, as_json: bool) -> int:
+    """Measure what sealing and signing cost."""
+    with cameras(count, packets=False) as running:
+        results = interleaved(
+            {
+                "sealed": lambda: round_of_ours(running, count, seconds, sealed=True),
+                "unsealed": lambda: round_of_ours(running, count, seconds),
+                "masked": lambda: round_of_ours(running, count, seconds, sealed=True, masked=True),
+                "ffmpeg": lambda: round_of_ffmpeg(running, count, seconds),
+            },
+            rounds,
+        )
+    cpu = {name: [each.cpu_s_per_stream_h for each in costs] for name, costs in results.items()}
+    middle = {name: median(values) for name, values in cpu.items()}
+    figures = {
+        "cameras": count,
+        **{f"{name}_cpu_s_per_stream_h": value for name, value in middle.items()},
+        "ratio_unsealed": middle["sealed"] / middle["unsealed"],
+        "ratio_unsealed_masked": middle["masked"] / middle["unsealed"],
+        "ratio_ffmpeg": middle["ffmpeg"] / middle["sealed"],
+        "ratio_ffmpeg_masked": middle["ffmpeg"] / middle["masked"],
+        "lost_packets": sum(
+            each.lost for name in ("sealed", "unsealed", "masked") for each in results[name]
+        ),
+    }
+    notes = [f"{name}: CPU-s per stream-hour {spread(values)}" for name, values in cpu.items()]
+    limits = {
+        "ratio_unsealed": RATIO_UNSEALED,
+        "ratio_ffmpeg": RATIO_FFMPEG_SEALED,
+        "lost_packets": LOST,
+    }
+    return report("record.sealed", figures, limits, as_json=as_json, notes=notes)
+
+
 def main(words: list[str] | None = None) -> int:
     """Run the bench."""
     parser = arguments(__doc__ or "")
@@ -165,10 +243,15 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=10, help="window of one round")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each contender")
     parser.add_argument(
+        "--sealed", action="store_true", help="sealed beside unsealed, without the floor"
+    )
+    parser.add_argument(
         "--packets", action="store_true", help="cameras write packet by packet, not frame by frame"
     )
     chosen = parser.parse_args(words)
     count, seconds = chosen.cameras, chosen.seconds
+    if chosen.sealed:
+        return of_sealing(count, seconds, chosen.rounds, as_json=chosen.json)
     with cameras(count, packets=chosen.packets) as running:
         results = interleaved(
             {

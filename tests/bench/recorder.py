@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -13,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -82,50 +83,117 @@ def scratch() -> Iterator[Path]:
     raise Missing("no directory on a real disk: neither the checkout nor /var/tmp is on one")
 
 
-@contextmanager
-def recorder(
+def lasting_ports(count: int) -> list[int]:
+    """Return ports nobody listens on, for a recorder that is away now and then.
+
+    They lie where the system takes none for connections, or one of those could take ours
+    meanwhile.
+    """
+    begin = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found: list[int] = []
+    for port in random.sample(range(begin // 2, begin), 200):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise Missing("no free ports below those the system gives out")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a recorder is started with, as often as one likes.
+
+    Attributes:
+        board: The board file, which also says what the first start is to write down.
+        data: The data directory.
+        log: What it writes to standard error goes here, one start after the other.
+        page_port: HTTPS.
+        rtsp_port: RTSP.
+        rtsps_port: RTSP over TLS.
+        environment: Variables it gets besides ours.
+    """
+
+    board: Path
+    data: Path
+    log: Path
+    page_port: int
+    rtsp_port: int
+    rtsps_port: int
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def spawn(self, program: Sequence[str] = ("nvr",)) -> "subprocess.Popen[str]":
+        """Start it: `nvr run`, or another module that does as `nvr` does."""
+        words = [sys.executable, "-m", *program, "run"]
+        with self.log.open("ab") as errors:
+            return subprocess.Popen(
+                [*words, "--board", str(self.board), "--data", str(self.data)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                # A bench measures what is shipped, not Python's development mode.
+                env={key: value for key, value in os.environ.items() if key != "PYTHONDEVMODE"}
+                | self.environment,
+            )
+
+
+def set_up(
     urls: Sequence[str],
     directory: Path,
+    ports: Sequence[int],
     *,
     rtsp_mode: str = "batched",
     size_mib: int = 2048,
     board_tables: str = "",
     camera_tables: str = "",
-) -> Iterator[Recorder]:
-    """Run `nvr run` with one camera for each of `urls`, named ``c0``, ``c1`` and so on.
+    volume_lines: str = "",
+    ring: str = "ring",
+    environment: Mapping[str, str] | None = None,
+) -> Setup:
+    """Write the board file of a recorder with one camera for each of `urls`: ``c0``, ``c1``, ...
 
-    `board_tables` is TOML added to the board file; `camera_tables` to the last camera.
+    Args:
+        urls: Of the cameras.
+        directory: Where all of it goes.
+        ports: Of the page, RTSP and RTSPS.
+        rtsp_mode: How it serves.
+        size_mib: Of its volume.
+        board_tables: TOML added to the board file.
+        camera_tables: TOML added to the last camera.
+        volume_lines: TOML added to the volume.
+        ring: Path of the volume, from the data directory.
+        environment: Variables it gets besides ours.
     """
-    page, rtsp, rtsps = free_ports(3)
+    page, rtsp, rtsps = ports
     lines = [
         "schema = 1",
         'name = "bench"',
         'local_cameras = ["127.0.0.1:*"]',
         f"[page]\nport = {page}",
         f'[rtsp]\nport = {rtsp}\ntls_port = {rtsps}\nmode = "{rtsp_mode}"\nper_address = 1024',
-        f'[volume]\npath = "ring"\nsize_mib = {size_mib}',
+        f'[volume]\npath = "{ring}"\nsize_mib = {size_mib}\n{volume_lines}',
     ]
     lines += [f'[[camera]]\nname = "c{n}"\nurl = "{url}"' for n, url in enumerate(urls)]
     board = directory / "board.toml"
     start = "\n".join([*lines, camera_tables])
     head = 'schema = 1\nid = "bench"\ntitle = "Bench"'
     board.write_text(f"{head}\nstart = '''\n{start}\n'''\n{board_tables}\n")
-    data = directory / "data"
-    log = directory / "log"
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "nvr", "run", "--board", board, "--data", data],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            # A bench measures what is shipped, not Python's development mode.
-            env={key: value for key, value in os.environ.items() if key != "PYTHONDEVMODE"},
-        ) as process,
-    ):
+    data, log = directory / "data", directory / "log"
+    return Setup(board, data, log, page, rtsp, rtsps, dict(environment or {}))
+
+
+@contextmanager
+def recorder(urls: Sequence[str], directory: Path, **more: Any) -> Iterator[Recorder]:
+    """Run `nvr run` until the block ends; for the arguments see `set_up`."""
+    setup = set_up(urls, directory, free_ports(3), **more)
+    with setup.spawn() as process:
         try:
-            yield Recorder(process.pid, data, page, rtsp, rtsps, _claim(process, log), log)
+            claim = claim_code(process, setup.log)
+            yield Recorder(
+                process.pid, setup.data, setup.page_port, setup.rtsp_port, setup.rtsps_port,
+                claim, setup.log,
+            )  # fmt: skip
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -134,8 +202,12 @@ def recorder(
                 process.kill()
 
 
-def _claim(process: subprocess.Popen[str], log: Path) -> str:
-    """Read the two lines a new recorder prints, and return the claim code."""
+def claim_code(process: subprocess.Popen[str], log: Path) -> str:
+    """Read the two lines a new recorder prints, and return the claim code.
+
+    Raises:
+        RuntimeError: It ended before that, or took too long.
+    """
     assert process.stdout
     deadline = time.monotonic() + START_S
     said = []
@@ -154,21 +226,40 @@ class Page:
     """The page's API as a bench needs it: claim the box, make a machine credential, ask.
 
     The certificate is the recorder's own, made at its first start, so it is not verified.
+
+    Args:
+        port: Of the page.
+        claim: The claim code of a new recorder; one that is claimed is logged in at.
     """
 
-    def __init__(self, ours: Recorder) -> None:
+    def __init__(self, port: int, claim: str = "") -> None:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         self._connection = http.client.HTTPSConnection(
-            "127.0.0.1", ours.page_port, context=context, timeout=30
+            "127.0.0.1", port, context=context, timeout=30
         )
-        self._origin = f"https://127.0.0.1:{ours.page_port}"
+        self._origin = f"https://127.0.0.1:{port}"
         self._cookie = ""
-        self.call("POST", "/api/claim", {"code": ours.claim, "name": "bench", "password": PASSWORD})
+        who = {"name": "bench", "password": PASSWORD}
+        if claim:
+            self.call("POST", "/api/claim", {"code": claim, **who})
+        else:
+            self.call("POST", "/api/login", who)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Make one request and return its JSON.
+
+        Raises:
+            RuntimeError: The recorder refused.
+        """
+        _, answer = self.fetch(method, path, body)
+        return json.loads(answer) if answer else None
+
+    def fetch(
+        self, method: str, path: str, body: object = None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Make one request and return its answer.
 
         Raises:
             RuntimeError: The recorder refused.
@@ -184,7 +275,7 @@ class Page:
             raise RuntimeError(f"{method} {path}: {response.status} {answer.decode()}")
         if cookie := response.getheader("Set-Cookie"):
             self._cookie = cookie.split(";")[0]
-        return json.loads(answer) if answer else None
+        return response, answer
 
     def machine(self, name: str) -> str:
         """Make a machine credential that may see every camera, and return its secret."""

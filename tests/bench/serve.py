@@ -82,7 +82,7 @@ def served(running: Cameras, mode: str) -> Iterator[tuple[int, int, int, list[st
     with ExitStack() as stack:
         directory = stack.enter_context(scratch())
         ours = stack.enter_context(recorder([running.url(0)], directory, rtsp_mode=mode))
-        page = Page(ours)
+        page = Page(ours.page_port, ours.claim)
         stack.callback(page.close)
         running.wait_for(1)
         yield ours.pid, ours.rtsp_port, ours.rtsps_port, ["bench", page.machine("bench")]

@@ -4,13 +4,19 @@ Part headers say where each part begins and ends on the stream's time line; PyAV
 nothing of them, must find as many pictures in each block as the headers promise.
 """
 
+import io
 from collections import defaultdict
 from pathlib import Path
 
 import av
 
+from nvr.app.keyring import Keyring
+from nvr.hal.linux_disk import LinuxDisk
 from nvr.media.part import PART_HEADER_BYTES
+from nvr.record import volume
 from nvr.record.header import BOX_TYPE, PartHeader, decode
+from nvr.record.keys import Keys, reading
+from nvr.record.seal import unsealed
 
 FRAME_90K = 90_000 // 25
 
@@ -29,9 +35,33 @@ def headers(block: bytes) -> list[PartHeader]:
     return found
 
 
-def pictures(path: Path) -> int:
+def unsealed_block(block: bytes, found: list[PartHeader], keys: Keys | None) -> bytes:
+    """Return a block as it would be without sealing: each sealed part unsealed in its place."""
+    plain, at = bytearray(block), 0
+    for header in found:
+        at = block.index(BOX_TYPE, at) - 8
+        begin = at + PART_HEADER_BYTES
+        if header.suite:
+            payload = unsealed(header, block[begin : begin + header.stored_bytes], keys)
+            plain[begin : begin + len(payload)] = payload
+        at = begin
+    return bytes(plain)
+
+
+def keys_of(ring: Path) -> Keys | None:
+    """Return the keys of a volume whose data directory is the one above it."""
+    disk = LinuxDisk(ring, read_only=True)
+    try:
+        identity = volume.read(disk)
+        assert identity is not None
+        return reading(Keyring(ring.parent, make=False).privates)(disk, identity)
+    finally:
+        disk.close()
+
+
+def pictures(block: bytes) -> int:
     """Return how many pictures a player finds in a block."""
-    with av.open(str(path), format="mp4") as container:
+    with av.open(io.BytesIO(block), format="mp4") as container:
         video = container.streams.video[0]
         return sum(packet.size > 0 for packet in container.demux(video))
 
@@ -52,12 +82,15 @@ def missing(ring: Path, streams: int, seconds: float) -> int:
     """
     parts: dict[str, list[PartHeader]] = defaultdict(list)
     lost = 0
+    keys = keys_of(ring)
     for path in sorted(ring.glob("block-*.mp4")):
-        found = headers(path.read_bytes()) if begun(path) else []
+        block = path.read_bytes()
+        found = headers(block) if begun(path) else []
         for header in found:
             parts[header.stream].append(header)
         if found:
-            lost += abs(pictures(path) - sum(header.samples for header in found))
+            plain = unsealed_block(block, found, keys)
+            lost += abs(pictures(plain) - sum(header.samples for header in found))
     for stored in parts.values():
         stored.sort(key=lambda header: header.sequence)
         end_90k = stored[0].start_90k

@@ -15,7 +15,8 @@ class Stream:
     def __init__(self):
         self.runs = []
 
-    def open_run(self, tracks, sock=None, first=b""):
+    def open_run(self, tracks, sock=None, first=b"", datagrams=None, *, writes=True):
+        self.asked = datagrams, writes
         self.runs.append(Run(tracks, sock, first))
         return self.runs[-1]
 
@@ -30,7 +31,8 @@ class Run:
         self._error = None
         self.sent = b""
         self.closed = False
-        self.packets = self.frames = 0
+        self.packets = self.frames = self.keys = self.gop_90k = 0
+        self.last_key_s = 0.0
         self._last_s = 0.0
         self._task = asyncio.create_task(self._read()) if sock else None
         self.feed(first)
@@ -74,7 +76,10 @@ class Run:
         self._messages.put_nowait(error)
 
     def stats(self):
-        return RunStats(0, self.packets, 0, 0, self.frames, 0, self._last_s, 0.0, 0)
+        return RunStats(
+            0, self.packets, 0, 0, self.frames, self.keys, self._last_s, self.last_key_s,
+            self.gop_90k,
+        )  # fmt: skip
 
     async def close(self):
         self.closed = True

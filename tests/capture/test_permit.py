@@ -7,8 +7,9 @@ import pytest
 
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Rejected
+from nvr.base.permit import Permit
 from nvr.capture import rtsp
-from nvr.capture.permit import Permit, check
+from nvr.capture.permit import check
 from nvr.capture.rtsp import Caller, nobody
 
 

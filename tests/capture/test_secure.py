@@ -85,9 +85,40 @@ async def test_who_asks_for_a_proof_gets_none_from_a_camera(tmp_path):
     proving = ssl.create_default_context()
     async with gst_camera("h264", "--certificate", certificate(tmp_path)) as port:
         async with Watched(f"rtsps://127.0.0.1:{port}/camera", tls=proving) as camera:
-            await camera.until("lost", "camera.tls")
-            assert "certificate" in camera.source.state.detail.lower()
+            await camera.until("lost", "camera.certificate")
+            assert "self" in camera.source.state.detail
         assert untrusting_tls().verify_mode is ssl.CERT_NONE
+
+
+def fingerprint(path):
+    with open(path, "rb") as file:
+        shown = x509.load_pem_x509_certificate(file.read())
+    return shown.fingerprint(hashes.SHA256()).hex()
+
+
+async def test_a_pinned_certificate_is_the_only_one_that_hears_a_word(tmp_path):
+    mine, other = certificate(tmp_path), certificate(tmp_path, "another's name")
+    async with gst_camera("h264", "--certificate", mine, "--user", "u", "--password", "p") as port:
+        url, who = f"rtsps://127.0.0.1:{port}/camera", Account("u", "p")
+        async with (
+            Watched(url, who, pin=fingerprint(mine)) as right,
+            Watched(url, who, pin=fingerprint(other)) as wrong,
+        ):
+            await right.until("live", "")
+            await wrong.until("lost", "camera.certificate")
+            seen = wrong.caller.memory.fingerprint
+        assert seen == fingerprint(mine), "what a person may pin is what the camera shows"
+
+
+async def test_a_certificate_of_one_s_own_ca_is_taken_and_no_other(tmp_path):
+    mine = certificate(tmp_path)
+    async with gst_camera("h264", "--certificate", mine) as port:
+        for name, outcome in (("ipcam", ("live", "")), ("", ("lost", "camera.certificate"))):
+            trusting = ssl.create_default_context(cafile=mine)
+            trusting.check_hostname = name == ""
+            url = f"rtsps://127.0.0.1:{port}/camera"
+            async with Watched(url, tls=trusting) as camera:
+                await camera.until(*outcome)
 
 
 async def test_plain_rtsp_where_tls_should_be_says_so():
@@ -106,7 +137,7 @@ async def test_tls_where_plain_rtsp_should_be_is_no_video(tmp_path):
 
 
 async def test_a_hello_nobody_answers_is_silence(monkeypatch):
-    monkeypatch.setattr("nvr.capture.rtsp.HANDSHAKE_S", 0.5)
+    monkeypatch.setattr("nvr.capture.dial.HANDSHAKE_S", 0.5)
 
     async def mute(reader, writer):
         await reader.read()

@@ -25,7 +25,7 @@ def free_port():
 
 
 @asynccontextmanager
-async def box(camera_port, scheme="rtsp"):
+async def box(camera_port, scheme="rtsp", **options):
     """A recorder with one camera: its stream, its server's port, its parts, its source."""
     clock = SystemClock()
     parts = []
@@ -33,7 +33,7 @@ async def box(camera_port, scheme="rtsp"):
     stream = ingest.stream("gate/main")
     source = Source(
         "gate",
-        Caller(f"{scheme}://127.0.0.1:{camera_port}/camera", nobody, clock),
+        Caller(f"{scheme}://127.0.0.1:{camera_port}/camera", nobody, clock, **options),
         stream,
         clock=clock,
     )
@@ -85,6 +85,7 @@ async def recorded_and_read(codecs, port, parts, source):
         ("h264-b", ["h264"]),
         ("h264-pcmu", ["h264", "pcm_mulaw"]),
         ("h264-sdp-only", ["h264"]),
+        ("h264-latm", ["h264", "aac"]),
     ],
 )
 async def test_what_the_camera_sends_is_recorded_and_read(kind, codecs):

@@ -4,11 +4,10 @@ from dataclasses import replace
 import av
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from nvr.base.errors import Misconfigured
-from nvr.codec.encode import AccessUnit, Encoder, Settings, split
+from nvr.base.errors import Misconfigured, Unavailable
+from nvr.codec.encode import X264, X265, Encoder, copied, picture_of
+from nvr.media.encoder import AccessUnit, Settings
 
 SETTINGS = Settings((320, 180), 25, 400_000, gop_s=2.0)
 
@@ -23,7 +22,7 @@ def pictures(size: tuple[int, int] = (320, 180)) -> Iterator[av.VideoFrame]:
 def coded(encoder: Encoder, count: int, first: int = 0) -> list[AccessUnit]:
     made: list[AccessUnit] = []
     for i, frame in zip(range(first, first + count), pictures(), strict=False):
-        units = encoder.encode(frame, i * 3600)
+        units = encoder.encode(picture_of(frame, i * 3600))
         assert len(units) == 1, "a live encoder gives each picture back at once"
         made += units
     return made
@@ -95,19 +94,67 @@ def test_decoded_pictures_are_the_ones_that_went_in() -> None:
     assert int(np.argmin(errors)) == 29
 
 
-nal = st.binary(min_size=1, max_size=40).filter(
-    lambda b: b"\0\0\0" not in b and b"\0\0\1" not in b and b[-1] != 0 and b"\0\0\2" not in b
-)
+def decoded(units: list[AccessUnit], codec: str) -> list[np.ndarray]:
+    decoder = av.CodecContext.create(codec, "r")
+    frames = [f for unit in units for f in decoder.decode(av.Packet(unit.annex_b()))]
+    return [f.to_ndarray(format="yuv420p") for f in [*frames, *decoder.decode(None)]]
 
 
-@given(st.lists(st.tuples(nal, st.sampled_from([b"\0\0\1", b"\0\0\0\1", b"\0\0\0\0\1"]))))
-def test_a_byte_stream_splits_into_its_nal_units(units: list[tuple[bytes, bytes]]) -> None:
-    assert split(b"".join(code + unit for unit, code in units)) == [unit for unit, _ in units]
+@pytest.mark.parametrize("layout", ["yuv420p", "nv12"])
+@pytest.mark.parametrize("library", [X264, X265], ids=lambda each: each.name)
+@pytest.mark.parametrize("lent", [True, False])
+def test_every_layout_comes_out_as_it_went_in(library, layout, lent) -> None:
+    codec = next(iter(library.codecs))
+    encoder = Encoder(replace(SETTINGS, codec=codec, bitrate_bps=3_000_000), library)
+    units, want = [], []
+    for i, plain in zip(range(5), pictures(), strict=False):
+        frame = plain.reformat(format=layout)
+        picture = picture_of(frame, i * 3600)
+        units += encoder.encode(picture if lent else replace(picture, owner=None))
+        want.append(plain.to_ndarray())
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))  # painted over: it must be done with it
+    units += encoder.close()
+    got = decoded(units, "h264" if codec == "h264" else "hevc")
+    assert len(got) == len(want) == 5
+    assert units[0].key
+    assert units[0].nals[: len(encoder.parameter_sets)] == encoder.parameter_sets
+    for ours, theirs in zip(got, want, strict=True):
+        assert np.abs(ours.astype(int) - theirs).mean() < 12
 
 
-@given(st.binary(max_size=200))
-def test_any_bytes_split_without_losing_their_order(stream: bytes) -> None:
-    at = 0
-    for unit in split(stream):
-        assert unit
-        at = stream.index(unit, at) + len(unit)
+def test_held_back_pictures_come_out_in_the_order_of_decoding_and_none_is_lost() -> None:
+    encoder = Encoder(replace(SETTINGS, latency="normal", profile="high"))
+    units: list[AccessUnit] = []
+    for i, frame in zip(range(60), pictures(), strict=False):
+        units += encoder.encode(picture_of(frame, i * 3600))
+        if i == 30:
+            encoder.retarget(replace(encoder.settings, bitrate_bps=800_000))
+    units += encoder.close()
+    assert sorted(unit.pts_90k for unit in units) == [i * 3600 for i in range(60)]
+    order = [unit.dts_90k for unit in units]
+    assert order[:31] == sorted(order[:31])
+    assert any(unit.pts_90k > unit.dts_90k for unit in units), "nothing was reordered"
+    assert encoder.close() == [], "twice is once"
+
+
+def test_a_picture_with_padding_and_a_short_last_row_is_copied_whole() -> None:
+    frame = next(pictures((322, 182)))
+    picture = picture_of(frame, 0)
+    planes = picture.planes
+    short = memoryview(bytes(planes.y[: planes.y_stride * 181 + 322]))
+    made = copied(replace(planes, y=short))
+    assert np.array_equal(made.to_ndarray(), frame.to_ndarray())
+
+
+def test_what_a_library_does_not_make_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="x264 makes no h265"):
+        Encoder(replace(SETTINGS, codec="h265"))
+
+
+def test_a_closed_encoder_takes_nothing() -> None:
+    encoder = Encoder(SETTINGS)
+    coded(encoder, 2)
+    encoder.close()
+    with pytest.raises(Unavailable, match="closed"):
+        encoder.encode(picture_of(next(pictures()), 99_999))

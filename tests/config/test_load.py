@@ -74,6 +74,15 @@ def test_two_cameras_cannot_share_a_name_or_a_decoder() -> None:
 HEAD = '[camera.ptz]\nbus = "ptz"\n'
 
 
+def test_two_volumes_cannot_be_the_same() -> None:
+    text = 'schema = 1\n[volume]\npath = "/disk/nvr"\n'
+    assert load.check(text + '[[spare]]\npath = "/card/nvr"\n') == []
+    one = "0b6fd2c8-0d3e-4b1c-9a30-9e8f8a8f0001"
+    text = f'schema = 1\n[volume]\npath = "/disk/nvr"\nuuid = "{one}"\n'
+    text += f'[[spare]]\npath = "/disk//nvr"\nuuid = "{one}"\n'
+    assert [fault.path for fault in load.check(text)] == ["$.spare[0].path", "$.spare[0].uuid"]
+
+
 def test_outputs_are_relays_of_the_board_or_the_head_s_own() -> None:
     board = load.Has(frozenset({"ptz"}), frozenset({"relay-1"}))
     good = HEAD + 'wiper = "relay-1"\nlamp = { aux = 2, max_on_s = 600 }\nturbo = 0x40\n'
@@ -98,6 +107,39 @@ def test_outputs_are_relays_of_the_board_or_the_head_s_own() -> None:
 )
 def test_a_fault_of_an_output_has_its_place(lines: str, place: str) -> None:
     assert places(f"{GOOD}{HEAD}{lines}\n") == [f"$.camera[0].ptz.{place}"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        ("retain_h = 24\nguaranteed_h = 24\nlimit_h = 25\nlimit_gb = 0.5", []),
+        ("guaranteed_h = 169", ["guaranteed_h"]),
+        ("limit_h = 168", ["limit_h"]),
+        ("limit_gb = 0", ["limit_gb"]),
+        ("retain_h = 5\nguaranteed_h = 6\nlimit_h = 5", ["guaranteed_h", "limit_h"]),
+    ],
+)
+def test_what_is_promised_guaranteed_and_limited_must_fit(lines: str, wrong: list[str]) -> None:
+    assert places(f"{GOOD}{lines}\n") == [f"$.camera[0].{name}" for name in wrong]
+
+
+@pytest.mark.parametrize(
+    ("lines", "wrong"),
+    [
+        ('mode = "event"\nevery = ["08:00-18:00 continuous", "18:00-24:00 off"]\nsun = []', []),
+        ('mode = "sometimes"', ["mode"]),
+        ('mon = ["8:00-18:00 off"]', ["mon[0]"]),
+        ('mon = ["08:00-25:00 off"]', ["mon[0]"]),
+        ('mon = ["18:00-08:00 off"]', ["mon[0]"]),
+        ('mon = ["08:00-08:00 off"]', ["mon[0]"]),
+        ('sat = ["08:00-12:00 off", "11:00-13:00 event"]', ["sat[1]"]),
+        ("pre_s = 31", ["pre_s"]),
+        ("every = [" + '"08:00-08:01 off", ' * 9 + "]", ["every"]),
+    ],
+)
+def test_segments_of_a_plan_are_in_order_and_apart(lines: str, wrong: list[str]) -> None:
+    found = places(f"{GOOD}[camera.plan]\n{lines}\n")
+    assert found == [f"$.camera[0].plan.{name}" for name in wrong]
 
 
 def test_a_serial_line_the_board_lacks_is_named() -> None:
@@ -197,3 +239,100 @@ def test_an_exception_for_a_camera_inside_is_an_address_and_a_port() -> None:
     assert load.check(good) == []
     bad = 'local_cameras = ["127.0.0.1", "localhost:1", "::1:5", "[127.0.0.1]:5", "127.0.0.1:0"]\n'
     assert places(bad) == [f"$.local_cameras[{n}]" for n in range(5)]
+
+
+SUB = (
+    GOOD
+    + """retain_h = 100
+limit_h = 200
+[camera.sub]
+url = "rtsp://192.0.2.10/stream2"
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ("", []),
+        ("retain_h = 150\nguaranteed_h = 150\nlimit_gb = 2.5\nrecord = false\n", []),
+        ("retain_h = 250\nlimit_h = 300\n", []),
+        ("retain_h = 250\n", ["$.camera[0].sub.retain_h"]),
+        ("limit_h = 100\n", ["$.camera[0].sub.limit_h"]),
+        ("guaranteed_h = 101\n", ["$.camera[0].sub.guaranteed_h"]),
+        ("user = 'admin'\n", ["$.camera[0].sub.user"]),
+        ("[camera.sub.plan]\nevery = ['10:00-09:00 event']\n", ["$.camera[0].sub.plan.every[0]"]),
+    ],
+)
+def test_the_terms_of_a_sub_stream_must_fit_those_of_its_camera(
+    more: str, found: list[str]
+) -> None:
+    assert places(SUB + more) == found
+
+
+def test_a_sub_stream_is_not_the_main_stream() -> None:
+    assert places(SUB.replace("stream2", "stream1")) == ["$.camera[0].sub.url"]
+    assert places(SUB.replace("rtsp://192.0.2.10/stream2", "rtsp://u:p@192.0.2.10/stream2")) == [
+        "$.camera[0].sub.url"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "found"),
+    [
+        ("rtsp://", "transport = 'udp'\n", []),
+        ("rtsp://", "transport = 'sctp'\n", ["$.camera[0].transport"]),
+        ("rtsps://", "transport = 'http'\ntls_ca = 'ca.pem'\n", []),
+        ("rtsps://", "transport = 'udp'\n", ["$.camera[0].transport"]),
+        ("rtsps://", f"tls_pin = '{'Ab:' * 31}0F'\n", []),
+        ("rtsps://", "tls_pin = 'abc'\n", ["$.camera[0].tls_pin"]),
+        ("rtsp://", f"tls_pin = '{'ab' * 32}'\n", ["$.camera[0].tls_pin"]),
+        ("rtsp://", "tls_ca = 'ca.pem'\n", ["$.camera[0].tls_ca"]),
+    ],
+)
+def test_tls_is_asked_for_only_where_it_is(url: str, more: str, found: list[str]) -> None:
+    assert places(GOOD.replace("rtsp://", url) + more) == found
+
+
+STORE = {"endpoint": '"https://s.example"', "bucket": '"abc"', "key_id": '"k"'}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("endpoint", '"https://s.example:99999"'),
+        ("endpoint", '"https://s.example:0"'),
+        ("endpoint", '"https://:9000"'),
+        ("endpoint", '"https://[::1"'),
+        ("endpoint", '"https://user@s.example"'),
+        ("endpoint", '"ftp://s.example"'),
+        ("bucket", '"../abc"'),
+        ("prefix", '"/a"'),
+        ("prefix", '"a//b"'),
+        ("key_id", '"k\\r\\nx: y"'),
+        ("region", '"eu/west"'),
+        ("secret", '"it belongs into secrets.toml"'),
+    ],
+)
+def test_a_store_that_cannot_be_one_is_named(key: str, value: str) -> None:
+    def text(keys: dict[str, str]) -> str:
+        return "[export.s3]\n" + "".join(f"{name} = {one}\n" for name, one in keys.items())
+
+    assert load.check(text(STORE)) == []
+    assert load.check(text({**STORE, "endpoint": '"http://[::1]:9000/"'})) == []
+    assert len(load.check(text({**STORE, key: value}))) == 1
+    (fault,) = load.check(text({**STORE, "endpoint": '"https://192.0.2.1"', "path_style": "false"}))
+    assert fault.path == "$.export.s3.path_style"
+
+
+def test_the_secret_of_a_store_is_kept_beside_those_of_cameras(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.toml"
+    load.edit_secrets(path, "gate", "one")
+    kept = load.edit_store_secret(path, "two")
+    assert kept.camera["gate"].password == "one"
+    assert kept.export.s3
+    assert kept.export.s3.secret == "two"
+    assert load.edit_secrets(path, "gate", None).export == kept.export
+    for wrong in ("", "x" * 257):
+        with pytest.raises(Misconfigured, match=r"s3\.no_secret"):
+            load.edit_store_secret(path, wrong)

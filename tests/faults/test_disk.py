@@ -1,8 +1,9 @@
 import contextlib
+import errno
 import itertools
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -12,6 +13,8 @@ from nvr.hal.virtual_disk import SECTOR_BYTES, VirtualDisk
 from nvr.media.part import Part
 from nvr.playback.query import Archive
 from nvr.record import block
+from nvr.record.lane import Run
+from nvr.record.queue import DropNewestGopQueue
 from nvr.record.recover import open_store
 from nvr.record.store import Store
 from nvr.record.writer import Committer
@@ -31,10 +34,11 @@ class Box:
         self.disk = VirtualDisk(self.rng)
         self.blocks = blocks
         self.acked: dict[str, int] = {}
+        self.queue = DropNewestGopQueue(2 << 20)
         self.store, self.committer = self.open()
         self.parts = self.made(1)
 
-    def open(self) -> tuple[Store, Committer]:
+    def open(self, runs: Mapping[str, Run] | None = None) -> tuple[Store, Committer]:
         store = open_store(
             self.disk,
             self.clock,
@@ -45,7 +49,8 @@ class Box:
         return store, Committer(
             store,
             acknowledged=lambda news: self.acked.update({n.stream: n.until_us for n in news}),
-            limit_bytes=2 << 20,
+            queue=self.queue,
+            runs=runs or {},
         )
 
     def made(self, run: int) -> Iterator[list[Part]]:
@@ -81,6 +86,10 @@ class Box:
         self.disk.cut_in = 0
         self.disk.power_on()
         self.store, self.committer = self.open()
+
+    def let_go(self) -> None:
+        """Let the volume go and open it again, as `app` does; the cameras never stop."""
+        self.store, self.committer = self.open(self.committer.runs())
 
     def until_us(self, stream: str) -> int:
         return Archive(self.store).recorded_until_us(stream)
@@ -139,6 +148,64 @@ def test_a_disk_that_is_gone_for_a_while_costs_a_gap_and_no_archive() -> None:
     assert {stream: box.until_us(stream) for stream in STREAMS} == box.acked
 
 
+def recorded(box: Box, stream: str) -> list[int]:
+    """When each part that can be played begins, in the order of playing."""
+    return [
+        entry.wall_us for row in box.store.catalog.rows(stream) for entry in box.store.entries(row)
+    ]
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_volume_that_is_let_go_and_comes_back_has_no_hole(reached: bool) -> None:
+    """`reached`: what the disk refused to acknowledge is on the medium all the same."""
+    box = Box()
+    box.record(3)  # an odd one, so that a group of pictures goes on beyond it
+    flush = box.disk.flush
+
+    def refuse(ranges: Sequence[tuple[str, int, int]], *, written_before: bool) -> None:
+        if reached:
+            flush(ranges, written_before=written_before)
+        raise OSError(errno.EIO, "refused")
+
+    box.disk.flush = refuse
+    box.record(12)
+    box.disk.flush = flush
+    box.let_go()
+    box.record(6)
+    for stream in STREAMS:
+        times = recorded(box, stream)
+        assert len(times) == 21
+        assert times == sorted(set(times))
+        ranges = Archive(box.store).ranges(stream, *ALL)
+        assert (len(ranges.runs), ranges.gaps) == (1, ())
+        played = list(gops(Archive(box.store), stream))
+        assert all(one.to_us == two.from_us for one, two in itertools.pairwise(played))
+
+
+def test_another_connection_of_the_camera_is_another_run_after_a_volume_came_back() -> None:
+    box = Box()
+    box.record(4)
+    box.let_go()
+    box.parts = box.made(2)
+    box.record(4)
+    assert len(Archive(box.store).ranges("gate/main", *ALL).runs) == 2
+
+
+def test_what_came_first_is_kept_while_there_is_no_volume() -> None:
+    box = Box()
+    sent = [next(box.parts) for _ in range(20)]
+    room = sum(len(part.moof) + len(part.mdat) for parts in sent[:4] for part in parts)
+    queue = DropNewestGopQueue(room)
+    for number, parts in enumerate(sent):
+        queue.put(parts, float(number), written=False)
+    taken = queue.take()
+    assert [waiting.part for waiting in taken] == [part for parts in sent[:4] for part in parts]
+    queue.done(taken)
+    queue.put(sent[5], 20.0)  # no key frame: what it hangs on was not kept
+    queue.put(sent[6], 20.5)
+    assert [(w.part, w.after_drop) for w in queue.take()] == [(part, True) for part in sent[6]]
+
+
 def test_write_errors_are_survived() -> None:
     box = Box()
     box.record(4)
@@ -189,7 +256,7 @@ def test_a_slow_disk_is_told_once_and_again_when_it_has_caught_up(
     box = Box()
     box.disk = VirtualDisk(box.rng, spend=box.clock.advance)
     box.store, box.committer = box.open()
-    with caplog.at_level(logging.WARNING, "nvr.record.writer"):
+    with caplog.at_level(logging.WARNING, "nvr.record"):
         for flush_s in (0.01, 1.2, 0.01):
             box.disk.flush_s = (flush_s, flush_s)
             box.record(4)

@@ -81,6 +81,16 @@ def test_the_driver_cuts_what_was_on_too_long_whatever_the_caller_does() -> None
     assert rig.coil.levels[-1] is False
 
 
+def test_off_and_on_between_two_looks_extends_nothing() -> None:
+    rig = Rig(max_on_s=20)
+    rig.outputs.set("wiper", True)
+    rig.turn(19.9)
+    rig.outputs.set("wiper", False)
+    rig.outputs.set("wiper", True)
+    rig.turn(0.2)
+    assert not rig.outputs.get("wiper")
+
+
 def test_each_time_on_has_the_whole_limit() -> None:
     rig = Rig(max_on_s=2)
     rig.outputs.set("wiper", True)
@@ -91,6 +101,26 @@ def test_each_time_on_has_the_whole_limit() -> None:
     rig.turn(1.9)
     assert rig.outputs.get("wiper")
     rig.turn(0.2)
+    assert not rig.outputs.get("wiper")
+
+
+def test_asked_for_again_while_the_relay_is_told_off_it_goes_on_for_the_whole_limit() -> None:
+    rig = Rig(max_on_s=2)
+    rig.outputs.set("wiper", True)
+    rig.turn(1.9)
+    drive = rig.coil.set
+
+    def slow(on: bool) -> None:
+        drive(on)
+        rig.coil.set = drive
+        rig.outputs.set("wiper", True)
+
+    rig.coil.set = slow
+    rig.turn(0.3)
+    assert rig.coil.levels[-2:] == [False, True]
+    rig.turn(1.7)
+    assert rig.outputs.get("wiper")
+    rig.turn(0.3)
     assert not rig.outputs.get("wiper")
 
 
@@ -194,10 +224,11 @@ def test_the_thread_switches_a_relay_of_another_process_and_leaves_it_safe(tmp_p
         time.sleep(0.01)
     time.sleep(0.05)
     outputs.set("lamp", True)
-    on_s = box.wait("lamp", True)
-    assert box.wait("lamp", False) - on_s > 0.2
-    outputs.set("lamp", True)
-    box.wait("lamp", True)
+    on_s = box.first("lamp", True, after_s=0.0)
+    off_s = box.first("lamp", False, after_s=on_s)
+    assert off_s - on_s > 0.2
+    outputs.set("lamp", True)  # the thread may yet wait for the relay's answer
+    box.first("lamp", True, after_s=off_s)
     outputs.close()
     assert box.state["lamp"] is False
     assert guard.log[-1] == ("beat", "outputs", (), False)

@@ -92,13 +92,18 @@ def video(
 
 
 def audio(codec: str = "aac", seconds: float = 2.0, rate_hz: int = 48_000) -> Clip:
-    name = {"aac": "aac", "pcma": "pcm_alaw", "pcmu": "pcm_mulaw"}[codec]
+    name = {
+        "aac": "aac", "pcma": "pcm_alaw", "pcmu": "pcm_mulaw", "g726": "g726", "l16": "pcm_s16be",
+        "opus": "libopus",
+    }[codec]  # fmt: skip
     channels = 2 if codec == "aac" else 1
-    rate_hz = rate_hz if codec == "aac" else 8_000
+    rate_hz = rate_hz if codec in {"aac", "opus"} else 8_000
     ctx = av.CodecContext.create(name, "w")
     ctx.sample_rate = rate_hz
     ctx.layout = "stereo" if channels == 2 else "mono"
     ctx.format = "fltp" if codec == "aac" else "s16"
+    if codec == "g726":
+        ctx.bit_rate = 32_000
     ctx.open()
     step = ctx.frame_size or rate_hz // 50
     packets = []
@@ -114,9 +119,10 @@ def audio(codec: str = "aac", seconds: float = 2.0, rate_hz: int = 48_000) -> Cl
         packets += ctx.encode(frame)
     packets += ctx.encode(None)
     extra = bytes(ctx.extradata or b"") if codec == "aac" else b""
+    extra = b"\4" if codec == "g726" else extra
     units = tuple(Unit(n * step, True, (bytes(p),)) for n, p in enumerate(packets) if bytes(p))
     return Clip(
-        RtpTrack("audio", codec, rate_hz, 97, 2, channels=channels, aac_config=extra),
+        RtpTrack("audio", codec, rate_hz, 97, 2, channels=channels, config=extra),
         TrackConfig("audio", codec, rate_hz, extra, channels=channels),
         units,
     )

@@ -6,32 +6,26 @@ import os
 import av
 
 from nvr._native import Engine, Session
-from nvr.media.track import RtpTrack, StreamConfig, TrackConfig
-from nvr.wire import aac, fmp4, h264, h265
+from nvr.media.source import _config, _setup
+from nvr.media.track import RtpTrack, StreamConfig
+from nvr.wire import fmp4
 
-CODES = {"h264": 0, "h265": 1, "aac": 2, "pcma": 3, "pcmu": 3}
 MESSAGE, CLOSED, CONFIG, PART, LIVE = range(5)
-
-
-def setup(track: RtpTrack, floor: int = 0, reorder: int = 0):
-    samples = aac.parse(track.aac_config).frame_samples if track.aac_config else 0
-    return (
-        CODES[track.codec], track.clock_hz, track.payload_type, track.channel, track.channels,
-        track.aac_size_bits, track.aac_index_bits, samples, floor, reorder,
-    )  # fmt: skip
 
 
 class Taker:
     """A session fed by hand; gathers events."""
 
-    def __init__(self, *tracks: RtpTrack, fd: int = -1, sets=None, floor: int = 0):
+    def __init__(self, *tracks: RtpTrack, fd: int = -1, sets=None, floor: int = 0, ports=()):
         self.tracks = tracks
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.engine = Engine(self.wake_fd)
         given = tracks[0].parameter_sets if sets is None else sets
         self.session = Session(
-            self.engine, self, tuple(setup(t, floor) for t in tracks), tuple(given), fd
+            self.engine, self, tuple(_setup(t, floor, 0) for t in tracks), tuple(given), fd
         )
+        if ports:
+            self.session.set_datagrams(ports)
         self.engine.add(self.session)
         self.now = 90_000 * 1000
         self.events = []
@@ -73,28 +67,25 @@ class Taker:
         return fmp4.init_segment(self.config()) + body
 
 
+def sample_bytes(moof: bytes) -> int:
+    """Bytes of all samples that a ``moof`` of ours tells of."""
+    found, at = 0, 24
+    while at < len(moof):
+        size = int.from_bytes(moof[at : at + 4], "big")
+        trun = at + 8 + 20 + 20
+        flags = int.from_bytes(moof[trun + 8 : trun + 12], "big")
+        count = int.from_bytes(moof[trun + 12 : trun + 16], "big")
+        row = trun + 20 + (4 if flags & 4 else 0)
+        for _ in range(count):
+            found += int.from_bytes(moof[row + 4 : row + 8], "big")
+            row += 12 if flags & 0x800 else 8
+        assert row == at + size
+        at += size
+    return found
+
+
 def config_of(tracks, blob: bytes) -> StreamConfig:
-    nals = []
-    while blob:
-        size = int.from_bytes(blob[:2], "big")
-        nals.append(blob[2 : 2 + size])
-        blob = blob[2 + size :]
-    out = []
-    for track in tracks:
-        if track.kind == "audio":
-            out.append(
-                TrackConfig(
-                    "audio", track.codec, track.clock_hz, track.aac_config, channels=track.channels
-                )
-            )
-            continue
-        wire = h264 if track.codec == "h264" else h265
-        sps = wire.parse_sps(next(n for n in nals if wire.nal_type(n) == wire.SPS))
-        record = h264.avcc(nals) if track.codec == "h264" else h265.hvcc(nals)
-        out.append(
-            TrackConfig("video", track.codec, track.clock_hz, record, sps.width_px, sps.height_px)
-        )
-    return tuple(out)
+    return _config(tracks, blob)
 
 
 def decode(data: bytes, kind: str = "video"):

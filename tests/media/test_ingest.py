@@ -9,6 +9,7 @@ import pytest
 from nvr._native import Relay
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Damaged, Rejected, Unavailable
+from nvr.media.datagram import Datagrams
 from nvr.media.ingest import Ingest
 from nvr.wire import fmp4
 from tests.media import clip, wire
@@ -241,7 +242,7 @@ async def test_closing_everything_delivers_what_was_complete(made, pair):
 
 
 async def test_a_track_that_cannot_be_taken_is_left_out(made):
-    sound = clip.RtpTrack("audio", "aac", 48_000, 97, 2, channels=2, aac_config=b"\xff")
+    sound = clip.RtpTrack("audio", "aac", 48_000, 97, 2, channels=2, config=b"\xff")
     async with running([]) as ingest:
         stream = ingest.stream("gate/main")
         run = stream.open_run([sound, made.track])
@@ -326,3 +327,22 @@ async def test_a_new_run_ends_the_one_before(made, pair):
             await run.message()
         assert sum(part.samples for part in parts) == 10
         assert camera.recv(1) == b""
+
+
+@pytest.mark.parametrize(("size", "tick_s"), [(4096, 0.02), (4 << 20, 0.1)])
+async def test_a_small_buffer_for_datagrams_is_read_more_often(made, pair, size, tick_s):
+    _, ours = pair
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("127.0.0.1", 0))
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+    if size > 4096 and udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < size:
+        udp.close()
+        pytest.skip("net.core.rmem_max is small here")
+    async with running([]) as ingest:
+        ways = {made.track.channel: Datagrams(udp, None, ("127.0.0.1",))}
+        run = ingest.stream("gate/main").open_run([made.track], ours, datagrams=ways)
+        await until(lambda: ingest._runs)
+        assert ingest._current_tick_s() == tick_s
+        await run.close()
+        assert ingest._current_tick_s() == 0.1
+        assert udp.fileno() == -1, "the run closes what it was given"

@@ -49,7 +49,7 @@ def payloads(clip: Clip, nals: tuple[bytes, ...], together: bool, room: int) -> 
         (unit,) = nals
         pieces = [unit[at : at + room] for at in range(0, len(unit), room)]
         return [struct.pack(">HH", 16, len(unit) << 3) + piece for piece in pieces]
-    if codec in {"pcma", "pcmu"}:
+    if codec in {"pcma", "pcmu", "g726", "l16", "opus"}:
         return list(nals)
     small = [nal for nal in nals if len(nal) < 400]
     if together and len(small) > 1 and small == list(nals[: len(small)]):

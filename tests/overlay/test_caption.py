@@ -1,5 +1,9 @@
 """Captions: glyphs, golden pictures, and a caption read back out of a coded stream."""
 
+import itertools
+import threading
+import time
+from dataclasses import replace
 from datetime import timedelta, timezone
 from fractions import Fraction
 from itertools import pairwise
@@ -12,9 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvr.base.errors import Rejected
+from nvr.media.caption import MODES, clock_text, expand
 from nvr.overlay.burn import Burner, Planes, burn
+from nvr.overlay.caption import Caption
 from nvr.overlay.font import GETA, Font
-from nvr.overlay.layout import MODES, Caption, spans_of, stamp, time_text
+from nvr.overlay.layout import stamp
+from nvr.overlay.strip import pack
 
 GOLDEN = Path(__file__).parent / "golden"
 BEIJING = timezone(timedelta(hours=8))
@@ -23,7 +30,7 @@ EVENING_US = 1_795_415_527_000_000
 
 @pytest.fixture(scope="module")
 def font() -> Font:
-    return Font()
+    return Font(fallback=())
 
 
 def picture(width: int, height: int, y: int = 90, u: int = 100, v: int = 160) -> np.ndarray:
@@ -117,10 +124,101 @@ def test_every_character_of_gb2312_is_there(font: Font) -> None:
 
 
 def test_the_time_carries_weekday_and_zone() -> None:
-    assert time_text(EVENING_US, BEIJING) == "2026-11-23 星期一 14:32:07 +08:00"
-    assert time_text(EVENING_US - 1, BEIJING).startswith("2026-11-23 星期一 14:32:06")
+    assert expand("{time}", EVENING_US, BEIJING) == "2026-11-23 星期一 14:32:07 +08:00"
+    assert expand("{time}", EVENING_US - 1, BEIJING).startswith("2026-11-23 星期一 14:32:06")
     west = timezone(timedelta(hours=-3, minutes=-30))
-    assert time_text(EVENING_US, west) == "2026-11-23 星期一 03:02:07 -03:30"
+    assert expand("{time}", EVENING_US, west) == "2026-11-23 星期一 03:02:07 -03:30"
+
+
+@pytest.mark.parametrize(
+    ("state", "uncertainty_ms", "said"),
+    [
+        ("ntp", 5, "NTP ±5 ms"),
+        ("rtc", 2400, "RTC ±2.4 s"),
+        ("rtc", 0xFFFFFFFF, "RTC ±?"),
+        ("unsynced", 0xFFFFFFFF, "时间未校准"),
+        ("", 0, ""),
+    ],
+)
+def test_every_field_says_its_part(state: str, uncertainty_ms: int, said: str) -> None:
+    clock = clock_text(state, uncertainty_ms)
+    line = "{date}|{weekday}|{hms}|{zone}|{clock}|{what}|{"
+    want = f"2026-11-23|星期一|14:32:07|+08:00|{said}|{{what}}|{{"
+    assert expand(line, EVENING_US, BEIJING, clock) == want
+
+
+def test_the_clock_in_a_caption_is_the_one_that_was_set(font: Font) -> None:
+    burner = Burner(font, (640, 360), BEIJING)
+    burner.set(Caption(("{clock}",)))
+    sizes = []
+    for second, clock in enumerate(("", "NTP ±5 ms", "时间未校准")):
+        burner.clock = clock
+        burner.burn(planes(picture(640, 360)), second * 1_000_000)
+        sizes.append(burner.placed(0)[0][0][0])
+    assert sizes[0] < 20 < sizes[1]
+    assert len(set(sizes)) == 3
+
+
+@given(
+    st.integers(0, 4_000_000_000),
+    st.lists(st.sampled_from((1, 2, 10, 60, 600, 3600, 86_400)), min_size=3, max_size=9),
+    st.sampled_from(MODES),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_is_drawn_in_part_looks_like_what_is_drawn_whole(
+    font: Font, second: int, steps: list[int], mode: str
+) -> None:
+    """Only the digits that change are drawn, over whatever stood there before."""
+    kept = Burner(font, (320, 96), BEIJING)
+    kept.set(Caption(("东门 {hms}", "{time}"), (20, 30), 150, mode))
+    for at_s in itertools.accumulate(steps, initial=second):
+        shown, whole = picture(320, 96), picture(320, 96)
+        at_us = at_s * 1_000_000
+        kept.burn(planes(shown), at_us)
+        fresh = Burner(font, (320, 96), BEIJING)
+        said = tuple(expand(line, at_us, BEIJING) for line in kept.caption.lines)
+        fresh.set(replace(kept.caption, lines=said))
+        fresh.burn(planes(whole), at_us)
+        assert np.array_equal(shown, whole)
+
+
+def test_another_caption_is_there_whole_in_the_next_picture(font: Font) -> None:
+    """A caption of glyphs that were never drawn is set while another thread burns."""
+    size = (640, 360)
+    burner = Burner(Font(fallback=()), size, BEIJING)
+    texts = [chr(0x4E00 + 40 * n) * 32 for n in range(8)]
+    captions = [Caption((text,) * 8, (0, 0), 40, "plain") for text in texts]
+    wanted = []
+    for caption in captions:
+        frame = picture(*size)
+        alone = Burner(font, size, BEIJING)
+        alone.set(caption)
+        alone.burn(planes(frame), 0)
+        wanted.append(frame.tobytes())
+    burner.set(captions[0])
+    seen: list[bytes] = []
+    done = threading.Event()
+
+    def film() -> None:
+        while not done.is_set():
+            frame = picture(*size)
+            burner.burn(planes(frame), 0)
+            seen.append(frame.tobytes())
+
+    thread = threading.Thread(target=film)
+    thread.start()
+    try:
+        for n, caption in enumerate(captions[1:], 1):
+            burner.set(caption)
+            begun = len(seen)
+            while len(seen) < begun + 2:
+                time.sleep(0.001)
+            # What was under way when it was set may still be the old one; the next is not.
+            assert seen[begun + 1] == wanted[n]
+    finally:
+        done.set()
+        thread.join()
+    assert set(seen) <= set(wanted), "none is half of one and half of the other"
 
 
 def test_only_the_second_makes_the_clock_change(font: Font) -> None:
@@ -182,9 +280,9 @@ def test_any_text_is_drawn_or_refused(
     burner.burn(planes(frame), wall_us)
     if mode != "scroll":
         for line, (x, y) in burner.placed(wall_us):
-            assert x == 0 or x + line.size[0] <= 160
+            assert x == 0 or x + line[0] <= 160
             assert y >= 0
-        assert not lines or y + line.size[1] <= 90 or burner.placed(wall_us)[0][1][1] == 0
+        assert not lines or y + line[1] <= 90 or burner.placed(wall_us)[0][1][1] == 0
 
 
 @pytest.mark.parametrize(
@@ -207,9 +305,15 @@ def test_a_caption_out_of_range_is_refused_by_field(bad: dict) -> None:
     assert caught.value.context["field"] in bad
 
 
-def test_spans_hold_exactly_the_covered_columns() -> None:
-    cover = np.array([[0, 0, 0], [0, 9, 0], [1, 0, 1]], np.uint8)
-    assert spans_of(cover).tolist() == [[0, 0], [1, 2], [0, 3]]
+def test_a_strip_holds_whole_tiles_and_all_that_is_covered() -> None:
+    cover = np.zeros((3, 70), np.uint8)
+    cover[1, 17], cover[2, 0], cover[2, 69] = 9, 1, 2
+    strip = pack(cover, 235)
+    assert strip.runs.tolist() == [[1, 16, 16], [2, 0, 16], [2, 64, 16]]
+    assert strip.cover.sum() == 12
+    plane = np.zeros((3, 70), np.uint8)
+    strip.blend(memoryview(plane.reshape(-1)), 70, (70, 3), (0, 0))
+    assert np.array_equal(plane > 0, cover > 0)
 
 
 def test_a_caption_survives_the_encoder(font: Font) -> None:

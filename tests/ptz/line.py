@@ -127,6 +127,7 @@ class RelayBox:
         self.path = str(path)
         self.state: dict[str, bool] = {"wiper": False, "lamp": False}
         self.changed_s: dict[str, float] = {}
+        self.changes: list[tuple[str, bool, float]] = []
         self._ending = False
         self._sock = socket.socket(socket.AF_UNIX)
         self._sock.bind(self.path)
@@ -150,8 +151,10 @@ class RelayBox:
             for line in lines:
                 request = json.loads(line)
                 if "output" in request:
-                    self.state[request["output"]] = request["on"]
-                    self.changed_s[request["output"]] = time.monotonic()
+                    name, on, at_s = request["output"], request["on"], time.monotonic()
+                    self.changed_s[name] = at_s
+                    self.changes.append((name, on, at_s))
+                    self.state[name] = on
                 lines.write(json.dumps({"ok": True}) + "\n")
                 lines.flush()
 
@@ -161,6 +164,16 @@ class RelayBox:
             assert time.monotonic() < end_s, f"{name} is still {not on}"
             time.sleep(0.002)
         return self.changed_s[name]
+
+    def first(self, name: str, on: bool, after_s: float, timeout_s: float = 10.0) -> float:
+        """When `name` was first told `on` after `after_s`, however short that lasted."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            for told, level, at_s in list(self.changes):
+                if (told, level) == (name, on) and at_s > after_s:
+                    return at_s
+            assert time.monotonic() < end_s, f"{name} was never {on}: {self.changes}"
+            time.sleep(0.002)
 
     def close(self) -> None:
         self._ending = True

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 
 import pytest
 
@@ -38,7 +37,7 @@ def test_killed_while_moving_with_the_wiper_on(
     recorder.signal(signal.SIGKILL)
     heard = far.wait(two_stops, AFTER_S)
     assert heard[0].still
-    assert heard[1].at_s - heard[0].at_s >= GAP_S * 0.9
+    assert heard[1].at_s - killed_s >= GAP_S * 0.9
     assert relays.wait("wiper", False, AFTER_S) > killed_s
     end_s = time.monotonic() + 5
     while not gone(recorder.guard_pid):
@@ -153,6 +152,7 @@ def dark(heard: list[Heard]) -> bool:
 def test_killed_or_frozen_with_lamps_on_that_hang_on_the_heads(
     lit: Recorder, far: FarEnd, number: int
 ) -> None:
+    signalled_s = time.monotonic()
     lit.signal(number)
     heard = far.wait(dark, AFTER_S)
     assert [(h.frame.op, h.frame.address, h.frame.data2) for h in heard[:8]] == [
@@ -160,7 +160,8 @@ def test_killed_or_frozen_with_lamps_on_that_hang_on_the_heads(
         *[(Op.CLEAR_AUX, 1, 2), (Op.CLEAR_AUX, 2, 2)] * 2,
     ]
     assert all(h.still for h in heard[:4])
-    assert all(b.at_s - a.at_s >= GAP_S * 0.9 for a, b in pairwise(heard[:8]))
+    # Each at its place in the row or later: a loaded machine hears some of them late.
+    assert all(h.at_s - signalled_s >= n * GAP_S * 0.9 for n, h in enumerate(heard[:8]))
     if number == signal.SIGKILL:
         return
     time.sleep(0.2)

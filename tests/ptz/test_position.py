@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from nvr.app.control import Control
 from nvr.base.clock import SystemClock
-from nvr.config.model import Camera, Config, Ptz
+from nvr.config.camera import Camera, Ptz
+from nvr.config.model import Config
 from nvr.hal.board import Board, Serial
 from nvr.hal.virtual_serial import VirtualSerial
 from nvr.media.ports import Position

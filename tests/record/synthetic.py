@@ -10,7 +10,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from nvr.media.part import PAGE_BYTES, PART_HEADER_BYTES, Part
+from nvr.media.part import Part
 from nvr.media.track import StreamConfig, TrackConfig
 from nvr.wire import h264
 from nvr.wire.fmp4 import box
@@ -118,8 +118,6 @@ def part_of(
     moof, places = build(0)
     moof, places = build(len(moof) + 8)
     media = b"".join(s.data for _, samples in tracks for s in samples)
-    size = PART_HEADER_BYTES + len(moof) + 8 + len(media)
-    media += bytes(-size % PAGE_BYTES)
     main = tracks[0][1]
     clock = config[0].clock_hz
     return Part(
@@ -149,9 +147,10 @@ def camera(
     frames_a_part: int = 12,
     with_audio: bool = False,
     width: int = 320,
+    height: int = 240,
 ) -> Iterator[Part]:
     """Yield parts for ever: real pictures, cut every half second and at each key frame."""
-    track, pictures = video(width)
+    track, pictures = video(width, height)
     sounds: tuple[Sample, ...] = ()
     config: StreamConfig = (track,)
     if with_audio:

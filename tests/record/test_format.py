@@ -1,14 +1,16 @@
+import contextlib
 import random
 import sqlite3
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvr.base.clock import FakeClock
 from nvr.base.errors import Damaged
 from nvr.hal.linux_disk import LinuxDisk
-from nvr.hal.virtual_disk import VirtualDisk
+from nvr.hal.virtual_disk import PowerCut, VirtualDisk
 from nvr.media.part import PART_HEADER_BYTES
 from nvr.playback.query import Archive
 from nvr.record import block, header, log
@@ -121,6 +123,26 @@ def test_noise_in_the_log_ends_it_and_nothing_else(noise: bytes, at: int) -> Non
     disk.pwrite(log.NAMES[0], [noise], at)
     found = log.VolumeLog(disk, log.size_for(4)).read()
     assert [record["n"] for record in found] == list(range(20))
+
+
+@pytest.mark.parametrize("damaged", log.NAMES)
+def test_a_new_epoch_overwrites_the_damaged_copy_first(damaged: str) -> None:
+    """The other one is all there is until then, and the power may go at any moment."""
+    for cut_in in range(6):
+        disk = VirtualDisk(random.Random(cut_in))
+        for path in log.NAMES:
+            disk.create(path, log.size_for(4))
+        disk.sync_directory()
+        log.VolumeLog(disk, log.size_for(4)).start([{"kind": "summary", "n": 0}])
+        disk.pwrite(damaged, [random.Random(1).randbytes(16384)], 0)
+        disk.flush([(damaged, 0, 16384)], written_before=False)
+        again = log.VolumeLog(disk, log.size_for(4))
+        again.read()
+        disk.cut_in = cut_in
+        with contextlib.suppress(PowerCut):
+            again.start([{"kind": "summary", "n": 0}])
+        disk.power_on()
+        assert log.VolumeLog(disk, log.size_for(4)).read()[0]["n"] == 0
 
 
 @settings(max_examples=40, deadline=None)

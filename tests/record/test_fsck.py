@@ -13,9 +13,9 @@ from nvr.cli.main import main
 from nvr.hal.linux_disk import LinuxDisk
 from nvr.playback.query import Archive
 from nvr.record import block
-from nvr.record.catalog import Row
 from nvr.record.fsck import Report, check
 from nvr.record.recover import open_reading, open_store
+from nvr.record.row import Row
 from nvr.record.store import Store
 from nvr.record.writer import Committer
 from tests.record import synthetic
@@ -61,6 +61,23 @@ def test_a_sound_archive_is_sound(volume: Path, capsys: pytest.CaptureFixture[st
     assert (report.sound, report.findings, report.parts) == (True, [], 90)
     assert main(["fsck", "--volume", str(volume)]) == 0
     assert "gate/main: 90 parts" in capsys.readouterr().out
+
+
+def test_blocks_that_were_given_up_for_the_next_are_no_damage(volume: Path) -> None:
+    store = open_store(LinuxDisk(volume), FakeClock(), random.Random(2), size_bytes=0)
+    committer, camera = Committer(store), synthetic.camera(wall_us=synthetic.WALL_US + 90_000_000)
+    for _ in range(400):  # the ring goes round, and some of its oldest are kept ready
+        committer.submit([next(camera)])
+        store.clock.advance(0.5)
+        assert committer.commit()
+        store.ring.keep()
+    store.disk.close()
+    assert min(row.head.serial for row in rows(volume)) > 1, "it went round"
+    assert len(rows(volume)) < 10, "a block is ready, with old parts behind a head of zeros"
+    assert checked(volume).findings == []
+    # What is in use is missed as before.
+    write(volume / block.name(rows(volume)[0].head.block), b"\xee" * 3000, 0)
+    assert [found.kind for found in checked(volume).findings] == ["head"]
 
 
 @pytest.mark.parametrize("kind", ["part", "index", "tail", "head", "swapped", "foreign", "log"])

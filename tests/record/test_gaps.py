@@ -12,8 +12,9 @@ from nvr.media.ports import Acknowledged
 from nvr.playback import gap
 from nvr.playback.gap import Gap
 from nvr.playback.query import Archive
-from nvr.record import ring
+from nvr.record import ledger, ring
 from nvr.record.note import Note
+from nvr.record.queue import DropNewestGopQueue
 from nvr.record.recover import open_store
 from nvr.record.watch import Reason, Watch
 from nvr.record.writer import Committer
@@ -54,7 +55,9 @@ class World:
         )  # fmt: skip
         self.pending: list[Note] = []
         self.watch = Watch(self.clock, self.pending.append, lambda: self.unset)
-        self.committer = Committer(self.store, acknowledged=self.acknowledged, limit_bytes=60 << 10)
+        self.committer = Committer(
+            self.store, acknowledged=self.acknowledged, queue=DropNewestGopQueue(60 << 10)
+        )
         for stream in STREAMS:
             self.watch.begin(stream)
             self.connection[stream] += 1
@@ -231,7 +234,7 @@ def power_undated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def epochs_forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ring, "carried", lambda _notes: [])
+    monkeypatch.setattr(ledger, "newest", lambda *_: [])
 
 
 def stops_look_like_cuts(monkeypatch: pytest.MonkeyPatch) -> None:

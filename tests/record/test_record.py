@@ -14,9 +14,12 @@ import pytest
 from nvr.base.clock import FakeClock, SystemClock
 from nvr.base.errors import Misconfigured, NvrError, Unavailable
 from nvr.hal.linux_disk import LinuxDisk
+from nvr.hal.virtual_disk import VirtualDisk
 from nvr.media.part import Part
 from nvr.media.ports import Acknowledged
 from nvr.playback.query import Archive
+from nvr.record import block
+from nvr.record.queue import DropNewestGopQueue
 from nvr.record.recover import open_store
 from nvr.record.store import Store
 from nvr.record.writer import Committer, Writer
@@ -77,6 +80,10 @@ def test_a_group_of_pictures_is_found_at_any_instant_and_leads_to_the_next(tmp_p
         assert gop.from_us <= t_us < gop.to_us
         assert gop.start_90k == (gop.from_us - run.from_us) * 9 // 100
         shown += frames(init + gop.data)
+        first = archive.gop(GATE, t_us, key_only=True)
+        assert gop.data.startswith(first.data)
+        assert replace(first, data=gop.data) == gop
+        assert frames(init + first.data) == 12
         t_us = gop.next_us
     assert shown == 10 * 25
     assert archive.gop(GATE, run.to_us) is None
@@ -147,6 +154,33 @@ def test_a_restart_goes_on_in_the_same_block_and_the_gap_has_its_cause(tmp_path:
         assert ranges.gaps[-1].cause == cause
         assert ranges.gaps[-1].to_us == wall_us
         store.disk.close()
+
+
+def test_a_block_whose_first_group_was_cut_off_is_used_as_if_never_begun() -> None:
+    """The cut left the head and no part: the block before it is gone on with, or closed."""
+    disk, camera = VirtualDisk(random.Random(1)), synthetic.camera()
+
+    def started() -> Store:
+        return open_store(disk, FakeClock(), random.Random(1), size_bytes=SIZE)
+
+    store = started()
+    committer = Committer(store)
+    while len(store.catalog.rows(GATE)) < 2:
+        record(store, [next(camera)], committer)
+    begun = store.catalog.rows(GATE)[-1].head
+    for _ in range(5):
+        page = [bytes(block.PAGE_BYTES)]
+        disk.pwrite(block.name(begun.block), page, begun.first_offset)
+        disk.flush([(block.name(begun.block), 0, begun.block_bytes)], written_before=False)
+        store = started()
+        assert len(store.catalog.rows(GATE)) == 1
+        committer = record(store, [next(camera)])
+        begun = store.catalog.rows(GATE)[-1].head
+    record(store, list(itertools.islice(camera, 3)), committer)
+    first, last = store.catalog.rows(GATE)
+    assert first.closed
+    assert first.entries is None, "it has its index"
+    assert (last.head.sequence, last.count) == (first.sequence, 4)
 
 
 def test_a_reconnect_is_a_gap_of_the_camera_and_a_changed_codec_a_new_block(tmp_path: Path) -> None:
@@ -286,7 +320,8 @@ def test_a_full_queue_drops_the_newest_gop_of_the_least_important_camera(tmp_pat
     store = opened(tmp_path)
     room = sum(len(p.mdat) for p in itertools.islice(synthetic.camera(), 4))
     committer = Committer(
-        store, priority=lambda stream: 0 if stream == "yard/main" else 1, limit_bytes=room * 3
+        store,
+        queue=DropNewestGopQueue(room * 3, lambda stream: 0 if stream == "yard/main" else 1),
     )
     gate, yard = synthetic.camera("gate/main"), synthetic.camera("yard/main")
     gate_parts, yard_parts = list(itertools.islice(gate, 12)), list(itertools.islice(yard, 12))

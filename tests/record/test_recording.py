@@ -1,5 +1,4 @@
 import itertools
-import sqlite3
 import time
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import pytest
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Unavailable
 from nvr.playback.query import Archive
-from nvr.record.recording import Recording
+from nvr.record.index import NAME, Index
+from nvr.record.recording import Recording, remembered
 from tests.record import synthetic
 
 ALL = (0, 1 << 62)
@@ -25,12 +25,13 @@ def test_a_recording_starts_where_it_stopped_and_remembers_its_rows(tmp_path: Pa
         deadline_s = time.monotonic() + 10
         while recording.state().parts < 4 and time.monotonic() < deadline_s:
             time.sleep(0.02)
+        assert remembered(tmp_path)(recording.store.identity).streams() in {(), ("gate/main",)}
         recording.stop()
         ranges = Archive(recording.store).ranges("gate/main", *ALL)
         assert len(ranges.runs) == start
-        db = sqlite3.connect(tmp_path / "index.db")
-        assert db.execute("SELECT sum(parts) FROM block").fetchone() == (4 * start,)
-        db.close()
+        index = Index(tmp_path / NAME, recording.store.identity, read_only=True)
+        assert sum(row.count for row in index.load().all_rows()) == 4 * start
+        index.close()
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:

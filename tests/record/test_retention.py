@@ -14,9 +14,10 @@ from nvr.hal.linux_disk import LinuxDisk
 from nvr.hal.virtual_disk import VirtualDisk
 from nvr.playback.holding import Holding, holdings
 from nvr.record.block import BlockHeader
-from nvr.record.catalog import Oldest, Row
+from nvr.record.catalog import Oldest
 from nvr.record.recover import open_store
-from nvr.record.retention import next_to_go
+from nvr.record.retention import Terms, next_to_go
+from nvr.record.row import Row
 from nvr.record.store import Store
 from nvr.record.writer import Committer
 from tests.record import synthetic
@@ -35,19 +36,20 @@ class Box:
         self.rng = random.Random(1)
         self.clock = FakeClock()
         self.promises_h, self.sizes = promises_h, sizes
+        self.more: dict[str, Terms] = {}
         self.store: Store = open_store(
             disk or VirtualDisk(self.rng),
             self.clock,
             self.rng,
             size_bytes=BLOCKS * BLOCK_BYTES,
             block_bytes=BLOCK_BYTES,
-            promised_s=self.promised_s,
+            terms=self.terms,
         )
         self._committer = Committer(self.store)
         self._now_90k = 0
 
-    def promised_s(self, stream: str) -> float:
-        return self.promises_h[stream] * 3600
+    def terms(self, stream: str) -> Terms:
+        return self.more.get(stream) or Terms(self.promises_h[stream] * 3600)
 
     def record(self, hours: float, wall_step_us: int = 0) -> None:
         self.clock.offset_us += wall_step_us
@@ -64,13 +66,16 @@ class Box:
             self.clock.advance(PART_S)
             self._committer.submit(parts)
             assert self._committer.commit()
+            if self.more:
+                while self.store.ring.keep():
+                    pass
 
     def held_h(self, stream: str) -> float:
         first = self.store.catalog.rows(stream)[0]
         return (self.clock.wall_us() - first.first_us) / HOUR_US
 
     def holdings(self) -> dict[str, Holding]:
-        found = holdings(self.store, self.promised_s, self.sizes)
+        found = holdings(self.store, self.terms, self.sizes)
         return {each.stream: each for each in found}
 
 
@@ -129,14 +134,14 @@ def oldest(stream: str, serial: int, ended_us: int) -> Oldest:
 def test_the_one_that_is_oldest_for_its_promise_goes() -> None:
     blocks = [oldest("a", 1, 5), oldest("b", 2, 50), oldest("c", 3, 80)]
     promises = {"a": 100.0, "b": 10.0, "c": 10.0}
-    assert next_to_go(blocks, promises.__getitem__, 100) == blocks[1]
+    assert next_to_go(blocks, lambda name: Terms(promises[name]), 100) == blocks[1]
 
 
 def test_of_equal_blocks_the_one_begun_first_goes() -> None:
     blocks = [oldest("a", 2, 5), oldest("b", 1, 5), oldest("c", 3, 5)]
-    assert next_to_go(blocks, lambda _: 1.0, 10) == blocks[1]
-    assert next_to_go(blocks, lambda _: 1.0, 1) == blocks[1], "a clock that was set back"
-    assert next_to_go([], lambda _: 1.0, 10) is None
+    assert next_to_go(blocks, lambda _: Terms(1.0), 10) == blocks[1]
+    assert next_to_go(blocks, lambda _: Terms(1.0), 1) == blocks[1], "a clock that was set back"
+    assert next_to_go([], lambda _: Terms(1.0), 10) is None
 
 
 def test_a_promise_that_will_be_broken_is_said_once_and_so_is_its_end(
@@ -146,10 +151,57 @@ def test_a_promise_that_will_be_broken_is_said_once_and_so_is_its_end(
     fine = Holding("gate/main", 1, 1, 2, 1.0, 100.0, 200.0)
     short = replace(fine, holds_s=50.0)
     watch = Promises(list, FakeClock())
-    for found in ([fine], [short], [short], [fine], [fine], [replace(fine, holds_s=0.0)]):
+    broken = replace(short, guaranteed_s=60.0)
+    rounds = ([fine], [short], [short], [fine], [fine], [replace(fine, holds_s=0.0)])
+    for found in (*rounds, [broken], [broken], [short], [broken], [fine]):
         watch.look(found)
     said = [record.getMessage().split()[0] for record in caplog.records]
-    assert said == ["retention.short", "retention.kept"]
+    assert said == [
+        *("retention.short", "retention.kept"),
+        *("retention.broken", "retention.short", "retention.broken", "retention.kept"),
+    ]
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        # What is guaranteed is not shortened; the other gives way.
+        {"a/main": Terms(4 * HOUR, guaranteed_s=3 * HOUR), "b/main": Terms(8 * HOUR)},
+        # Even that is too much: both guarantees are shortened by the same share.
+        {
+            "a/main": Terms(9 * HOUR, guaranteed_s=6 * HOUR),
+            "b/main": Terms(9 * HOUR, guaranteed_s=3 * HOUR),
+        },
+        # What one may not have longer, the other has.
+        {"a/main": Terms(HOUR / 2, limit_s=HOUR), "b/main": Terms(8 * HOUR)},
+        {"a/main": Terms(9 * HOUR, limit_bytes=12 * BLOCK_BYTES), "b/main": Terms(9 * HOUR)},
+        {"a/main": Terms(9 * HOUR, own_bytes=12 * BLOCK_BYTES), "b/main": Terms(9 * HOUR)},
+    ],
+)
+def test_guarantees_and_limits_come_true_as_foretold(terms: dict[str, Terms]) -> None:
+    box = Box({}, dict.fromkeys(terms, 20_000))
+    box.more = terms
+    box.record(0.4)
+    foretold = box.holdings()
+    box.record(8)
+    about_s = 2.5 * block_h(20_000) * 3600
+    for name, of in terms.items():
+        held_s, will_s = box.held_h(name) * 3600, foretold[name].holds_s
+        assert held_s == pytest.approx(will_s, abs=about_s), name
+        assert foretold[name].broken == (will_s < of.guaranteed_s)
+        assert foretold[name].short == (will_s < of.promised_s)
+
+
+def test_what_is_guaranteed_goes_last() -> None:
+    blocks = [oldest("a", 1, 5), oldest("b", 2, 50), oldest("c", 3, 80)]
+    terms = {"a": Terms(1.0, guaranteed_s=1.0), "b": Terms(100.0), "c": Terms(1000.0)}
+    assert next_to_go(blocks, terms.__getitem__, 100) == blocks[1]
+    assert next_to_go([blocks[0], blocks[2]], terms.__getitem__, 100) == blocks[2]
+    assert next_to_go(blocks[:1], terms.__getitem__, 100) == blocks[0], "but it goes"
+    assert next_to_go(blocks, terms.__getitem__, 2_000_000) == blocks[0], "past its guarantee"
 
 
 def test_nvr_plan_measures_a_volume(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

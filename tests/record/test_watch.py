@@ -4,7 +4,7 @@ import pytest
 
 from nvr.base.clock import FakeClock
 from nvr.media.ports import Acknowledged
-from nvr.record.note import Note, carried, note_of
+from nvr.record.note import Note, newest, note_of
 from nvr.record.watch import Reason, Watch
 
 GATE = "gate/main"
@@ -110,7 +110,7 @@ def test_a_step_of_the_clock_is_noted_and_slewing_is_not() -> None:
 
 def test_notes_survive_their_records_and_the_oldest_go_first() -> None:
     notes = [Note("gap", n, stream=GATE, cause="camera", since_us=n) for n in range(1, 100)]
-    kept = carried(notes, 2000)
+    kept = newest([note.record() for note in notes], 2000)
     assert 10 < len(kept) < 99
     assert [note_of(record) for record in kept] == notes[-len(kept) :]
     assert note_of({"kind": "gap", "wall_us": "soon"}) is None

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 import av
 
 from nvr.base.clock import SystemClock
-from nvr.codec.encode import Encoder, Settings
+from nvr.codec.encode import Encoder, picture_of
+from nvr.media.encoder import Settings
 from nvr.media.track import TrackConfig
 from nvr.serve.rtsp import RtspServer
 from nvr.wire import h264
@@ -25,7 +26,7 @@ def clip(size=(320, 180), frames=25, bitrate_bps=400_000):
         for index, plane in enumerate(frame.planes):
             row = bytes((number * 7 + x * (index + 1)) & 0xFF for x in range(plane.line_size))
             plane.update(row * plane.height)
-        units += encoder.encode(frame, number * 90_000 // FPS)
+        units += encoder.encode(picture_of(frame, number * 90_000 // FPS))
     sets = encoder.parameter_sets
     encoder.close()
     return sets, units
@@ -44,6 +45,10 @@ class Camera:
         self.frames = 0
         self.present = True
         self._restarts = 0
+
+    @property
+    def tracks(self):
+        return ()
 
     def add_relay(self, relay):
         self.relays.append(relay)

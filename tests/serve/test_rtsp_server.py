@@ -105,6 +105,21 @@ async def test_methods_are_refused_in_the_wrong_place():
         assert (await peer.ask("GET_PARAMETER")).status == 200
 
 
+async def test_a_session_is_of_the_stream_that_was_set_up_whatever_was_described():
+    main, sub, told = Camera(), Camera(sound=False, size=(160, 96)), []
+    async with serving({"gate": main, "gate/sub": sub}, watched=told.append) as (_, port):
+        async with Peer(port) as peer:
+            tcp = ("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1")
+            assert (await peer.ask("DESCRIBE")).status == 200
+            assert (await peer.ask("SETUP", peer.url + "/sub/track=1", tcp)).status == 404
+            assert (await peer.ask("SETUP", peer.url + "/sub/track=0", tcp)).status == 200
+            assert (await peer.ask("SETUP", peer.url + "/track=1", tcp)).status == 404
+            assert (await peer.ask("PLAY", peer.url + "/main")).status == 404
+            assert (await peer.ask("PLAY", peer.url + "/sub")).status == 200
+            assert (len(main.relays), len(sub.relays)) == (0, 1)
+            assert (told[0].camera, told[0].which) == ("gate", "sub")
+
+
 async def test_pause_and_play_again_begins_with_a_key_frame():
     async with serving({"gate": Camera(sound=False)}) as (_, port), Peer(port) as peer:
         await peer.set_up()
@@ -349,8 +364,14 @@ async def test_teardown_ends_and_a_revoked_credential_too():
     [
         ("rtsp://box:8554/cam/gate", Place("gate")),
         ("rtsp://box/cam/gate/", Place("gate")),
-        ("rtsps://box/cam/gate/track=1?x=2", Place("gate", 1)),
+        ("rtsps://box/cam/gate/track=1?x=2", Place("gate", track=1)),
         ("/cam/gate", Place("gate")),
+        ("rtsp://box/cam/gate/main", Place("gate")),
+        ("rtsp://box/cam/gate/sub", Place("gate", "sub")),
+        ("rtsp://box/cam/gate/sub/track=2", Place("gate", "sub", 2)),
+        ("rtsp://box/cam/sub", Place("sub")),
+        ("rtsp://box/cam/gate/sub/main", None),
+        ("rtsp://box/cam/gate/third", None),
         ("rtsp://box/cam/", None),
         ("rtsp://box/cam/gate/track=x", None),
         ("rtsp://box/cam/gate/track=999", None),

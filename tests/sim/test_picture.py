@@ -7,9 +7,12 @@ import av
 import numpy as np
 import pytest
 
+from nvr.media.caption import expand
+from nvr.overlay.burn import planes_of
+from nvr.overlay.caption import Caption
 from nvr.overlay.font import Font
-from nvr.overlay.layout import Caption, stamp, time_text
-from nvr.sim.camera import HOME, Camera, planes_of
+from nvr.overlay.layout import stamp
+from nvr.sim.camera import HOME, Camera
 from nvr.sim.head import speed_dps
 from nvr.sim.view import View
 from nvr.wire import pelco_d
@@ -204,7 +207,7 @@ def test_the_caption_can_be_read_in_the_picture(bench: Bench) -> None:
     bench.camera.caption(Caption(()))
     font, y = Font(), 60 * 360 // 1000 // 2 * 2
     x = 30 * 640 // 1000 // 2 * 2
-    for text in ("临江路与东门街", time_text(EVENING_US, BEIJING)):
+    for text in ("临江路与东门街", expand("{time}", EVENING_US, BEIJING)):
         line, _ = stamp(font, text, 80 * 360 // 1000, "outline")
         width, height = line.size
         seen = luma[y : y + height, x : x + width]

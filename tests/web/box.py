@@ -4,16 +4,23 @@
 import asyncio
 import contextlib
 import dataclasses
+import functools
+import random
 import socket
 import ssl
+import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 import aiohttp
 from yarl import URL
 
+from nvr.app.backup import back_up
+from nvr.app.exporter import arrived
+from nvr.app.keydesk import KeyDesk
+from nvr.app.keyring import Keyring
 from nvr.auth.audit import Audit
 from nvr.auth.claim import Claim
 from nvr.auth.machine import Machines
@@ -23,22 +30,82 @@ from nvr.auth.state import open_state
 from nvr.auth.throttle import Throttle
 from nvr.auth.user import Users, rights_of
 from nvr.base.clock import Clock, SystemClock
-from nvr.base.errors import NvrError, Rejected
-from nvr.media.camera import CameraState, CaptionText, ClockState, HeadSettings, Sockets
+from nvr.base.errors import NvrError, Rejected, Unavailable
+from nvr.export.jobs import Jobs
+from nvr.export.order import Make, Wanted
+from nvr.export.target import AllTargets
+from nvr.hal.linux_disk import LinuxDisk
+from nvr.hal.ports import Sticks
+from nvr.media.analyse import AnalyseSettings, LookNow
+from nvr.media.camera import (
+    CameraState,
+    CaptionText,
+    ClockState,
+    HeadSettings,
+    PlanSettings,
+    Sockets,
+    StreamState,
+    SubSettings,
+)
+from nvr.media.device import (
+    Capture,
+    SoundDevice,
+    VideoDevice,
+    VideoFormat,
+    VideoInput,
+    VideoSize,
+)
+from nvr.media.happening import Happening, Kind
+from nvr.media.health import Counters, History, Rates, StreamReport
 from nvr.media.ingest import Ingest
+from nvr.media.mask import Masks, fault_of
+from nvr.media.name import Which
 from nvr.media.part import Fragment, Part
 from nvr.media.ports import Holder, Operator, Preset, PtzStatus
+from nvr.media.talk import Talks
 from nvr.media.track import StreamConfig
+from nvr.media.transport import Reached, ReachSettings
 from nvr.playback.gap import Gap
 from nvr.playback.holding import Holding
+from nvr.playback.lock import Locked
+from nvr.playback.lock import Wanted as WantedLock
 from nvr.playback.query import Gop, Ranges, Recorded, VolumeState
-from nvr.web.parts import Parts
+from nvr.playback.trust import NOT_NOTED
+from nvr.record.lock import Lock
+from nvr.record.recover import open_store
+from nvr.record.remembered import Remembered
+from nvr.record.resize import Change, Loss
+from nvr.record.wear import DiskWear
+from nvr.web.parts import Parts, VolumeLook, no_metrics
 from nvr.web.server import Page
 from nvr.web.tls import load_tls
 from nvr.wire.fmp4 import init_segment
+from nvr.wire.openmetrics import Family
 from tests.media import clip, wire
+from tests.web.finder import MemoryFinder
 
 PASSWORD = "correct horse"
+DISKS = (
+    DiskWear(
+        name="mmcblk0",
+        uses=("volume", "system"),
+        kind="emmc",
+        model="DG4032",
+        maker="0x000045",
+        made="07/2021",
+        size_bytes=31_268_536_320,
+        written_bytes=7 * 10**11,
+        watched_s=500_000.0,
+        bytes_a_day=1.2e11,
+        recorded_a_day=None,
+        amplification=1.5,
+        disk_writes_a_year=1400.0,
+        life_percent=40,
+        pre_eol="warning",
+        days_left=550.0,
+        celsius=None,
+    ),
+)
 
 
 class MemoryArchive:
@@ -48,6 +115,11 @@ class MemoryArchive:
         self._parts: list[Part] = []
         self._bytes = 0
         self._most_bytes = most_bytes
+        self.locks: list[Locked] = []
+        self.read_back = Remembered("")
+        self.others: list[VolumeLook] = []
+        self.trust = NOT_NOTED
+        self.wanted_bytes = most_bytes
 
     def take(self, parts: list[Part]) -> None:
         for part in parts:
@@ -60,19 +132,31 @@ class MemoryArchive:
     def _of(self, stream: str) -> list[Part]:
         return [part for part in list(self._parts) if part.stream == stream]
 
+    def volumes(self) -> list[VolumeLook]:
+        state = self.volume()
+        newest = max((_end_us(part) for part in self._parts), default=0)
+        first = VolumeLook("ring", str(state.ring_id), "recording", None, state, newest)
+        return [first, *self.others]
+
+    def readback(self) -> Remembered:
+        return self.read_back
+
     def until_us(self, stream: str) -> int:
         return max((_end_us(part) for part in self._of(stream)), default=0)
+
+    def streams(self) -> tuple[str, ...]:
+        return tuple({part.stream: None for part in list(self._parts)})
 
     def ranges(self, stream: str, from_us: int, to_us: int) -> Ranges:
         runs: list[Recorded] = []
         gaps: list[Gap] = []
         for part in self._of(stream):
-            if runs and runs[-1].run == part.run:
+            if runs and runs[-1].run == part.run and part.wall_us - runs[-1].to_us < 300_000:
                 runs[-1] = dataclasses.replace(runs[-1], to_us=_end_us(part))
                 continue
             if runs:
                 gaps.append(Gap(runs[-1].to_us, part.wall_us, "camera"))
-            runs.append(Recorded(part.run, part.wall_us, _end_us(part)))
+            runs.append(Recorded(part.run, part.wall_us, _end_us(part), trust=self.trust))
         inside = [one for one in runs if one.to_us > from_us and one.from_us < to_us]
         return Ranges(tuple(inside), tuple(gaps), self.until_us(stream))
 
@@ -82,7 +166,9 @@ class MemoryArchive:
                 return part.config
         raise Rejected("archive.no_run", "there is no such run", run=run)
 
-    def gop(self, stream: str, t_us: int) -> Gop | None:
+    def gop(
+        self, stream: str, t_us: int, place: object = None, *, key_only: bool = False
+    ) -> Gop | None:
         parts = self._of(stream)
         keys = [n for n, part in enumerate(parts) if part.key]
         at = max((n for n in keys if parts[n].wall_us <= t_us), default=keys[0] if keys else -1)
@@ -91,7 +177,7 @@ class MemoryArchive:
         end = next((n for n in keys if n > at), len(parts))
         group = parts[at:end]
         return Gop(
-            b"".join(part.moof + bytes(part.mdat) for part in group),
+            b"".join(part.moof + bytes(part.mdat) for part in (group[:1] if key_only else group)),
             group[0].start_90k,
             group[0].wall_us,
             _end_us(group[-1]),
@@ -109,14 +195,70 @@ class MemoryArchive:
 
     def volume(self) -> VolumeState:
         oldest = min((part.wall_us for part in list(self._parts)), default=0)
-        return VolumeState(uuid.UUID(int=7), self._most_bytes, self._bytes, oldest, 0)
+        return VolumeState(
+            uuid.UUID(int=7),
+            self._most_bytes,
+            self._bytes,
+            oldest,
+            0,
+            wanted_bytes=self.wanted_bytes,
+        )
+
+    def size(self, size_mib: int, name: str = "") -> Change:
+        if name not in {"", "ring"}:
+            raise Rejected("volume.unknown", "there is no volume of that name", volume=name)
+        asked, refused = size_mib << 20, None
+        lost: tuple[Loss, ...] = ()
+        if asked > 1 << 40:
+            refused = Rejected("size.no_room", "the disk has too little room", free_mib=1 << 20)
+        elif asked < self.wanted_bytes:
+            begun_us = 1_700_000_000_000_000
+            lost = (Loss("gate/main", 1 << 30, begun_us, begun_us + 3_600_000_000),)
+        return Change(self._most_bytes, self.wanted_bytes, asked, 1 << 40, lost, refused)
+
+    def resize(self, size_mib: int, by: str, name: str = "") -> Change:
+        change = self.size(size_mib)
+        if change.refused:
+            raise change.refused
+        self.wanted_bytes = change.asked_bytes
+        return change
 
     def holdings(self) -> list[Holding]:
         return [
             Holding(
-                "gate/main", 3 << 30, 1_700_000_000_000_000, 1_700_007_200_000_000, 5e5, 6e5, 5e5
+                "gate/main",
+                3 << 30,
+                1_700_000_000_000_000,
+                1_700_007_200_000_000,
+                5e5,
+                6e5,
+                5e5,
+                1 << 30,
+                172_800.0,
+                0.0,
+                500_000_000_000,
             )
         ]
+
+    def locked(self) -> list[Locked]:
+        return self.locks[::-1]
+
+    def lock(self, wanted: WantedLock) -> Locked:
+        if not wanted.why:
+            raise Rejected("lock.invalid", "say why, in at most 200 characters", field="why")
+        lock = Lock(
+            len(self.locks) + 1, wanted.kind, wanted.camera, wanted.from_us, wanted.to_us,
+            wanted.from_us, wanted.until_us, wanted.by, wanted.why, 1_700_000_000_000_000,
+        )  # fmt: skip
+        self.locks.append(Locked(lock, 64 << 20))
+        return self.locks[-1]
+
+    def unlock(self, camera: str, number: int, by: str) -> Lock:
+        for one in self.locks:
+            if (one.lock.camera, one.lock.number) == (camera, number):
+                self.locks.remove(one)
+                return one.lock
+        raise Rejected("lock.unknown", "there is no such lock, or it has ended", number=number)
 
 
 def _end_us(part: Part) -> int:
@@ -159,13 +301,67 @@ class MemoryHub:
         return tuple(self.streams)
 
 
+def report_of(state: StreamState) -> StreamReport:
+    rates = Rates(fps=state.fps, bitrate_bps=state.bitrate_bps)
+    history = History(10.0, 0)
+    return StreamReport(state.health, Counters(), rates, history, history)
+
+
+DEVICES = (
+    [
+        VideoDevice(
+            "/dev/v4l/by-id/usb-Maker_HD_Webcam_0001-video-index0",
+            "/dev/video0",
+            "HD Webcam",
+            "uvcvideo",
+            stable=True,
+            inputs=(VideoInput(0, "Camera 1", signal="present"),),
+            formats=(
+                VideoFormat(
+                    "MJPG", "Motion-JPEG", compressed=True, sizes=(VideoSize(1920, 1080, (30.0,)),)
+                ),
+                VideoFormat(
+                    "YUYV", "YUYV 4:2:2", compressed=False, sizes=(VideoSize(640, 480, (30.0,)),)
+                ),
+            ),
+        ),
+        VideoDevice(
+            "/dev/v4l/by-path/platform-grabber-video-index0",
+            "/dev/video2",
+            "USB 2.0 grabber",
+            "em28xx",
+            stable=True,
+            inputs=(
+                VideoInput(0, "Composite", ("PAL", "NTSC"), signal="none"),
+                VideoInput(1, "S-Video", ("PAL", "NTSC")),
+            ),
+            standard="PAL",
+            formats=(
+                VideoFormat("UYVY", "UYVY 4:2:2", compressed=False, sizes=(VideoSize(720, 576),)),
+            ),
+        ),
+        VideoDevice("/dev/video9", "/dev/video9", "video9", "", stable=False, fault="device.busy"),
+    ],
+    [SoundDevice("CARD=Webcam,DEV=0", "HD Webcam: USB Audio")],
+)
+
+
 class MemoryCameras:
     """See `Cameras`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.states: dict[str, CameraState] = {}
+        self.captures: dict[str, Capture | None] = {}
         self.heads: dict[str, HeadSettings] = {}
+        self.reaches: dict[str, ReachSettings] = {}
+        self.plans: dict[tuple[str, str], PlanSettings] = {}
+        self.looked: dict[str, AnalyseSettings] = {}
+        self.subs: dict[str, SubSettings] = {}
+        self.events: list[tuple[str, float | None]] = []
+        self.reports: dict[str, StreamReport] = {}
+        self.reconnected: list[str] = []
+        self.tolerated: dict[str, list[str]] = {}
         self.logins: dict[str, tuple[str | None, str | None]] = {}
         self._listeners: list[Callable[[CameraState], None]] = []
 
@@ -202,14 +398,42 @@ class MemoryCameras:
     def find(self, name: str) -> CameraState | None:
         return self.states.get(name)
 
+    def report(self, name: str) -> dict[Which, StreamReport]:
+        found: dict[Which, StreamReport] = {
+            "main": self.reports.get(name, report_of(self.states[name]))
+        }
+        if (sub := self.states[name].sub) is not None:
+            found["sub"] = self.reports.get(f"{name}/sub", report_of(sub))
+        return found
+
+    async def tolerate(self, name: str, codes: Sequence[str]) -> None:
+        self.tolerated[name] = list(codes)
+
+    async def reconnect(self, name: str) -> None:
+        self.reconnected.append(name)
+
     def subscribe(self, changed: Callable[[CameraState], None]) -> Callable[[], None]:
         self._listeners.append(changed)
         return lambda: self._listeners.remove(changed)
 
-    async def add(self, name: str, title: str, url: str, user: str, password: str) -> CameraState:
+    async def add(
+        self,
+        name: str,
+        title: str,
+        url: str,
+        user: str,
+        password: str,
+        sub: SubSettings | None = None,
+        *,
+        capture: Capture | None = None,
+    ) -> CameraState:
         if name in self.states:
             raise Rejected("config.refused", f"{name} is used twice")
-        return self.put(name, title, state="connecting", codec="", caption=None)
+        state = self.put(name, title, state="connecting", codec="", caption_burned=False)
+        self.captures[name] = capture
+        if sub:
+            await self.write_sub(name, sub)
+        return state
 
     async def change(
         self,
@@ -219,13 +443,20 @@ class MemoryCameras:
         user: str | None = None,
         password: str | None = None,
         retain_h: int | None = None,
+        guaranteed_h: int | None = None,
+        limit_h: int | None = None,
+        limit_gb: float | None = None,
     ) -> CameraState:
         self.logins[name] = (user, password)
         state = self.states[name]
+        if limit_h and limit_h <= (retain_h or state.retain_h):
+            raise Rejected("config.refused", "$.camera[0].limit_h: must be above retain_h")
+        given = {
+            "title": title, "retain_h": retain_h, "guaranteed_h": guaranteed_h,
+            "limit_h": limit_h, "limit_gb": limit_gb,
+        }  # fmt: skip
         return self.set(
-            dataclasses.replace(
-                state, title=title or state.title, retain_h=retain_h or state.retain_h
-            )
+            dataclasses.replace(state, **{k: v for k, v in given.items() if v is not None})
         )
 
     async def remove(self, name: str, by: str = "") -> None:
@@ -244,6 +475,77 @@ class MemoryCameras:
             raise Rejected("config.refused", f"$.camera[0].ptz.bus: {head.bus}")
         else:
             self.heads[name] = head
+
+    def sub(self, name: str) -> SubSettings | None:
+        return self.subs.get(name)
+
+    async def write_sub(self, name: str, sub: SubSettings | None, by: str = "") -> None:
+        if sub is None:
+            self.subs.pop(name, None)
+            self.set(dataclasses.replace(self.states[name], sub=None))
+            return
+        if sub.guaranteed_h > (sub.retain_h or self.states[name].retain_h):
+            raise Rejected("config.refused", "$.camera[0].sub.guaranteed_h: more than retain_h")
+        self.subs[name] = sub
+        state = StreamState(
+            stream=f"{name}/sub",
+            state="live",
+            since_us=self._clock.wall_us(),
+            code="",
+            detail="",
+            codec="h264",
+            width_px=320,
+            height_px=180,
+            fps=25.0,
+            bitrate_bps=150_000,
+            recorded_until_us=0,
+            recorded=sub.record,
+        )
+        self.set(dataclasses.replace(self.states[name], sub=state))
+
+    def reach(self, name: str) -> tuple[ReachSettings, dict[str, Reached]]:
+        found = {"main": Reached(self.states[name].carried, "ab" * 32)}
+        if sub := self.states[name].sub:
+            found["sub"] = Reached(sub.carried, "")
+        return self.reaches.get(name, ReachSettings()), found
+
+    async def write_reach(self, name: str, wanted: ReachSettings) -> None:
+        self.reaches[name] = wanted
+
+    def plan(self, name: str, which: str = "main") -> PlanSettings:
+        if which == "sub" and name not in self.subs:
+            raise Rejected("camera.no_sub", "this camera has no sub stream", camera=name)
+        return self.plans.get((name, which), PlanSettings())
+
+    async def write_plan(self, name: str, plan: PlanSettings, which: str = "main") -> None:
+        self.plan(name, which)
+        if plan.mode not in {"continuous", "event", "off"}:
+            raise Rejected("config.refused", "$.camera[0].plan.mode: Invalid enum value")
+        self.plans[name, which] = plan
+
+    def analyse(self, name: str) -> AnalyseSettings | None:
+        return self.looked.get(name)
+
+    async def write_analyse(self, name: str, wanted: AnalyseSettings | None) -> None:
+        if wanted is None:
+            self.looked.pop(name, None)
+        else:
+            self.looked[name] = wanted
+
+    def event(self, name: str, post_s: float | None = None) -> int:
+        if self.plan(name).mode == "off":
+            raise Rejected("plan.off", "by its plan it is not recorded now")
+        self.events.append((name, post_s))
+        return self._clock.wall_us() + round((post_s or 30) * 1e6)
+
+    async def write_masks(self, name: str, masks: Masks) -> None:
+        if fault := fault_of(masks):
+            raise Rejected("mask.invalid", fault)
+        self.set(dataclasses.replace(self.states[name], masks=masks))
+
+    def masked(self, name: str, span: tuple[int, int] | None) -> bool:
+        state = self.states.get(name)
+        return state is not None and bool(state.masks) and not state.masks_burned
 
     async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:
         state = self.states[name]
@@ -353,6 +655,33 @@ class LogPtz:
             callback(self._status[camera])
 
 
+class Pieces:
+    """Exports made of nothing, piece by piece as they are let through. See `Make`."""
+
+    def __init__(self) -> None:
+        self.go = threading.Semaphore(0)
+        self.pieces = 0
+        self.asked: list[Wanted] = []
+
+    def size_bytes(self, wanted: Wanted) -> int:
+        return 0 if wanted.from_us < 10 else 1000 * len(wanted.cameras)
+
+    def missing(self, wanted: Wanted) -> str:
+        return "ก" if wanted.captions else ""
+
+    def files(self, wanted: Wanted) -> Iterator[tuple[str, Iterator[tuple[bytes, float]]]]:
+        self.asked.append(wanted)
+
+        def one(camera: str, before: int) -> Iterator[tuple[bytes, float]]:
+            for n in range(self.pieces):
+                while not self.go.acquire(timeout=0.05):
+                    yield b"", (before + n / self.pieces) / len(wanted.cameras)
+                yield bytes([65 + n]) * 10, (before + (n + 1) / self.pieces) / len(wanted.cameras)
+
+        for n, camera in enumerate(wanted.cameras):
+            yield f"{camera}.mp4", one(camera, n)
+
+
 class BoxFace:
     """See `BoxState`."""
 
@@ -361,8 +690,14 @@ class BoxFace:
     def clock_state(self) -> ClockState:
         return ClockState("ntp", 12)
 
+    def __init__(self) -> None:
+        self.wrong: list[NvrError] = []
+
     def fault(self) -> NvrError | None:
         return None
+
+    def warnings(self) -> list[NvrError]:
+        return self.wrong
 
     def behind_s(self) -> float:
         return 0.2
@@ -448,6 +783,73 @@ class Client:
         return self.session.ws_connect(url, headers=self._headers(headers), **options)
 
 
+class MemoryLooks:
+    """Looks at nothing. See `nvr.media.analyse.Looks`."""
+
+    def __init__(self) -> None:
+        self.accepted: list[str] = []
+        self.reports: list[str] = []
+        self.look = LookNow("off")
+
+    def now(self, camera: str) -> LookNow:
+        return self.look
+
+    def accept(self, camera: str) -> None:
+        self.accepted.append(camera)
+
+    def reported(self, camera: str, until_us: int) -> None:
+        self.reports.append(camera)
+
+    async def snapshot(self, camera: str, stream: str, width: int) -> tuple[bytes, int]:
+        return b"\xff\xd8" + f"{stream} {width}".encode(), 1_700_000_000_000_000
+
+
+class MemoryHappenings:
+    """What a test puts there. See `nvr.media.happening.Happenings`."""
+
+    def __init__(self) -> None:
+        self.all: list[Happening] = []
+
+    def between(
+        self, camera: str, from_us: int, to_us: int, kinds: Sequence[Kind] = (), most: int = 1000
+    ) -> list[Happening]:
+        return [
+            one
+            for one in self.all
+            if one.camera == camera
+            and one.from_us < to_us
+            and (one.to_us is None or one.to_us >= from_us)
+            and (not kinds or one.kind in kinds)
+        ][-most:]
+
+    def picture(self, camera: str, number: int) -> tuple[bytes, int] | None:
+        found = [one for one in self.all if one.camera == camera and one.number == number]
+        return (b"\xff\xd8", found[0].from_us) if found and found[0].picture else None
+
+    def open(self, camera: str) -> tuple[Happening, ...]:
+        return tuple(one for one in self.all if one.camera == camera and one.to_us is None)
+
+
+def no_volume(*, every: bool = False) -> NoReturn:
+    raise Unavailable("volume.missing", "the volume is not there")
+
+
+@contextlib.contextmanager
+def sealed_volume(directory: Path, days: list[tuple[str, int]]) -> Iterator[KeyDesk]:
+    """The keys of a real volume on which these streams and days are sealed."""
+    keyring = Keyring(directory, make=True)
+    disk = LinuxDisk(directory / "ring")
+    try:
+        store = open_store(
+            disk, SystemClock(), random.Random(1), size_bytes=40 << 20,
+            keys=keyring.sealing(seal=True).open_keys,
+        )  # fmt: skip
+        store.keys.prepare(days)
+        yield KeyDesk(keyring, lambda **_: [store], SystemClock(), seals=True)
+    finally:
+        disk.close()
+
+
 @contextlib.asynccontextmanager
 async def running(
     directory: Path,
@@ -456,10 +858,15 @@ async def running(
     clock: Clock | None = None,
     hub: object = None,
     archive: object = None,
+    keys: KeyDesk | None = None,
     hasher: Hasher | None = None,
+    make: Make | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
     heads: tuple[str, ...] = ("gate",),
+    sticks: Sequence[Sticks] = (),
+    metrics: Callable[[Callable[[str], bool]], Awaitable[Sequence[Family]]] = no_metrics,
+    talks: Talks | None = None,
 ) -> AsyncIterator[Box]:
     """Start a page over ports in memory; close everything afterwards."""
     clock = clock or SystemClock()
@@ -467,12 +874,21 @@ async def running(
     hasher = hasher or Hasher(memory_kib=64, passes=1)
     users = Users(db, hasher, clock)
     audit = Audit(directory / "state.db", clock, "box-1")
+    exports = Jobs(
+        directory / "export", make or Pieces(), clock, keep_s=3600.0,
+        targets=AllTargets(sticks), ended=functools.partial(arrived, audit),
+    )  # fmt: skip
+    cameras = MemoryCameras(clock)
     parts = Parts(
         clock,
         hub or MemoryHub(),  # type: ignore[arg-type]
         archive or MemoryArchive(),
+        keys or KeyDesk(Keyring(directory, make=True), no_volume, clock, seals=False),
+        exports,
         LogPtz(heads, clock),
-        MemoryCameras(clock),
+        MemoryLooks(),
+        MemoryHappenings(),
+        cameras,
         BoxFace(),
         users,
         Machines(db, clock),
@@ -480,6 +896,12 @@ async def running(
         Claim(db, users, clock),
         Throttle(clock),
         audit,
+        lambda phrase: back_up(directory, phrase, clock.wall_us()),
+        lambda: DISKS,
+        metrics=metrics,
+        finder=MemoryFinder(cameras),
+        talks=talks,
+        devices=lambda: DEVICES,
     )
     page = Page(parts, load_tls(directory) if tls else None, ["nvr.example"])
     await page.start(host, port)
@@ -487,6 +909,7 @@ async def running(
         yield Box(parts, page, tls)
     finally:
         await page.stop()
+        exports.close()
         audit.close()
         hasher.close()
         db.close()

@@ -8,8 +8,9 @@ import pytest
 
 from nvr.auth.policy import TABLE
 from nvr.auth.user import RIGHTS
-from nvr.base.errors import Misconfigured
+from nvr.base.errors import Misconfigured, Unavailable
 from nvr.media.camera import OwnOutput
+from nvr.record.remembered import Damage, Remembered, Round
 from nvr.web.assets import load_assets
 from nvr.web.gate import Gate, host_of
 from nvr.web.operation import ACTIONS
@@ -24,7 +25,7 @@ def concrete(route, camera):
     path = route.path.replace("{hash}", "x").replace("{path}", "x.js")
     if route.camera:
         path = path.replace("{" + route.camera + "}", camera)
-    path = path.replace("{name}", "some-one")
+    path = path.replace("{name}", "some-one").replace("{number}", "7").replace("{file}", "x")
     query = QUERY.get(path.rsplit("/", 1)[-1])
     return path + (f"?{query}" if query else "")
 
@@ -109,6 +110,20 @@ async def test_the_whole_matrix_of_roles_cameras_and_paths(box):
             _, info, _ = await client.ask("GET", "/api/box")
             assert set(info["user"]["rights"]) == {"gate", "yard"}
     assert leaks == []
+
+
+async def test_what_is_wrong_with_the_disks_is_told_to_who_is_signed_in(fresh):
+    wrong = Unavailable("volume.failing", "the disk refused to read or write 3 times")
+    fresh.parts.box.wrong.append(wrong)
+    async with fresh.client() as client:
+        assert (await client.ask("GET", "/api/box"))[1]["warnings"] == []
+        code = fresh.parts.claim.code()
+        who = {"code": code, "name": "owner", "password": boxes.PASSWORD}
+        _, _, response = await client.ask("POST", "/api/claim", who)
+        client.cookie = response.cookies["__Host-nvr"].value
+        _, info, _ = await client.ask("GET", "/api/box")
+        assert info["warnings"] == [{"code": wrong.code, "detail": wrong.detail}]
+        assert info["fault"] is None
 
 
 async def test_an_unclaimed_box_shows_only_its_page_and_its_claim(fresh):
@@ -435,6 +450,7 @@ async def test_how_long_a_camera_is_kept(box):
         [held] = ring["streams"]
         assert held == {
             "camera": "gate",
+            "stream": "main",
             "used_bytes": 3 << 30,
             "from_us": 1_700_000_000_000_000,
             "to_us": 1_700_007_200_000_000,
@@ -442,10 +458,62 @@ async def test_how_long_a_camera_is_kept(box):
             "promised_h": 166.7,
             "holds_h": 138.9,
             "short": True,
+            "guaranteed_h": 48.0,
+            "broken": False,
+            "limit_h": 0.0,
+            "limit_gb": 500.0,
+            "own_gb": 0.0,
+            "locked_bytes": 1 << 30,
         }
+        assert ring["readback"]["last"] == {
+            "from_us": 0, "to_us": 0, "blocks": 0, "read_bytes": 0,
+        }  # fmt: skip
+        damage = Damage(3, 9, "gate/main", 5, 6, 1, (8192,), True, "Input/output error", 7)
+        box.parts.archive.read_back = Remembered("", last=Round(1, 2, 3, 4), damages=(damage,))
+        _, ring, _ = await owner.ask("GET", "/api/ring")
+        assert ring["readback"]["last"]["blocks"] == 3
+        assert ring["readback"]["damages"] == [
+            {
+                "camera": "gate",
+                "stream": "main",
+                "block": 3,
+                "from_us": 5,
+                "to_us": 6,
+                "parts": 1,
+                "refused": True,
+                "detail": "Input/output error",
+                "found_us": 7,
+            }
+        ]
+        more = {"guaranteed_h": 12, "limit_h": 48, "limit_gb": 0.5}
+        status, told, _ = await owner.ask("PATCH", "/api/camera/gate", more)
+        assert status == 200
+        assert more.items() <= told.items()
+        status, told, _ = await owner.ask("PATCH", "/api/camera/gate", {"limit_h": 24})
+        assert (status, told["code"]) == (409, "config.refused")
+        status, told, _ = await owner.ask("PATCH", "/api/camera/gate", {"limit_h": 0})
+        assert (status, told["limit_h"], told["limit_gb"]) == (200, 0, 0.5)
+        _, told, _ = await owner.ask("GET", "/api/audit")
+        assert [row["reason"] for row in told["rows"][:3]] == [
+            "limit_h 0",
+            "config.refused",
+            "guaranteed_h 12, limit_h 48, limit_gb 0.5",
+        ]
         await client.log_in("op")
         _, ring, _ = await client.ask("GET", "/api/ring")
         assert ring["streams"] == [], "a camera that the account may not know"
+        assert ring["readback"]["damages"] == []
+
+
+async def test_the_disks_are_shown_to_whoever_is_signed_in(box):
+    await box.user("op", "operator", {"yard": ["playback"]})
+    async with box.client() as client:
+        status, _, _ = await client.ask("GET", "/api/disk")
+        assert status == 401
+        await client.log_in("op")
+        status, [disk], _ = await client.ask("GET", "/api/disk")
+        assert (status, disk["name"], disk["uses"]) == (200, "mmcblk0", ["volume", "system"])
+        assert (disk["pre_eol"], disk["celsius"], disk["days_left"]) == ("warning", None, 550.0)
 
 
 async def test_a_head_through_the_api(box):

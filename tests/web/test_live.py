@@ -11,8 +11,9 @@ import av
 import pytest
 
 from nvr.base.clock import FakeClock
+from nvr.base.errors import Unavailable
 from nvr.media.part import Fragment
-from nvr.web.fragment import playable, renumbered, without
+from nvr.web.fragment import renumbered, shown, without
 from nvr.web.live import Feed, Viewer
 from nvr.wire import fmp4
 from tests.media import clip
@@ -109,13 +110,13 @@ async def test_the_condition_of_the_camera_comes_along(box):
 
 
 @pytest.mark.parametrize("order", ["video first", "audio first"])
-async def test_sound_that_browsers_cannot_play_is_left_out(video, order):
+async def test_sound_is_left_out_for_who_wants_none(video, order):
     config, fragments, parts = await boxes.fragments_of(video, clip.audio("pcma"))
     assert [track.codec for track in config] == ["h264", "pcma"]
-    ids = renumbered(config)
+    silent, ids = shown(config, sound=False), renumbered(config)
     assert ids == {1: 1}
     kept = [data for one in fragments if (data := without(one.data, ids))]
-    assert decode(fmp4.init_segment(playable(config)) + b"".join(kept)) >= 45
+    assert decode(fmp4.init_segment(silent) + b"".join(kept)) >= 45
     whole = b"".join(part.moof + bytes(part.mdat) for part in parts)
     if order == "audio first":
         # The same file with the tracks swapped: what stays must be renumbered.
@@ -123,7 +124,7 @@ async def test_sound_that_browsers_cannot_play_is_left_out(video, order):
         assert decode(fmp4.init_segment(config[::-1]) + swapped) >= 45
         whole, ids = swapped, renumbered(config[::-1])
         assert ids == {2: 1}
-    assert decode(fmp4.init_segment(playable(config)) + without(whole, ids)) >= 45
+    assert decode(fmp4.init_segment(silent) + without(whole, ids)) >= 45
 
 
 class Pipe:
@@ -275,12 +276,16 @@ async def test_recordings_come_back_as_they_were_taken(tmp_path, video):
             assert run["to_us"] == found["recorded_until_us"] == end_us
             status, init, response = await client.ask("GET", f"/api/camera/x/init?run={run['run']}")
             assert status == 200
-            assert response.headers["X-NVR-Mime"] == fmp4.mime(playable(config))
+            assert response.headers["X-NVR-Mime"] == fmp4.mime(shown(config))
             t_us, pictures = run["from_us"], 0
             while t_us:
                 _, data, response = await client.ask("GET", f"/api/camera/x/gop?t_us={t_us}")
                 assert response.headers["X-NVR-Run"] == str(run["run"])
                 pictures += decode(init + data)
+                _, key, short = await client.ask("GET", f"/api/camera/x/gop?t_us={t_us}&key=1")
+                assert data.startswith(key)
+                assert decode(init + key) > 0
+                assert short.headers["X-NVR-To-Us"] == response.headers["X-NVR-To-Us"]
                 t_us = int(response.headers["X-NVR-Next-Us"] or 0)
             assert pictures >= 48
             status, file, response = await client.ask("GET", f"/api/camera/x/export?{span}")
@@ -300,3 +305,50 @@ async def test_recordings_come_back_as_they_were_taken(tmp_path, video):
             hours = {run["from_us"] // 3600_000_000, end_us // 3600_000_000}
             assert actions.count("gop") == len(hours)
             assert actions.count("export") == 1
+
+
+async def test_a_browser_without_h265_is_given_a_small_picture_or_a_reason(box, media):
+    config, fragments = media
+    tall = tuple(dataclasses.replace(track, codec="h265") for track in config)
+    stream = box.parts.hub.stream("gate/main")
+    asked = []
+
+    class Recodes:
+        """Gives the H.264 of the clip in the place of what it would make."""
+
+        busy = False
+
+        def open(self, source):
+            if self.busy:
+                raise Unavailable("recode.busy", "one at a time")
+            asked.append(source)
+            return Small()
+
+    class Small:
+        name, config = "gate/main", None
+
+        def watch(self, deliver):
+            asyncio.get_running_loop().call_soon(deliver, config, fragments[:20])
+            return lambda: asked.append("ended")
+
+    object.__setattr__(box.parts, "recodes", Recodes())
+    stream.config = tall
+    async with box.client() as client:
+        await client.log_in("owner")
+        socket = await client.socket("/ws/live/gate?video=h264")
+        assert (await socket.receive_json(timeout=5))["type"] == "state"
+        said = json.loads(await socket.receive_str(timeout=5))
+        assert (said["type"], said["codec"]) == ("config", "h264")
+        init = await socket.receive_bytes(timeout=5)
+        first = (await arrive(socket, 1))[0]
+        assert first[0] & 1
+        assert decode(init + first[12:]) == 1
+        await socket.close()
+        while "ended" not in asked:
+            await asyncio.sleep(0.01)
+        assert asked[0] is stream
+        box.parts.recodes.busy = True
+        refused = await client.socket("/ws/live/gate?video=h264")
+        said = await refused.receive_json(timeout=5)
+        assert said == {"type": "refused", "code": "recode.busy", "detail": "one at a time"}
+        await refused.close()

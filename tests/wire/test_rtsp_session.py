@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nvr.wire.control import resolve
 from nvr.wire.digest import Login, challenges
 from nvr.wire.rtsp import Frame, Parser, Request, Response
-from nvr.wire.rtsp_session import Client, Ended, Failed, Moved, Playing, Server, resolve
+from nvr.wire.rtsp_client import Client, Failed, Moved, Playing
+from nvr.wire.rtsp_session import Ended, Server
 
 SDP = b"""v=0
 s=x
@@ -178,10 +180,9 @@ def moved(*where):
         (Camera(DESCRIBE=[Response(200, (), b"m=video 0 RTP/AVP 26\n")]), "camera.unsupported"),
         (Camera(SETUP=[Response(461)]), "camera.no_tcp"),
         (Camera(SETUP=transport("RTP/AVP;client_port=1-2")), "camera.no_tcp"),
-        (Camera(SETUP=transport("RTP/AVP/TCP;interleaved=2-3")), "camera.protocol"),
         (Camera(PLAY=[Response(500)]), "camera.protocol"),
         (Camera(OPTIONS=[b"\xff\xd8\xff\xe0 a JPEG"]), "camera.garbage"),
-        (Camera(DESCRIBE=moved("rtsp://192.0.2.6/stream")), "camera.redirected"),
+        (Camera(DESCRIBE=moved("rtsp://u:p@192.0.2.5/")), "camera.redirected"),
         (Camera(DESCRIBE=moved()), "camera.redirected"),
     ],
 )  # fmt: skip

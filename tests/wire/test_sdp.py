@@ -55,7 +55,7 @@ def test_aac_without_its_configuration_cannot_be_carried():
         b"a=fmtp:97 streamtype=5;mode=AAC-hbr;sizelength=13;indexlength=3;config=1190\n"
     )
     media = parse(with_config).media[0]
-    assert (media.codec, media.channels, media.aac_config) == ("aac", 2, b"\x11\x90")
+    assert (media.codec, media.channels, media.config) == ("aac", 2, b"\x11\x90")
     assert parse(with_config.replace(b"config=1190", b"")).media[0].codec == ""
 
 

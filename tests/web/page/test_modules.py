@@ -294,3 +294,24 @@ async def test_a_fragment_is_taken_apart_as_it_was_written(modules: Page) -> Non
     assert [size for size, _ in got["samples"]] == [size for size, _ in written]
     shown = [time for _, time in got["samples"]]
     assert [round(t - min(shown), 3) for t in shown] == [round(t - start, 3) for _, t in written]
+
+
+async def test_a_replay_that_was_closed_leaves_the_picture_to_the_next(modules: Page) -> None:
+    taken = await modules.evaluate(
+        """async () => {
+          const { Replay } = await import("/js/replay.js");
+          const video = document.createElement("video");
+          let arrive;
+          const late = new Promise((resolve) => { arrive = resolve; });
+          const gop = { from_us: 1e15, to_us: 1e15 + 1e6, run: "1", first_s: 0, times_us: [1e15] };
+          const archive = { runs: [], gop: async () => gop, init: () => late };
+          const replay = new Replay(video, document.createElement("canvas"), archive);
+          const sought = replay.seek(1e15);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          replay.close();
+          arrive({ mime: 'video/mp4; codecs="avc1.42E01E"', bytes: new Uint8Array() });
+          await Promise.race([sought, new Promise((resolve) => setTimeout(resolve, 300))]);
+          return video.src;
+        }"""
+    )
+    assert taken == ""

@@ -1,7 +1,8 @@
-// What was recorded of one camera: runs and gaps, and groups of pictures by time.
+// What was recorded of one stream of a camera: runs and gaps, and groups of pictures by time.
 
 import { cameraPath, get, Problem, request } from "./api.js";
 import { samples, tracks } from "./mp4.js";
+import { onlySoundUnknown } from "./mse.js";
 
 const CACHE_BYTES = 24_000_000;
 const FRESH_MS = 5000;
@@ -10,11 +11,12 @@ const DAY_US = 86_400_000_000;
 const EDGE_US = 1_500_000;
 
 /**
- * @typedef {{run: any, from_us: number, to_us: number}} Run
+ * @typedef {{run: any, from_us: number, to_us: number, clock?: string, uncertainty_ms?: number}} Run
  * @typedef {{from_us: number, to_us: number, cause: string, code: string, by: string, open: boolean}} Gap
  * @typedef {{data: Uint8Array, from_us: number, to_us: number, run: string, next_us: number | null,
- *   times_us: number[], first_s: number}} Gop
- *   `times_us` when each frame is shown; `first_s` media time of the first frame.
+ *   times_us: number[], first_s: number, stream: string, cut?: boolean}} Gop
+ *   `times_us` when each frame is shown; `first_s` media time of the first frame; `cut`: what comes
+ *   after `to_us` is not to be shown.
  */
 
 export class Archive {
@@ -22,20 +24,31 @@ export class Archive {
   runs = [];
   /** @type {Gap[]} */
   gaps = [];
+  /** Stretches that stay. @type {import("./lock.js").Lock[]} */
+  locks = [];
   recordedUntil_us = 0;
+  /** Streams of the camera of which anything is recorded. @type {string[]} */
+  streams = [];
   /** What `runs` and `gaps` cover. */
   loaded = { from_us: 0, to_us: 0 };
   #fetched_ms = 0;
   #loading = /** @type {Promise<void> | null} */ (null);
   #inits = new Map();
+  /** Asked along with everything once this browser did not take a camera's sound. */
+  #quiet = "";
   /** @type {Map<number, Gop>} */
   #gops = new Map();
   #bytes = 0;
 
-  /** @param {string} camera @param {() => number} recorded_us What the box last said is on disk. */
-  constructor(camera, recorded_us = () => 0) {
+  /** @param {string} camera @param {() => number} recorded_us What the box last said is on disk. @param {string} stream */
+  constructor(camera, recorded_us = () => 0, stream = "main") {
     this.camera = camera;
     this.recorded_us = recorded_us;
+    this.stream = stream;
+  }
+
+  #path(rest) {
+    return cameraPath(this.camera, this.stream === "main" ? rest : `${rest}&stream=${this.stream}`);
   }
 
   /** A time that is known to hold nothing, without asking the box. */
@@ -58,10 +71,11 @@ export class Archive {
     if (inside) ({ from_us: from, to_us: to } = this.loaded);
     this.#fetched_ms = performance.now();
     this.#loading = (async () => {
-      const found = await get(cameraPath(this.camera, `/ranges?from_us=${Math.max(0, Math.round(from))}&to_us=${Math.round(to)}`));
+      const found = await get(this.#path(`/ranges?from_us=${Math.max(0, Math.round(from))}&to_us=${Math.round(to)}`));
       this.runs = found.runs;
       this.gaps = found.gaps;
       this.recordedUntil_us = found.recorded_until_us || 0;
+      this.streams = found.streams ?? [];
       this.loaded = { from_us: from, to_us: to };
     })();
     try {
@@ -70,6 +84,11 @@ export class Archive {
       this.#loading = null;
     }
     return true;
+  }
+
+  /** The run whose pictures a time shows: where the clock was set back, the newest. @returns {Run | undefined} */
+  runAt(t_us) {
+    return this.runs.findLast((run) => run.from_us <= t_us && t_us < run.to_us);
   }
 
   /** @param {number} t_us @returns {Gap | undefined} */
@@ -100,7 +119,7 @@ export class Archive {
     const of = (runs) => Math.min(...runs.filter((run) => run.to_us > at).map((run) => Math.max(at, run.from_us)));
     const known = from_us <= at && at < to_us ? of(this.runs) : Infinity;
     if (known < Infinity) return known;
-    const found = await get(cameraPath(this.camera, `/ranges?from_us=${Math.max(0, Math.round(at))}&to_us=${end_us + 1}`));
+    const found = await get(this.#path(`/ranges?from_us=${Math.max(0, Math.round(at))}&to_us=${end_us + 1}`));
     const later = of(found.runs);
     return later < Infinity ? later : at;
   }
@@ -109,7 +128,11 @@ export class Archive {
   async init(run) {
     const known = this.#inits.get(run);
     if (known) return known;
-    const response = await request(cameraPath(this.camera, `/init?run=${encodeURIComponent(run)}`));
+    let response = await request(this.#path(`/init?run=${encodeURIComponent(run)}${this.#quiet}`));
+    if (onlySoundUnknown(response.headers.get("X-NVR-Mime") ?? "")) {
+      this.#quiet = "&sound=no";
+      response = await request(this.#path(`/init?run=${encodeURIComponent(run)}${this.#quiet}`));
+    }
     const bytes = new Uint8Array(await response.arrayBuffer());
     const all = tracks(bytes);
     const track = all.find((item) => item.kind === "video") ?? all[0];
@@ -118,12 +141,29 @@ export class Archive {
     return init;
   }
 
+  /** End of the last run before a time, asked of the box where it is not loaded. @returns {Promise<number | null>} */
+  async endBefore(t_us) {
+    const last = (runs) => runs.findLast((run) => run.to_us <= t_us)?.to_us ?? null;
+    const known = last(this.runs);
+    if (known !== null || !this.runs.length && !this.recordedUntil_us) return known;
+    return last((await get(this.#path(`/ranges?from_us=0&to_us=${Math.round(t_us)}`))).runs);
+  }
+
   /**
-   * The group of pictures that covers a time.
+   * The key frame that a time hangs on, as a group of that alone, which still ends where all of it does.
    * @param {number} t_us @param {AbortSignal} [signal]
    * @returns {Promise<Gop | {gap: true, next_us: number | null}>}
    */
-  async gop(t_us, signal) {
+  key(t_us, signal) {
+    return this.gop(t_us, signal, true);
+  }
+
+  /**
+   * The group of pictures that covers a time.
+   * @param {number} t_us @param {AbortSignal} [signal] @param {boolean} [keyOnly] Its first half second.
+   * @returns {Promise<Gop | {gap: true, next_us: number | null}>}
+   */
+  async gop(t_us, signal, keyOnly = false) {
     for (const gop of this.#gops.values()) {
       if (gop.from_us <= t_us && t_us < gop.to_us) {
         this.#gops.delete(gop.from_us);
@@ -136,9 +176,10 @@ export class Archive {
       // What comes next may lie after the days that are loaded: then only the box knows.
       if (next_us !== null || t_us >= this.recordedUntil_us) return { gap: true, next_us };
     }
+    const quiet = this.#quiet;
     let response;
     try {
-      response = await request(cameraPath(this.camera, `/gop?t_us=${Math.round(t_us)}`), { signal });
+      response = await request(this.#path(`/gop?t_us=${Math.round(t_us)}${keyOnly ? "&key=1" : ""}${quiet}`), { signal });
     } catch (error) {
       if (error instanceof Problem && (error.status === 404 || error.code === "archive.nothing")) return { gap: true, next_us: error.context.next_us ?? this.nextStart(t_us) };
       throw error;
@@ -151,10 +192,11 @@ export class Archive {
     if (to_us <= t_us) return { gap: true, next_us: next_us && next_us > t_us ? next_us : this.nextStart(t_us) };
     const run = head("X-NVR-Run");
     const { track } = await this.init(run);
+    if (quiet !== this.#quiet) return this.gop(t_us, signal, keyOnly);
     const times = samples(data, track).map((sample) => sample.time / track.timescale);
     const first_s = times.length ? Math.min(...times) : 0;
-    const gop = { data, from_us, to_us, run, next_us, first_s, times_us: times.map((time) => from_us + (time - first_s) * 1e6).sort((a, b) => a - b) };
-    this.#keep(gop);
+    const gop = { data, from_us, to_us, run, next_us, first_s, stream: this.stream, times_us: times.map((time) => from_us + (time - first_s) * 1e6).sort((a, b) => a - b) };
+    if (!keyOnly) this.#keep(gop);
     // Where nothing is recorded the box sends what comes next.
     return from_us > t_us + 1000 ? { gap: true, next_us: from_us } : gop;
   }

@@ -5,11 +5,15 @@ import * as api from "./api.js";
 import { BadPack, pack, unpack } from "./msgpack.js";
 
 /**
+ * @typedef {{state: string, since_us: number, code: string, detail: string, codec: string, width_px: number, height_px: number,
+ *   fps: number, bitrate_bps: number, health: Health, recorded: boolean, recorded_until_us: number, not_recorded: {since_us: number, cause: string, code: string} | null}} Sub
+ * @typedef {{state: "connecting" | "recording" | "watched" | "degraded" | "lost" | "off", since_us: number, why: {code: string, since_us: number, value: number, limit: number}[], tolerated: {code: string}[],
+ *   next_try_us: number, failures: number, last: {code: string, detail: string, at_us: number} | null}} Health
  * @typedef {{name: string, title: string, state: string, since_us: number, code: string,
  *   detail: string, codec: string, width_px: number, height_px: number, fps: number,
- *   bitrate_bps: number, recorded_until_us: number, record_behind: boolean, not_recorded: {since_us: number, cause: string, code: string} | null,
+ *   bitrate_bps: number, health: Health, recorded_until_us: number, record_behind: boolean, retain_h: number, guaranteed_h: number, limit_h: number, limit_gb: number, not_recorded: {since_us: number, cause: string, code: string} | null, sub: Sub | null,
  *   ptz: {presets: {number: number, name: string}[], wiper: boolean, lamp: boolean} | null,
- *   caption: object | null, rights: string[]}} Camera
+ *   caption: object | null, caption_burned: boolean, masks: object[], masks_burned: boolean, rights: string[]}} Camera
  * @typedef {{holder: {name: string, source: string, since_us: number, mine: boolean, until_us: number, taken: boolean} | null,
  *   online: boolean, moving: boolean, rearm: boolean, position: {pan_deg: number, tilt_deg: number, zoom: number} | null,
  *   outputs: Record<string, boolean>}} Dome
@@ -92,7 +96,7 @@ export class Box extends EventTarget {
   /** @param {Camera[]} cameras */
   #cameras(cameras) {
     this.cameras = cameras;
-    const roster = JSON.stringify(cameras.map((c) => [c.name, c.title, c.rights, c.ptz, c.state === "unsupported"]));
+    const roster = JSON.stringify(cameras.map((c) => [c.name, c.title, c.rights, c.ptz, c.state === "unsupported", Boolean(c.sub)]));
     const first = !this.known;
     this.known = true;
     if (roster !== this.#roster || first) {

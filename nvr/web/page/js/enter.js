@@ -4,9 +4,7 @@ import * as api from "./api.js";
 import { el, Part } from "./dom.js";
 import { language, t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { button, field, form, problemBox } from "./ui.js";
-
-const LEAST = 8;
+import { LEAST, button, field, form, problemBox } from "./ui.js";
 
 /** Letters and digits in groups of four, as the box prints them. @param {string} text */
 export const grouped = (text) => (text.toUpperCase().replace(/[^A-Z0-9]/g, "").match(/.{1,4}/g) ?? []).join("-");

@@ -78,6 +78,15 @@ export function doubt(clock) {
   return `±${off_ms < 1000 ? unit(Math.round(off_ms), "ms") : unit((off_ms / 1000).toFixed(1), "s")}`;
 }
 
+/**
+ * Whether a clock cannot be relied on to the second; one of which nothing is known is not doubted.
+ * @param {{clock?: string, uncertainty_ms?: number}} [run]
+ */
+export const unsure = (run) => run?.clock === "unsynced" || (run?.clock === "ntp" && (run.uncertainty_ms ?? 0) > 1000);
+
+/** The same in words, empty if there is no doubt. */
+export const doubtOf = (run) => (unsure(run) ? doubt(run) || t("clock.unsynced") : "");
+
 /** How long, in the two largest units. @param {number} seconds */
 export function span(seconds) {
   const s = Math.max(0, seconds);

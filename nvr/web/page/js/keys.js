@@ -20,7 +20,10 @@ const ROWS = [
   ["T  R", "key.take", "", "Start / Back"],
   ["W  I", "key.outputs", "", "key.sticks"],
   ["[  ]  E", "", "key.marks", ""],
-  ["G  L", "", "key.golive", ""],
+  ["J  K  L", "", "key.shuttle", ""],
+  [",  .", "", "key.frame", ""],
+  ["G  V", "", "key.golive", ""],
+  ["M  W", "", "key.soundbeside", ""],
   ["?", "key.help", "key.help", ""],
 ];
 

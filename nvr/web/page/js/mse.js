@@ -13,6 +13,12 @@ export const mediaSourceClass = () => globalThis.ManagedMediaSource ?? globalThi
 /** @param {string} mime */
 export const canStream = (mime) => Boolean(mediaSourceClass()?.isTypeSupported(mime));
 
+/** Whether a stream has sound. @param {string} mime */
+export const hasSound = (mime) => /mp4a|flac|opus/.test(mime);
+
+/** Whether a browser would take a stream if it had no sound. @param {string} mime */
+export const onlySoundUnknown = (mime) => hasSound(mime) && !canStream(mime) && canStream(mime.replace(/,\s*(mp4a[\w.]*|flac|opus)/, ""));
+
 export class MseSink {
   /** The distance to the live edge. */
   lag_ms = 0;

@@ -1,32 +1,42 @@
 // Playback: one picture, a timeline with a lane a camera, marks and export.
 
-import { Problem, sentence } from "./api.js";
-import { Archive } from "./archive.js";
+import { Blank } from "./blank.js";
+import { StreamChoice } from "./choice.js";
+import { Company } from "./company.js";
 import { attr, el, Part, put } from "./dom.js";
-import { clock, day, fileStamp, parseTime, stamp, t } from "./i18n.js";
+import { Footage } from "./footage.js";
+import { clock, day, doubtOf, parseTime, stamp, t } from "./i18n.js";
+import { happenedDialog } from "./happened.js";
 import { icon } from "./icons.js";
+import { loadLocks, lockMarked } from "./lock.js";
+import { overReplay } from "./overlay.js";
 import { Replay } from "./replay.js";
-import { causeWords } from "./timeline-draw.js";
+import { savePicture } from "./snapshot.js";
 import "./export.js";
-import "./timeline.js";
-import { button, download, fileName, iconButton } from "./ui.js";
+import { legend } from "./timeline.js";
+import { button, iconButton } from "./ui.js";
+import { showVolume, volumeSlider } from "./volume.js";
 import { Zoom } from "./zoom.js";
 
 const SECOND = 1e6;
 const SPANS = [["30d", 30 * 86400], ["24h", 86400], ["1h", 3600], ["10m", 600], ["30s", 30], ["frames", 2]];
-const RATES = [0.25, 0.5, 1, 2, 4, 8, 16, 32];
-const LANES = 4;
-const PHONE = matchMedia("(max-width:767px)");
+const [RATES, REVERSE] = [[0.25, 0.5, 1, 2, 4, 8, 16, 32], [-32, -16, -8, -4, -2, -1]];
+const [LANES, PHONE] = [4, matchMedia("(max-width:767px)")];
+const soundOn = () => localStorage.getItem("nvr.sound") === "on";
+const rateText = (/** @type {number} */ rate) => `${rate < 0 ? "−" : ""}${Math.abs(rate)}×`;
 
 export class Playback extends Part {
   /** @type {any} */
   app;
   camera = "";
-  #archives = /** @type {Map<string, Archive>} */ (new Map());
+  #archives = /** @type {Map<string, Footage>} */ (new Map());
+  #locks = /** @type {import("./lock.js").Lock[]} */ ([]);
   #replay = /** @type {Replay | null} */ (null);
   #scrub_us = /** @type {number | null} */ (null);
   #scrubbing = false;
   #rate = 1;
+  /** So many cameras beside it are wished. */
+  #beside = 0;
   /** Nothing of the camera can be played: not now, and not by going somewhere else. */
   #empty = false;
 
@@ -45,7 +55,9 @@ export class Playback extends Part {
     this.timeline = el("nvr-timeline", { prop: { vertical, now_us: () => app.box.now_us } });
     this.export = el("nvr-export", { prop: { app, playback: this } });
     this.transport = this.#transport();
-    this.replaceChildren(this.picture, this.export, el("section.panel.tlp", { "aria-label": t("timeline") }, this.timeline, this.transport, this.#legend()));
+    this.deck = el("div.deck", {}, this.picture);
+    this.company = new Company(app, this.deck, (name) => this.#archive(name), (name) => this.choose(name));
+    this.replaceChildren(this.deck, this.export, el("section.panel.tlp", { "aria-label": t("timeline") }, this.timeline, this.transport, legend()));
     this.#bar();
     this.listen(this.timeline, "seek", (event) => this.#wanted(event.detail));
     this.listen(this.timeline, "view", () => this.#cover());
@@ -54,6 +66,9 @@ export class Playback extends Part {
     this.listen(PHONE, "change", () => app.show());
     this.every(1000, () => this.#tail());
     this.every(200, () => this.draw());
+    this.every(100, () => this.company.follow(this.#replay));
+    this.every(30_000, () => this.#keeps());
+    this.#keeps();
     const back_s = Number(app.query.back ?? 0);
     const asked_us = Number(app.query.t ?? 0);
     const start_us = asked_us || app.box.now_us - (back_s || 60) * SECOND;
@@ -64,24 +79,32 @@ export class Playback extends Part {
 
   stop() {
     this.#replay?.close();
+    this.company?.close();
     this.replaceChildren();
   }
 
   // -- parts ----------------------------------------------------------------------------------
 
   #buildPicture() {
-    this.video = el("video", { muted: true, playsinline: true, tabindex: "-1" });
+    this.video = el("video", { prop: { muted: true }, playsinline: true, tabindex: "-1" });
+    this.canvas = el("canvas", { hidden: true });
     this.nm = el("b", {});
     this.frameNo = el("span.st.r", {});
     this.factor = el("span.st", {});
     this.capt = el("span.st", {});
-    this.msg = el("div.msg", { hidden: true });
-    this.picture = el("section.tile.focus.pic", { tabindex: "0" }, this.video, el("div.nm", {}, this.nm, this.capt, this.factor, this.frameNo), this.msg,
-      el("div.tools", {},
+    this.choice = new StreamChoice(() => this.#restream());
+    this.blank = new Blank(this.app, (t_us) => this.#wanted({ t_us, done: true }));
+    this.picture = el("section.tile.focus.pic", { tabindex: "0" }, this.video, this.canvas,
+      (this.over = overReplay(this.app, this.video, this.canvas, this.life, () => [this.camera, this.#replay])).node, el("div.nm", {}, this.nm, this.capt, this.choice.chip, this.factor, this.frameNo), this.blank.node,
+      el("div.tools", {}, this.choice.select,
+        this.beside = iconButton("grid", t("playback.beside"), () => this.#invite()),
+        this.sound = Object.assign(iconButton("vol", t("sound"), () => this.#setSound(!soundOn())), { hidden: true }),
+        this.loud = volumeSlider(this.video),
         iconButton("snap", t("snapshot"), () => this.snapshot()),
+        iconButton("event", t("look.list"), () => this.#happenings(), "only-phone"), iconButton("lock", t("lock.do"), () => this.lock(), "only-phone"),
         iconButton("zoom", t("digitalZoom"), () => this.zoom.toggle()),
         iconButton("full", t("fullScreen"), () => this.app.full())));
-    this.zoom = new Zoom(this.picture, [this.video], () => true, () => this.draw());
+    this.zoom = new Zoom(this.picture, [this.video, this.canvas, this.over.node], () => true, () => this.draw());
     this.picture.addEventListener("dblclick", (event) => !event.target.closest("button") && this.app.full());
   }
 
@@ -103,34 +126,26 @@ export class Playback extends Part {
       el("label.field-in.timebox", {}, icon("clock"), this.time),
       button("left", t("segment.prev"), () => this.#segment(-1), { cls: "wide-only" }),
       el("button.btn.wide-only", { type: "button", on: { click: () => this.#segment(1) } }, el("span", {}, t("segment.next")), icon("right")),
-      button("live", t("goLive"), () => this.app.go("live", { cam: this.camera }), { cls: "q only-desk", kbd: "L" }));
+      button("live", t("goLive"), () => this.app.go("live", { cam: this.camera }), { cls: "q only-desk", kbd: "V" }));
   }
 
   #transport() {
     this.playButton = el("button.btn.p.play", { type: "button", on: { click: () => this.toggle() } }, icon("play"));
-    this.back = iconButton("rev", t("reverse"), () => this.#setRate(this.#rate < 0 ? 1 : -1, true), "only-desk");
+    this.back = iconButton("rev", t("reverse"), () => this.#setRate(-this.#rate, true), "only-desk");
     this.rateSelect = el("select.field-in.rate", { "aria-label": t("speed"), on: { change: (event) => this.#setRate(Number(event.target.value)) } },
-      ...RATES.map((rate) => el("option", { value: String(rate) }, `${rate}×`)));
+      ...[...REVERSE, ...RATES].map((rate) => el("option", { value: String(rate) }, rateText(rate))));
     this.rateSelect.value = "1";
     this.seg = el("div.seg.only-desk", { role: "group", "aria-label": t("tl.span") },
       iconButton("minus", t("tl.out"), () => this.timeline.zoom(2)),
       ...SPANS.map(([name, seconds]) => el("button.btn", { type: "button", data: { span: String(seconds) }, on: { click: () => this.timeline.show(this.timeline.playhead_us, seconds * SECOND) } }, t(`span.${name}`))),
       iconButton("plus", t("tl.in"), () => this.timeline.zoom(0.5)));
     return el("div.tp", {},
-      iconButton("back", t("key.back30"), () => this.#by(-30 * SECOND)),
-      iconButton("sl", t("frame.prev"), () => this.#replay?.step(-1)),
-      this.back, this.playButton,
-      iconButton("sr", t("frame.next"), () => this.#replay?.step(1)),
-      this.rateSelect,
-      el("span.sp.only-desk", {}),
+      iconButton("back", t("key.back30"), () => this.#by(-30 * SECOND)), iconButton("sl", t("frame.prev"), () => this.#replay?.step(-1)), this.back, this.playButton,
+      iconButton("sr", t("frame.next"), () => this.#replay?.step(1)), this.rateSelect,
+      iconButton("event", t("look.list"), () => this.#happenings(), "only-desk"), el("span.sp.only-desk", {}),
       button("", t("mark.in"), () => this.mark("in_us"), { kbd: "[", cls: "mk-b" }), button("", t("mark.out"), () => this.mark("out_us"), { kbd: "]", cls: "mk-b" }),
       el("span.only-phone", {}, iconButton("exp", t("export"), () => this.export.send(), "mine")),
       el("span.grow.only-desk", {}), this.seg);
-  }
-
-  #legend() {
-    const item = (cls, key) => el("span", {}, el(`i.${cls}`, {}), t(key));
-    return el("div.leg.only-desk", {}, item("l-rec", "leg.rec"), item("l-gap", "leg.gap"), item("l-edge", "leg.edge"), item("l-nyl", "leg.nyl"), el("span.grow", {}), el("span.dim", {}, t("leg.how")));
   }
 
   // -- cameras and ranges ---------------------------------------------------------------------
@@ -162,12 +177,30 @@ export class Playback extends Part {
     timeline.style.setProperty("--lanes", String(timeline.lanes.length));
     timeline.relabel();
     put(this.nm, `${app.number(this.camera)} ${app.box.camera(this.camera).title || this.camera}`);
+    this.#seat();
   }
 
   #archive(name) {
     let archive = this.#archives.get(name);
-    if (!archive) this.#archives.set(name, archive = new Archive(name, () => this.app.box.camera(name)?.recorded_until_us ?? 0));
+    if (!archive) {
+      const until = (stream) => (stream === "sub" ? this.app.box.camera(name)?.sub : this.app.box.camera(name))?.recorded_until_us ?? 0;
+      this.#archives.set(name, archive = new Footage(name, until));
+      archive.choice = this.choice.value;
+      archive.locks = this.#locks.filter((lock) => lock.camera === name);
+    }
     return archive;
+  }
+
+  /** What is locked; while it cannot be asked, as it was last known. */
+  async #keeps() {
+    this.#locks = await loadLocks().catch(() => this.#locks);
+    for (const [name, archive] of this.#archives) archive.locks = this.#locks.filter((lock) => lock.camera === name);
+    this.timeline.draw();
+  }
+
+  /** Lock what is marked, else what the timeline shows. */
+  lock() {
+    lockMarked(this.app, this.camera, this.timeline, () => this.#keeps());
   }
 
   choose(name) {
@@ -177,6 +210,40 @@ export class Playback extends Part {
     this.camera = name;
     this.chooser.value = name;
     this.#open(at_us, playing, true);
+  }
+
+  #restream() {
+    for (const archive of this.#archives.values()) archive.choice = this.choice.value;
+    this.export.draw();
+    this.#open(this.#replay?.position_us ?? this.timeline.playhead_us, this.#replay?.playing ?? false, true);
+  }
+
+  /** One more camera beside it, then three, then none again. */
+  #invite() {
+    this.#beside = this.#beside === 0 ? 1 : this.#beside === 1 ? 3 : 0;
+    this.#seat();
+  }
+
+  /** Of what the timeline shows, the next after it. */
+  #seat() {
+    const lanes = this.timeline.lanes.map((lane) => lane.name);
+    const at = lanes.indexOf(this.camera);
+    const others = [...lanes.slice(at + 1), ...lanes.slice(0, at)];
+    this.company.set(others.slice(0, this.#beside));
+    attr(this.beside, "aria-pressed", String(this.company.names.length > 0));
+  }
+
+  #setSound(/** @type {boolean} */ on) {
+    localStorage.setItem("nvr.sound", on ? "on" : "off");
+    this.#listen();
+  }
+
+  #listen() {
+    const heard = this.#replay?.audible ?? false;
+    this.sound.hidden = !heard;
+    this.video.muted = !(heard && soundOn());
+    attr(this.sound, "aria-pressed", String(!this.video.muted));
+    showVolume(this.loud, this.video);
   }
 
   get archive() {
@@ -190,17 +257,22 @@ export class Playback extends Part {
     this.zoom.reset();
     const { app } = this;
     this.#lanes();
-    const replay = new Replay(this.video, this.archive);
+    const replay = new Replay(this.video, this.canvas, this.archive);
     this.#replay = replay;
     replay.rate = this.#rate;
+    replay.others = this.company;
     replay.addEventListener("time", () => this.draw());
     replay.addEventListener("state", () => this.draw());
-    replay.addEventListener("shown", () => this.#frame());
+    replay.addEventListener("muted", () => attr(this.sound, "aria-pressed", "false"));
+    replay.addEventListener("shown", () => {
+      this.#frame();
+      this.#listen();
+    });
     replay.addEventListener("gap", (event) => {
       const { next_us } = /** @type {CustomEvent} */ (event).detail;
       if (replay.playing && next_us) app.notes.say(t("gap.skipped", { time: clock(next_us) }), "warn");
     });
-    replay.addEventListener("trouble", (event) => app.notes.problem(/** @type {CustomEvent} */ (event).detail));
+    replay.addEventListener("trouble", (/** @type {any} */ { detail }) => this.choice.rescue(detail, this.archive) || app.notes.problem(detail));
     this.#begin(replay, at_us, playing, exact);
   }
 
@@ -277,9 +349,12 @@ export class Playback extends Part {
     if (t_us < this.timeline.view.from_us || t_us > this.timeline.view.to_us) this.timeline.show(t_us, this.timeline.span_us);
   }
 
+  #happenings() { happenedDialog(this.app, this.camera, this.app.box.now_us, (t_us) => this.#wanted({ t_us, done: true })); }
+
   #segment(by) {
     const at_us = this.timeline.playhead_us;
-    const to_us = by > 0 ? this.archive.nextStart(at_us) : this.archive.previousStart(at_us);
+    const starts = [this.archive.happened.beside(at_us, by), by > 0 ? this.archive.nextStart(at_us) : this.archive.previousStart(at_us)].filter(Boolean);
+    const to_us = starts.length ? (by > 0 ? Math.min(...starts) : Math.max(...starts)) : null;
     if (to_us) this.#wanted({ t_us: to_us + 1000, done: true });
     else this.app.notes.say(t(by > 0 ? "segment.last" : "segment.first"));
   }
@@ -295,9 +370,22 @@ export class Playback extends Part {
   #setRate(rate, andPlay = false) {
     this.#rate = rate;
     this.#replay?.setRate(rate);
-    this.rateSelect.value = String(Math.abs(rate));
+    this.rateSelect.value = String(rate);
     if (andPlay && !this.#replay?.playing) this.#replay?.play();
     this.draw();
+  }
+
+  /** As editors have it on J and L: that way, and twice as fast each time. @param {1 | -1} way */
+  #run(way) {
+    const replay = this.#replay;
+    const on = replay?.playing && Math.sign(this.#rate) === way;
+    const faster = Math.min(32, Math.max(1, Math.abs(this.#rate) * 2));
+    this.#setRate(way * (on ? faster : 1), true);
+  }
+
+  #stand() {
+    this.#replay?.pause();
+    this.#setRate(1);
   }
 
   /** @param {"in_us" | "out_us"} which */
@@ -317,8 +405,9 @@ export class Playback extends Part {
     const at_us = this.#scrub_us ?? (replay.position_us || this.timeline.playhead_us);
     if (!this.#scrubbing && at_us) this.timeline.place(at_us);
     if (document.activeElement !== this.time) this.time.value = PHONE.matches ? stamp(at_us).slice(5) : `${day(at_us)} ${clock(at_us, true)}`;
-    put(this.capt, stamp(at_us));
-    const playing = replay.playing && replay.rate > 0;
+    put(this.capt, [stamp(at_us), doubtOf(this.archive?.runAt(at_us))].filter(Boolean).join(" · "));
+    this.choice.draw(replay, this.archive, at_us);
+    const { playing } = replay;
     const picture = playing ? "pause" : "play";
     if (this.playButton.dataset.is !== picture) {
       this.playButton.dataset.is = picture;
@@ -326,10 +415,9 @@ export class Playback extends Part {
       this.playButton.setAttribute("aria-label", t(playing ? "pause" : "play"));
     }
     attr(this.back, "aria-pressed", String(replay.playing && replay.rate < 0));
-    const factor = this.zoom.factor;
-    this.factor.hidden = factor <= 1;
-    put(this.factor, `${factor.toFixed(1)}×`);
-    if (replay.playing) put(this.frameNo, replay.waiting ? t("edge.wait") : `${replay.rate}×`);
+    this.factor.hidden = this.zoom.factor <= 1;
+    put(this.factor, `${this.zoom.factor.toFixed(1)}×`);
+    if (replay.playing) put(this.frameNo, replay.waiting ? t("edge.wait") : `${rateText(replay.rate)}${replay.keysOnly ? ` · ${t("playback.keysOnly")}` : ""}`);
     // Old pictures under a new time would be false evidence: they go dark until the right one is there.
     this.picture.classList.toggle("veiled", replay.late);
     this.frameNo.hidden = !this.frameNo.textContent || Boolean(replay.hole);
@@ -337,26 +425,7 @@ export class Playback extends Part {
       attr(node, "aria-pressed", String(Math.abs(Number(node.dataset.span) * SECOND - this.timeline.span_us) < SECOND / 10));
     }
     this.transport.inert = this.#empty;
-    if (this.#empty) this.#nothing();
-    else this.#hole(replay);
-  }
-
-  /** Nothing is recorded at all: says so, and why as far as the box knows. */
-  #nothing() {
-    const { app } = this;
-    const camera = app.box.camera(this.camera);
-    const { fault } = app.box.info;
-    const why = fault ? sentence(new Problem(0, fault.code, fault.detail))
-      : camera?.state === "live" ? t("playback.empty.soon")
-        : camera?.code ? sentence(new Problem(0, camera.code, camera.detail)) : t("playback.empty.camera");
-    this.picture.classList.add("gone", "nothing");
-    this.capt.hidden = this.frameNo.hidden = true;
-    this.msg.hidden = false;
-    const key = `empty|${why}`;
-    if (this.msg.dataset.key === key) return;
-    this.msg.dataset.key = key;
-    this.msg.replaceChildren(icon("disk", "xl"), el("span.b", {}, t("playback.empty")), el("small", {}, why),
-      el("button.jump", { type: "button", on: { click: () => app.go("live", { cam: this.camera }) } }, t("goLive"), icon("right", "s")));
+    this.#fill(replay);
   }
 
   async #frame() {
@@ -367,44 +436,33 @@ export class Playback extends Part {
     this.frameNo.hidden = !frame || replay.late;
   }
 
-  #hole(replay) {
+  /** In place of a picture, if there is none. */
+  #fill(replay) {
     const { hole } = replay;
-    this.picture.classList.toggle("gone", Boolean(hole));
-    this.picture.classList.toggle("nothing", Boolean(hole));
-    this.msg.hidden = !hole;
-    this.capt.hidden = Boolean(hole);
-    if (!hole) {
-      delete this.msg.dataset.key;
-      return;
-    }
-    const gap = this.archive.gapAt(hole.t_us);
-    const later = hole.t_us > this.archive.recordedUntil_us;
-    const key = `${gap?.from_us}|${hole.next_us}|${later}`;
-    if (this.msg.dataset.key === key) return;
-    this.msg.dataset.key = key;
-    this.msg.replaceChildren(
-      el("span.b", {}, t(later ? "hole.future" : "hole")),
-      gap && !later ? el("small", {}, `${causeWords(gap)} ${clock(gap.from_us)}–${clock(gap.to_us)}`) : "",
-      hole.next_us ? el("button.jump", { type: "button", on: { click: () => this.#wanted({ t_us: hole.next_us + 1000, done: true }) } }, t("hole.next", { time: clock(hole.next_us) }), icon("right", "s"))
-        : el("button.jump", { type: "button", on: { click: () => this.app.go("live", { cam: this.camera }) } }, t("goLive"), icon("right", "s")));
+    const none = this.#empty || Boolean(hole);
+    this.picture.classList.toggle("gone", none);
+    this.picture.classList.toggle("nothing", none);
+    this.capt.hidden = none;
+    if (this.#empty) {
+      this.frameNo.hidden = true;
+      this.blank.nothing(this.camera);
+    } else if (hole) this.blank.hole(hole, this.archive);
+    else this.blank.none();
   }
 
   async snapshot() {
     if (!this.video.videoWidth || this.#replay?.hole || this.#replay?.late) return;
-    const canvas = el("canvas", { prop: { width: this.video.videoWidth, height: this.video.videoHeight } });
-    canvas.getContext("2d").drawImage(this.video, 0, 0);
-    const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-    const camera = this.app.box.camera(this.camera);
-    const name = `${fileName(camera?.title || this.camera)}-${fileStamp(this.timeline.playhead_us)}.png`;
-    if (!blob) return;
-    download(blob, name);
-    this.app.notes.say(t("snapshot.saved", { name }), "ok");
+    // What runs by may be smaller than what is recorded: the picture itself is shown once it stands.
+    if (!this.canvas.hidden) await this.#replay?.pause();
+    if (!this.canvas.hidden) return;
+    const { videoWidth: width, videoHeight: height } = this.video;
+    await savePicture(this.app, this.camera, this.video, { width, height }, this.timeline.playhead_us);
   }
 
   /** Keys of this screen. @param {KeyboardEvent} event @returns {boolean} Whether the key meant something. */
   key(event) {
     const replay = this.#replay;
-    if (!replay || (this.#empty && !"lf".includes(event.key.toLowerCase()))) return false;
+    if (!replay || (this.#empty && !"vf".includes(event.key.toLowerCase()))) return false;
     const side = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (side) {
       if (event.shiftKey) this.#by(side * 10 * SECOND);
@@ -422,7 +480,14 @@ export class Playback extends Part {
       case "]": this.mark("out_us"); return true;
       case "e": this.export.send(); return true;
       case "g": this.time.focus(); return true;
-      case "l": this.app.go("live", { cam: this.camera }); return true;
+      case "j": this.#run(-1); return true;
+      case "k": this.#stand(); return true;
+      case "l": this.#run(1); return true;
+      case ",": replay.step(-1); return true;
+      case ".": replay.step(1); return true;
+      case "m": this.#setSound(!soundOn()); return true;
+      case "w": this.#invite(); return true;
+      case "v": this.app.go("live", { cam: this.camera }); return true;
       case "f": this.app.full(); return true;
       case "s": this.snapshot(); return true;
       case "pageup": this.#segment(-1); return true;

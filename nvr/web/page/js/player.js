@@ -4,12 +4,14 @@
 import { socketUrl } from "./api.js";
 import { canDirect, DirectSink } from "./direct.js";
 import { samples, tracks } from "./mp4.js";
-import { canStream, MseSink } from "./mse.js";
+import { canStream, MseSink, onlySoundUnknown } from "./mse.js";
 
 const PREFIX_BYTES = 12;
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
 const HIDDEN_MS = 5000;
 const MOST_KEPT = 600;
+/** A picture of the other stream stands in for so long. */
+const OLD_MS = 1500;
 
 /** Events: "state" (detail: the box's state message), "config", "drawn", "trouble" (detail: code). */
 export class Player extends EventTarget {
@@ -34,6 +36,15 @@ export class Player extends EventTarget {
   #beat = 0;
   #hidden = 0;
   #on = false;
+  /** Asked for once this browser did not take the camera's sound. */
+  #quiet = "";
+  #small = "";
+  /** Whether the camera has no other stream to try first. */
+  alone = () => true;
+  /** Which of the camera's streams. */
+  which = "main";
+  /** The picture shown is the other stream's, until this one's comes. */
+  #old = 0;
   #offset_us = Infinity;
   #window = { at_ms: 0, frames: 0, bytes: 0 };
   #asked = 0;
@@ -90,6 +101,33 @@ export class Player extends EventTarget {
     if (this.#init) this.#choose();
   }
 
+  /** Show another stream of the camera; the picture stays until it comes. @param {"main" | "sub"} which */
+  setStream(which) {
+    if (this.which === which) return;
+    this.which = which;
+    this.#small = "";
+    if (!this.#on) return;
+    clearTimeout(this.#old);
+    this.#old = this.#sink ? setTimeout(() => { this.#forgetOld(); this.#choose(); }, OLD_MS) : 0;
+    this.#asked += 1;
+    this.#next?.close();
+    this.#next = null;
+    this.#init = null;
+    this.config = null;
+    this.#kept.length = 0;
+    this.#offset_us = Infinity;
+    this.#tries = 0;
+    this.#hangUp();
+    this.#connect();
+  }
+
+  /** Let go of the other stream's picture, but not of what came of this one. */
+  #forgetOld() {
+    const kept = [...this.#kept];
+    this.#drop();
+    this.#kept.push(...kept);
+  }
+
   #visibility() {
     clearTimeout(this.#hidden);
     if (document.hidden) this.#hidden = setTimeout(() => this.#hangUp(), HIDDEN_MS);
@@ -113,7 +151,7 @@ export class Player extends EventTarget {
   #connect() {
     clearTimeout(this.#timer);
     if (!this.#on || this.#socket || document.hidden) return;
-    const socket = new WebSocket(socketUrl(`/ws/live/${encodeURIComponent(this.camera)}`));
+    const socket = new WebSocket(socketUrl(`/ws/live/${encodeURIComponent(this.camera)}?stream=${this.which}${this.#quiet}${this.#small}`));
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onmessage = (event) => {
@@ -148,15 +186,24 @@ export class Player extends EventTarget {
   }
 
   #text(message) {
+    if (message.type === "refused") this.#trouble(message.code);
     if (message.type === "state") this.dispatchEvent(new CustomEvent("state", { detail: message }));
     if (message.type !== "config") return;
+    if (onlySoundUnknown(message.mime)) {
+      this.#quiet = "&sound=no";
+      this.#hangUp();
+      this.#connect();
+      return;
+    }
     this.config = message;
     this.#init = null;
-    this.#drop();
+    if (!this.#old) this.#drop();
     this.dispatchEvent(new CustomEvent("config"));
   }
 
   #drop() {
+    clearTimeout(this.#old);
+    this.#old = 0;
     this.#asked += 1;
     this.#sink?.close();
     this.#next?.close();
@@ -189,7 +236,7 @@ export class Player extends EventTarget {
       // The message that waited least on the way tells how the two clocks stand to each other.
       this.#offset_us = Math.min(this.#offset_us + 1, Date.now() * 1000 - wall_us);
     }
-    this.#sink?.push(fragment);
+    if (!this.#old) this.#sink?.push(fragment);
     this.#next?.push(fragment);
   }
 
@@ -204,7 +251,20 @@ export class Player extends EventTarget {
     if (mine !== this.#asked || !this.#on) return;
     this.#next?.close();
     this.#next = null;
-    if (this.#sink instanceof (direct ? DirectSink : MseSink)) return;
+    if (this.#sink instanceof (direct ? DirectSink : MseSink)) {
+      if (!this.#old) return;
+      // Both ways draw into one element each: the other stream's picture cannot stay in it.
+      this.#forgetOld();
+    }
+    if (!direct && !canStream(config.mime) && !this.#small && (this.which === "sub" || this.alone())) {
+      // The box can make a small picture of it that any browser knows, of one stream at a time.
+      this.#small = "&video=h264";
+      this.#init = null;
+      this.config = null;
+      this.#hangUp();
+      this.#connect();
+      return;
+    }
     if (!direct && !canStream(config.mime)) {
       this.#trouble("page.codec");
       return;
@@ -217,7 +277,11 @@ export class Player extends EventTarget {
     const next = direct ? new DirectSink(this.canvas, codec, this.#track.description, told)
       : new MseSink(this.video, config.mime, this.#init, told);
     if (this.#sink) this.#next = next;
-    else this.#sink = next;
+    else {
+      clearTimeout(this.#old);
+      this.#old = 0;
+      this.#sink = next;
+    }
     this.#kept.forEach((fragment) => next.push(fragment, true));
   }
 
@@ -235,6 +299,8 @@ export class Player extends EventTarget {
 
   #frame(sink, pts_s, shown_ms) {
     if (sink === this.#next) {
+      clearTimeout(this.#old);
+      this.#old = 0;
       this.#sink?.close();
       this.#sink = sink;
       this.#next = null;
@@ -276,4 +342,4 @@ export class Player extends EventTarget {
 }
 
 /** avc1.42c01f of `video/mp4; codecs="avc1.42c01f,mp4a.40.2"`. @param {string} mime */
-const videoCodec = (mime) => /\b((?:avc|hvc|hev)[13]\.[\w.]+)/.exec(mime)?.[1] ?? "";
+export const videoCodec = (mime) => /\b((?:avc|hvc|hev)[13]\.[\w.]+)/.exec(mime)?.[1] ?? "";

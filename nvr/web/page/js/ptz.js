@@ -27,7 +27,7 @@ export class Ptz extends Part {
     this.speed = el("input", { type: "range", min: "5", max: "100", step: "5", "aria-label": t("speed"), on: { input: (event) => app.motion.setSpeed(event.target.value / 100) } });
     this.speedText = el("b", {});
     this.rtt = el("b", {});
-    this.position = el("span", {});
+    this.position = el("span.position", {});
     this.said = el("span.said", { role: "status" });
     const rock = el("div.rock", {},
       this.#rocker("plus", t("zoom.in"), [0, 0, 1]), this.#rocker("minus", t("zoom.out"), [0, 0, -1]),

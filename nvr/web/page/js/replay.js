@@ -1,19 +1,22 @@
-// Plays the archive of one camera. Groups of pictures go into Media Source Extensions, each run at
-// its own timestamp offset, so that media time is wall time less an origin and gaps stay holes.
-// A seek cancels the one before it: the newest wins.
+// Plays what is recorded of one camera. A seek cancels the one before it: the newest wins. Backwards, and
+// where the browser cannot decode fast enough, a Shuttle shows the pictures instead of the element,
+// on a canvas over it.
+
+import { Feed, once } from "./feed.js";
+import { hasSound } from "./mse.js";
+import { Pace } from "./pace.js";
+import { canShuttle, Shuttle } from "./shuttle.js";
 
 const AHEAD_S = 3;
-const KEEP_S = 60;
-const ORIGIN_S = 43_200;
-/** From here on only the frame at each step is shown. */
+/** From here on only key frames are shown. */
 const STEP_RATE = 8;
+/** Without WebCodecs: a seek so often. */
 const STEP_MS = 120;
+const BESIDE_US = 5e6;
+/** So much sound an element wants before it shows a picture. */
+const HEAR_S = 0.6;
 
-/** @returns {any} */
-const mediaSourceClass = () => globalThis.ManagedMediaSource ?? globalThis.MediaSource;
-const once = (target, type) => new Promise((resolve) => target.addEventListener(type, resolve, { once: true }));
-
-/** Events: "time", "state", "shown" (after a seek), "gap" (detail: {t_us, next_us}), "trouble" (detail: error). */
+/** Events: "time", "state", "shown" (after a seek), "muted" (the browser would not be heard), "gap" (detail: {t_us, next_us}), "trouble" (detail: error). */
 export class Replay extends EventTarget {
   rate = 1;
   playing = false;
@@ -21,16 +24,14 @@ export class Replay extends EventTarget {
   waiting = false;
   /** At a place without recording. @type {{t_us: number, next_us: number | null} | null} */
   hole = null;
+  /** Who plays beside it: while they have pictures its clock goes on through its own gaps. */
+  others = { has: (/** @type {number} */ _t_us) => false, next: (/** @type {number} */ _t_us) => /** @type {number | null} */ (null) };
+  /** What time is to be shown when a shuttle runs; null: it has its own. @type {(() => number) | null} */
+  clock = null;
   /** The picture is still that of another time: the browser has not got to the one asked for. */
   late = false;
 
-  #source = /** @type {any} */ (null);
-  #buffer = /** @type {SourceBuffer | null} */ (null);
-  #url = "";
-  #origin_us = 0;
-  #mime = "";
-  #run = "";
-  #work = Promise.resolve();
+  #feed;
   #generation = 0;
   #abort = new AbortController();
   #want_us = 0;
@@ -38,13 +39,23 @@ export class Replay extends EventTarget {
   #pumping = false;
   #pump = 0;
   #last_ms = 0;
+  #shuttle = /** @type {Shuttle | null} */ (null);
+  #canShuttle = true;
+  /** From this rate on this browser was too slow. */
+  #tooFast = STEP_RATE;
+  #pace = new Pace();
 
-  /** @param {HTMLVideoElement} video @param {import("./archive.js").Archive} archive */
-  constructor(video, archive) {
+  /**
+   * @param {HTMLVideoElement} video @param {HTMLCanvasElement} canvas Over it.
+   * @param {import("./footage.js").Footage} archive
+   */
+  constructor(video, canvas, archive) {
     super();
     this.video = video;
+    this.canvas = canvas;
     this.archive = archive;
-    video.muted = true;
+    this.#feed = new Feed(video, archive);
+    canvas.hidden = true;
     video.playsInline = true;
     video.disableRemotePlayback = true;
     this.#pump = setInterval(() => this.#beat(), 100);
@@ -54,7 +65,9 @@ export class Replay extends EventTarget {
     clearInterval(this.#pump);
     this.#generation += 1;
     this.#abort.abort();
-    this.#drop();
+    this.#shuttle?.stop();
+    this.canvas.hidden = true;
+    this.#feed.close();
   }
 
   #tell(type, detail) {
@@ -62,108 +75,19 @@ export class Replay extends EventTarget {
   }
 
   get position_us() {
-    if (this.#seeking || this.hole || !this.#buffer || this.#stepping) return this.#want_us;
-    return this.#origin_us + this.video.currentTime * 1e6;
+    if (this.#shuttle?.running) return this.#shuttle.position_us;
+    if (this.#seeking || this.hole || !this.#feed.ready || this.#stepping) return this.#want_us;
+    return this.#feed.wall(this.video.currentTime);
+  }
+
+  /** The stream whose picture is on the screen, empty if there is none. */
+  get stream() {
+    if (this.hole) return "";
+    return this.canvas.hidden ? this.#feed.streamAt(this.video.currentTime) : this.archive.of(this.position_us).stream;
   }
 
   get #stepping() {
-    return this.playing && (this.rate < 0 || this.rate >= STEP_RATE);
-  }
-
-  // -- source ---------------------------------------------------------------------------------
-
-  #drop() {
-    this.#source = null;
-    this.#buffer = null;
-    this.#mime = "";
-    this.#run = "";
-    if (!this.#url) return;
-    URL.revokeObjectURL(this.#url);
-    this.#url = "";
-    this.video.removeAttribute("src");
-    this.video.load();
-  }
-
-  async #build(mime, t_us) {
-    this.#drop();
-    const Source = mediaSourceClass();
-    if (!Source?.isTypeSupported(mime)) throw Object.assign(new Error("codec"), { code: "page.codec" });
-    this.#origin_us = t_us - ORIGIN_S * 1e6;
-    const source = new Source();
-    this.#source = source;
-    this.#url = URL.createObjectURL(source);
-    const opened = once(source, "sourceopen");
-    this.video.src = this.#url;
-    await opened;
-    if (this.#source !== source) return;
-    this.#buffer = source.addSourceBuffer(mime);
-    this.#mime = mime;
-  }
-
-  /** One operation on the buffer at a time, in the order asked. @template T @param {() => Promise<T>} job @returns {Promise<T>} */
-  #serial(job) {
-    const done = this.#work.then(job);
-    this.#work = done.then(() => {}, () => {});
-    return done;
-  }
-
-  async #append(bytes) {
-    const buffer = /** @type {SourceBuffer} */ (this.#buffer);
-    const ended = once(buffer, "updateend");
-    buffer.appendBuffer(bytes);
-    await ended;
-  }
-
-  #media(t_us) {
-    return (t_us - this.#origin_us) / 1e6;
-  }
-
-  #has(gop) {
-    const { buffered } = this.video;
-    const [from, to] = [this.#media(gop.from_us) + 0.05, this.#media(gop.to_us) - 0.1];
-    for (let index = 0; index < buffered.length; index += 1) {
-      if (buffered.start(index) <= from && buffered.end(index) >= to) return true;
-    }
-    return false;
-  }
-
-  /** Put a group into the buffer unless it is there. */
-  #ensure(gop) {
-    return this.#serial(async () => {
-      const init = await this.archive.init(gop.run);
-      const far = !this.#buffer || gop.from_us < this.#origin_us + 60e6 || gop.from_us > this.#origin_us + 4 * ORIGIN_S * 1e6;
-      if (far || this.video.error) await this.#build(init.mime, gop.from_us);
-      const buffer = this.#buffer;
-      if (!buffer || this.#has(gop)) return;
-      if (this.#run !== gop.run) {
-        if (this.#mime !== init.mime) buffer.changeType(init.mime);
-        this.#mime = init.mime;
-        this.#run = gop.run;
-        await this.#append(init.bytes);
-      }
-      buffer.timestampOffset = this.#media(gop.from_us) - gop.first_s;
-      try {
-        await this.#append(gop.data);
-      } catch {
-        // The quota of the browser: make room, then once more.
-        await this.#trim(5, gop);
-        await this.#append(gop.data);
-      }
-      if (buffer.buffered.length && buffer.buffered.end(buffer.buffered.length - 1) - buffer.buffered.start(0) > 4 * KEEP_S) await this.#trim(KEEP_S, gop);
-    });
-  }
-
-  /** Forget what is far from a group: it is where a seek goes, and the element may still be elsewhere. */
-  async #trim(keep_s, gop) {
-    const buffer = /** @type {SourceBuffer} */ (this.#buffer);
-    const [begin_s, end_s] = [this.#media(gop.from_us), this.#media(gop.to_us)];
-    const now_s = this.#seeking ? begin_s : this.video.currentTime;
-    for (const [from, to] of [[0, Math.min(now_s, begin_s) - keep_s], [Math.max(now_s, end_s) + keep_s, Infinity]]) {
-      if (to <= from) continue;
-      const ended = once(buffer, "updateend");
-      buffer.remove(from, to);
-      await ended;
-    }
+    return this.playing && (this.rate < 0 || this.rate >= this.#tooFast);
   }
 
   // -- moving ---------------------------------------------------------------------------------
@@ -174,6 +98,7 @@ export class Replay extends EventTarget {
     const mine = this.#generation;
     this.#abort.abort();
     this.#abort = new AbortController();
+    this.#shuttle?.stop();
     this.#want_us = t_us;
     this.#seeking = true;
     this.#tell("time");
@@ -184,11 +109,14 @@ export class Replay extends EventTarget {
         this.#enterHole(t_us, gop.next_us);
         return true;
       }
-      await this.#ensure(gop);
+      await this.#feed.ensure(gop);
+      if (mine !== this.#generation) return false;
+      if (this.#feed.media(t_us) > this.#feed.endOf(gop) - (this.audible ? HEAR_S : 0.02)) await this.#ensureAfter(gop);
       if (mine !== this.#generation) return false;
       this.hole = null;
       await this.#place(t_us, gop);
       if (mine !== this.#generation) return false;
+      this.canvas.hidden = true;
       this.#tell("shown");
       return true;
     } catch (error) {
@@ -200,9 +128,15 @@ export class Replay extends EventTarget {
         this.#seeking = false;
         this.#tell("time");
         this.#tell("state");
-        if (this.playing && !this.#stepping && !this.hole) this.video.play().catch(() => {});
+        if (this.playing && (!this.hole || this.rate < 0)) this.#go();
       }
     }
+  }
+
+  /** An element shows no picture before it has enough sound to go on, which may end before the pictures do. */
+  async #ensureAfter(gop) {
+    const next = await this.archive.gop(gop.to_us + 1000, this.#abort.signal);
+    await ("gap" in next || next.stream !== gop.stream ? this.#feed.finish() : this.#feed.ensure(next));
   }
 
   async #place(t_us, gop) {
@@ -210,7 +144,8 @@ export class Replay extends EventTarget {
     const frame_us = gop.times_us.length > 1 ? gop.times_us[1] - gop.times_us[0] : 40_000;
     const at_us = gop.times_us.findLast((time) => time <= t_us + 1000) ?? gop.from_us;
     const inside = this.playing && !this.#stepping ? Math.min(t_us, gop.to_us - frame_us / 2) : at_us + frame_us / 4;
-    const media_s = this.#media(Math.max(inside, gop.from_us + frame_us / 4));
+    const begin_s = this.#feed.media(gop.from_us + frame_us / 4);
+    const media_s = Math.max(begin_s, Math.min(this.#feed.media(inside), this.#feed.bufferedTo(begin_s) - 0.005));
     if (Math.abs(this.video.currentTime - media_s) < 0.0005 && !this.video.seeking) {
       this.late = false;
       return;
@@ -229,45 +164,111 @@ export class Replay extends EventTarget {
   #enterHole(t_us, next_us) {
     this.hole = { t_us, next_us };
     this.late = false;
+    this.canvas.hidden = true;
     this.video.pause();
     this.#tell("gap", this.hole);
-    if (this.playing && next_us && this.rate > 0) this.seek(next_us);
-    else if (this.playing && this.rate > 0) this.waiting = true;
+    if (!this.playing || this.rate < 0 || this.others.has(t_us)) return;
+    if (next_us) this.seek(next_us);
+    else this.waiting = true;
   }
 
   play() {
     this.playing = true;
     this.#last_ms = performance.now();
-    if (this.hole?.next_us && this.rate > 0) this.seek(this.hole.next_us);
+    if (this.hole?.next_us && this.rate > 0 && !this.others.has(this.hole.t_us)) this.seek(this.hole.next_us);
     this.#applyRate();
   }
 
+  /** @returns {Promise<boolean>} Once the picture stands that it names. */
   pause() {
-    const stepped = this.#stepping;
+    const stepped = this.#stepping && this.canvas.hidden;
     this.#want_us = this.position_us;
+    this.#shuttle?.stop();
     this.playing = false;
     this.waiting = false;
     this.video.pause();
     this.#tell("state");
     // A paused element may still show the frame before its own time: settle on the one it names.
-    if (this.#buffer && !this.hole && !stepped) this.seek(this.#want_us);
+    return !this.hole && !stepped && this.#feed.ready ? this.seek(this.#want_us) : Promise.resolve(true);
+  }
+
+  /** Whether what is recorded here has sound that this browser plays. */
+  get audible() {
+    return hasSound(this.#feed.mime);
+  }
+
+  get shuttling() {
+    return this.#shuttle?.running ?? false;
+  }
+
+  get keysOnly() {
+    return this.shuttling && this.#shuttle?.keys === true;
   }
 
   /** @param {number} rate 0.25 to 32, or negative: backwards. */
   setRate(rate) {
     this.#want_us = this.position_us;
+    const shuttled = this.#shuttle?.running;
+    this.#shuttle?.stop();
     this.rate = rate;
-    if (this.playing) this.#applyRate();
-    else this.#tell("state");
+    if (!this.playing) this.#tell("state");
+    else if (shuttled && !this.#stepping) this.seek(this.#want_us);
+    else this.#applyRate();
   }
 
   #applyRate() {
-    if (this.#stepping) this.video.pause();
-    else {
-      this.video.playbackRate = this.rate;
-      this.video.play().catch(() => {});
-    }
+    if (!this.#seeking && (!this.hole || this.rate < 0)) this.#go();
     this.#tell("state");
+  }
+
+  /** Play on from where it is, the way that this rate needs. */
+  #go() {
+    this.#pace.reset();
+    if (this.#stepping) {
+      this.video.pause();
+      if (this.#canShuttle) this.#startShuttle();
+      return;
+    }
+    this.video.playbackRate = this.rate;
+    this.video.play().catch((error) => {
+      // Before the first touch or key of a page a browser plays nothing that is heard.
+      if (error.name !== "NotAllowedError" || this.video.muted) return;
+      this.video.muted = true;
+      this.#tell("muted");
+      this.video.play().catch(() => {});
+    });
+  }
+
+  async #startShuttle() {
+    const mine = this.#generation;
+    const from_us = this.#want_us;
+    const gop = await this.archive.gop(from_us, this.#abort.signal).catch(() => null);
+    this.#canShuttle = !gop || "gap" in gop || (await canShuttle(this.archive, gop.run).catch(() => false));
+    if (mine !== this.#generation || !this.#stepping || !this.#canShuttle) return;
+    this.#shuttle ??= new Shuttle(this.canvas, this.archive, {
+      shown: () => {
+        this.canvas.hidden = false;
+        this.hole = null;
+        this.late = false;
+      },
+      clock: () => this.clock?.() ?? null,
+      beside: (t_us) => this.others.has(t_us),
+      hole: (t_us) => {
+        this.hole = { t_us, next_us: null };
+        this.canvas.hidden = true;
+      },
+      gap: (detail) => this.#tell("gap", detail),
+      end: () => {
+        this.#want_us = this.#shuttle?.position_us ?? this.#want_us;
+        this.pause();
+      },
+      failed: () => {
+        // Seeks can do what this decoder cannot.
+        this.#canShuttle = false;
+        this.#want_us = this.#shuttle?.position_us ?? this.#want_us;
+      },
+    });
+    this.#shuttle.start(from_us, this.rate, Math.abs(this.rate) >= STEP_RATE || this.rate >= this.#tooFast);
   }
 
   /** One frame on or back. @param {1 | -1} by */
@@ -302,15 +303,49 @@ export class Replay extends EventTarget {
     const passed_ms = now_ms - this.#last_ms;
     if (!this.playing) return;
     this.#tell("time");
+    if (this.hole && this.rate > 0 && this.rate < this.#tooFast) {
+      this.#passHole(now_ms);
+      return;
+    }
     if (this.#stepping) {
-      if (this.#seeking || passed_ms < STEP_MS) return;
+      if (this.#shuttle?.running) {
+        this.waiting = this.#shuttle.waiting && passed_ms > 1000;
+        return;
+      }
+      if (this.#canShuttle || this.#seeking || passed_ms < STEP_MS) return;
       this.#last_ms = now_ms;
       const to_us = this.#want_us + this.rate * passed_ms * 1000;
       if (to_us > this.archive.recordedUntil_us && this.rate > 0) this.pause();
       else this.#stepTo(to_us);
       return;
     }
+    if (!this.clock && this.#pace.slow(this.video, this.rate)) {
+      this.#want_us = this.position_us;
+      this.#tooFast = this.rate;
+      this.#applyRate();
+      return;
+    }
     if (!this.#seeking && !this.#pumping) this.#fill();
+  }
+
+  /** Nothing of ours: the clock goes on while others have pictures, else to what comes next. */
+  #passHole(now_ms) {
+    const { hole, others } = this;
+    if (!hole || this.#seeking) return;
+    const passed_ms = now_ms - this.#last_ms;
+    const t_us = this.#want_us + passed_ms * 1000 * this.rate;
+    const next_us = Math.min(hole.next_us ?? Infinity, others.next(t_us) ?? Infinity);
+    this.waiting = false;
+    if (hole.next_us && t_us >= hole.next_us) this.seek(hole.next_us);
+    else if (others.has(t_us)) this.#want_us = t_us;
+    else if (next_us === hole.next_us) this.seek(next_us);
+    else if (next_us < Infinity) this.#want_us = next_us;
+    else {
+      this.waiting = true;
+      if (passed_ms < 1000) return;
+      if (this.archive.recordedUntil_us > this.#want_us) this.seek(this.#want_us);
+    }
+    this.#last_ms = now_ms;
   }
 
   async #stepTo(t_us) {
@@ -324,27 +359,33 @@ export class Replay extends EventTarget {
 
   async #fill() {
     const { video } = this;
-    const { buffered } = video;
-    let end_s = video.currentTime;
-    for (let index = 0; index < buffered.length; index += 1) {
-      if (buffered.start(index) <= end_s + 0.25 && buffered.end(index) > end_s) end_s = buffered.end(index);
-    }
+    const end_s = this.#feed.bufferedTo(video.currentTime);
     const ahead_s = end_s - video.currentTime;
     const mine = this.#generation;
     if (ahead_s > AHEAD_S * Math.max(1, this.rate)) return;
     this.#pumping = true;
     try {
-      const gop = await this.archive.gop(this.#origin_us + end_s * 1e6 + 30_000, this.#abort.signal);
+      let gop = await this.archive.gop(this.#feed.wall(end_s) + 30_000, this.#abort.signal);
+      if (!("gap" in gop) && this.#feed.has(gop)) gop = await this.archive.gop(gop.to_us + 1000, this.#abort.signal);
       if (mine !== this.#generation) return;
       if (!("gap" in gop)) {
         this.waiting = false;
-        await this.#ensure(gop);
+        // What is there of one stream is shown to its end before the other follows.
+        const like = await this.#feed.like(gop);
+        if ((!like || this.#feed.hides(gop, end_s)) && ahead_s > 0.2 * this.rate) return;
+        if (like) await this.#feed.ensure(gop, video.currentTime);
+        else await this.seek(Math.max(gop.from_us, this.#feed.wall(end_s)));
         if (mine !== this.#generation) return;
         // A hole of a few frames between two groups would stop the element.
-        if (gop.from_us > this.#origin_us + (end_s + 0.2) * 1e6 && ahead_s < 0.15) await this.seek(gop.from_us);
+        if (gop.from_us > this.#feed.wall(end_s + 0.2) && ahead_s < 0.15) await this.seek(gop.from_us);
         else if (video.paused) video.play().catch(() => {});
       } else if (ahead_s < 0.15) {
-        if (gop.next_us) {
+        // At the end of what is recorded the others are as far: it is waited for.
+        if (this.others.has(this.position_us + (gop.next_us ? 0 : BESIDE_US))) {
+          this.#want_us = this.position_us;
+          this.#last_ms = performance.now();
+          this.#enterHole(this.#want_us, gop.next_us);
+        } else if (gop.next_us) {
           this.#tell("gap", { t_us: this.position_us, next_us: gop.next_us });
           await this.seek(gop.next_us);
         } else this.waiting = true;

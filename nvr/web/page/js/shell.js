@@ -81,8 +81,7 @@ export class Shell extends Part {
     const live = box.cameras.filter((camera) => camera.state === "live").length;
     put(this.cams, String(live));
     put(this.camsAll, `/${box.cameras.length}`);
-    const bad = box.cameras.filter((camera) => camera.state !== "live" && camera.state !== "connecting").length
-      + box.cameras.filter((camera) => camera.record_behind).length;
+    const bad = box.cameras.filter((camera) => camera.record_behind || camera.health.state === "degraded" || (camera.state !== "live" && camera.state !== "connecting")).length;
     const down = box.link === "down";
     // How the cameras are, only the box knows.
     this.camChip.hidden = down;
@@ -91,11 +90,12 @@ export class Shell extends Part {
     const newest = Math.max(0, ...box.cameras.map((camera) => camera.recorded_until_us || 0));
     this.diskChip.hidden = !newest;
     put(this.disk, t("ago", { span: span((box.now_us - newest) / 1e6) }));
-    const fault = box.info.fault;
-    this.banner.hidden = !down && !fault;
+    const { fault, warnings = [] } = box.info;
+    this.banner.hidden = !down && !fault && !warnings.length;
     this.banner.classList.toggle("alarm", !down && Boolean(fault));
     if (down) put(this.banner.lastElementChild, t("link.down", { span: span((performance.now() - box.downSince_ms) / 1000) }));
     else if (fault) put(this.banner.lastElementChild, t("record.off", { why: sentence(new Problem(0, fault.code, fault.detail)), code: fault.code }));
+    else if (warnings.length) put(this.banner.lastElementChild, t("record.warn", { why: warnings.map((one) => sentence(new Problem(0, one.code, one.detail))).join(" ") }));
   }
 
   #menu() {

@@ -1,8 +1,8 @@
 // The last hour of the camera under its picture: a tap plays from there.
 
-import { Archive } from "./archive.js";
 import { el, Part } from "./dom.js";
 import { clock, t } from "./i18n.js";
+import { Footage } from "./footage.js";
 import { icon } from "./icons.js";
 import { Axis, flag, lane, palette, ticks } from "./timeline-draw.js";
 import { button } from "./ui.js";
@@ -18,7 +18,7 @@ export class Strip extends Part {
   start() {
     const { app } = this;
     this.className = "panel rp";
-    this.archive = new Archive(this.camera, () => app.box.camera(this.camera)?.recorded_until_us ?? 0);
+    this.archive = new Footage(this.camera);
     this.canvas = el("canvas", {});
     this.area = el("div.replay", { on: {
       pointermove: (event) => { this.#hover_px = event.offsetX; this.draw(); },

@@ -3,12 +3,18 @@
 
 import { sentence, Problem } from "./api.js";
 import { attr, el, Part, put } from "./dom.js";
-import { bitrate, clock, fileStamp, span, t, unit } from "./i18n.js";
+import { bitrate, clock, span, t, unit } from "./i18n.js";
+import { isTrouble, kindWords } from "./happened.js";
 import { icon } from "./icons.js";
 import { drawHud } from "./hud.js";
+import { hasSound } from "./mse.js";
+import { hidden, Overlay } from "./overlay.js";
 import { Player } from "./player.js";
+import { savePicture } from "./snapshot.js";
+import { talkButton } from "./talk.js";
 import { causeWords } from "./timeline-draw.js";
-import { download, fileName, iconButton } from "./ui.js";
+import { iconButton } from "./ui.js";
+import { showVolume, volumeSlider } from "./volume.js";
 import { Zoom } from "./zoom.js";
 
 const GONE = new Set(["lost", "refused", "unsupported"]);
@@ -19,12 +25,17 @@ export class Tile extends Part {
   /** Camera name. */
   camera = "";
   focused = false;
+  /** What lies over the picture instead of what the box says: an editor tries something. @type {any} */
+  shown = null;
   #player = /** @type {Player | null} */ (null);
   #visible = false;
   #trouble = "";
+  /** This browser cannot show the main stream. */
+  #foreign = false;
 
   start() {
     if (!this.video) this.#make();
+    this.over.run(this.life);
     this.listen(this.app.box, "cameras", () => this.refresh());
     this.listen(this.app.box, "link", () => this.refresh());
     this.listen(this.app.box, "dome", (event) => event.detail === this.camera && this.refresh());
@@ -40,6 +51,7 @@ export class Tile extends Part {
 
   stop() {
     this.#player?.close();
+    this.talk?.leave?.();
     this.#visible = false;
   }
 
@@ -56,7 +68,10 @@ export class Tile extends Part {
     this.nm = el("b", {});
     this.delay = el("span.st", {});
     this.detail = el("span.st.only-focus.only-desk", {});
+    this.small = el("span.st.small", {});
     this.rec = el("span.st.r", {});
+    this.why = el("span.st.w", { hidden: true });
+    this.seen = el("span.st", { hidden: true });
     this.msg = el("div.msg", {});
     this.bn = el("div.bn", {});
     this.factor = el("span.st.factor", {});
@@ -64,21 +79,43 @@ export class Tile extends Part {
     this.tools = el("div.tools.only-focus", {},
       iconButton("back", t("replay30"), () => this.app.go("playback", { cam: this.camera, back: "30" })),
       iconButton("snap", t("snapshot"), () => this.snapshot()),
-      iconButton("vol", t("sound"), () => this.sound()),
+      this.vol = iconButton("vol", t("sound"), () => this.sound()),
+      this.loud = volumeSlider(this.video),
+      this.talk = talkButton(this.app, this.camera),
       iconButton("zoom", t("digitalZoom"), () => this.zoom.toggle()),
       iconButton("full", t("fullScreen"), () => this.app.full()));
-    this.append(this.video, this.canvas, el("div.nm", {}, this.nm, this.delay, this.detail, this.factor, this.rec), this.hud, this.msg, this.bn, this.tools);
-    this.zoom = new Zoom(this, [this.video, this.canvas], () => this.focused, () => this.refresh());
+    this.over = new Overlay(() => this.#lies());
+    this.append(this.video, this.canvas, this.over.node, el("div.nm", {}, this.nm, this.delay, this.detail, this.small, this.factor, this.why, this.seen, this.rec), this.hud, this.msg, this.bn, this.tools);
+    this.zoom = new Zoom(this, [this.video, this.canvas, this.over.node], () => this.focused, () => this.refresh());
     this.#player = new Player(this.video, this.canvas, this.camera, () => this.app.box.rtt_ms);
+    this.#player.alone = () => !this.app.box.camera(this.camera)?.sub;
     const again = () => this.refresh();
     this.#player.addEventListener("drawn", again);
-    this.#player.addEventListener("config", () => { this.#trouble = ""; again(); });
-    this.#player.addEventListener("trouble", (event) => { this.#trouble = /** @type {CustomEvent} */ (event).detail; again(); });
+    this.#player.addEventListener("config", () => { this.#trouble = ""; this.vol.hidden = !hasSound(this.#player?.config?.mime ?? ""); again(); });
+    this.#player.addEventListener("trouble", (event) => { this.#trouble = /** @type {CustomEvent} */ (event).detail; this.#foreign ||= this.#trouble === "page.codec" && this.#player?.which === "main"; again(); });
+  }
+
+  /** What lies over the picture, as of when it was taken. */
+  #lies() {
+    const player = this.#player;
+    const camera = this.shown ?? this.app.box.camera(this.camera);
+    if (!player?.drawn || !camera || this.classList.contains("gone")) return null;
+    const t_us = this.app.box.now_us - (player.stats.delay_ms || 0) * 1000;
+    return { camera, picture: player.picture, size: player.size, t_us, clock: this.app.box.info.clock };
+  }
+
+  /** The focused tile has the main stream, the others the smaller one; a lost one is stood in for. */
+  #which(camera) {
+    const states = { main: camera.state, sub: camera.sub?.state };
+    const wanted = this.focused && !this.#foreign ? ["main", "sub"] : ["sub", "main"];
+    return wanted.find((one) => states[one] === "live") ?? wanted.find((one) => states[one] === "frozen") ?? "main";
   }
 
   #run() {
     const camera = this.app.box.camera(this.camera);
-    const wanted = this.#visible && camera && camera.rights.includes("live") && camera.state !== "unsupported";
+    const which = camera ? this.#which(camera) : "main";
+    const wanted = this.#visible && camera && camera.rights.includes("live") && !hidden(camera) && (which === "sub" || camera.state !== "unsupported");
+    this.#player?.setStream(which);
     // One tile at a time draws the direct way: the one a hand may steer.
     this.#player?.setUrgent(this.focused);
     if (wanted) this.#player?.open();
@@ -91,36 +128,57 @@ export class Tile extends Part {
     if (!camera || !this.video) return;
     this.#run();
     const player = /** @type {Player} */ (this.#player);
-    const allowed = camera.rights.includes("live");
-    const state = !allowed ? "denied" : this.#shown(camera, player);
+    const allowed = camera.rights.includes("live") && !hidden(camera);
+    const seen = player.which === "sub" && camera.sub ? camera.sub : camera;
+    const state = !allowed ? "denied" : this.#shown(seen, player);
+    if (this.focused && state === "live") this.talk.look?.();
+    else this.talk.leave?.();
     put(this.nm, `${this.app.number(this.camera)} ${camera.title || camera.name}`);
     for (const name of ["live", "frozen", "lost", "connecting", "denied"]) this.classList.toggle(name, name === state);
     this.classList.toggle("gone", state === "lost" || state === "connecting" || state === "denied");
     this.classList.toggle("veiled", this.app.box.link === "down");
     attr(this, "aria-label", `${this.nm.textContent}, ${t(`state.${state}`)}`);
-    const since_s = Math.max(0, (this.app.box.now_us - camera.since_us) / 1e6);
-    this.#badges(camera, player, state);
-    this.#message(camera, state, since_s);
-    this.#bar(camera, state, since_s);
+    const since_s = Math.max(0, (this.app.box.now_us - seen.since_us) / 1e6);
+    this.#badges(camera, seen, player, state);
+    this.#message(seen, state, since_s);
+    this.#bar(seen, state, since_s);
     const dome = this.app.box.domes.get(this.camera);
     drawHud(this.hud, this.focused && state === "live" && this.zoom?.factor === 1 ? dome?.position : null);
     this.hud.classList.toggle("stale", dome?.moving === true);
   }
 
-  #shown(camera, player) {
-    if (GONE.has(camera.state)) return "lost";
-    if (camera.state === "frozen") return "frozen";
-    if (camera.state === "live" && player.drawn) return "live";
+  #shown(seen, player) {
+    if (GONE.has(seen.state)) return "lost";
+    if (seen.state === "frozen") return "frozen";
+    if (seen.state === "live" && player.drawn) return "live";
     return "connecting";
   }
 
-  #badges(camera, player, state) {
+  #badges(camera, seen, player, state) {
+    const gone = seen !== camera && GONE.has(camera.state);
+    this.small.hidden = seen === camera || !(gone || this.focused);
+    this.small.classList.toggle("w", gone);
+    put(this.small, t(!gone ? "stream.sub" : this.focused ? "stream.main.lost" : "stream.main.short"));
+    this.small.title = gone ? t("stream.main.lost") : "";
     const live = state === "live";
+    this.why.hidden = !live || seen.health.state !== "degraded" || this.app.box.link === "down";
+    if (!this.why.hidden) {
+      put(this.why, whyWords(seen.health));
+      this.why.title = seen.health.why.map((one) => sentence(new Problem(0, one.code, ""))).join(" ");
+    }
+    const going = live ? camera.happening.toSorted((a, b) => Number(isTrouble(b.kind)) - Number(isTrouble(a.kind)))[0] : null;
+    this.seen.hidden = !going;
+    if (going) {
+      put(this.seen, this.focused || isTrouble(going.kind) ? kindWords(going) : t(`look.${going.kind}`));
+      this.seen.classList.toggle("w", isTrouble(going.kind));
+      this.seen.title = t("since", { time: clock(going.since_us) });
+    }
     const delay = player.stats.delay_ms;
-    this.delay.hidden = !live || !delay;
+    // A small tile keeps its room for the name.
+    this.delay.hidden = !live || !delay || (!this.focused && !this.why.hidden);
     if (live && delay) put(this.delay, this.focused ? `${t("state.live")} ${unit(Math.round(delay), "ms")}` : unit(Math.round(delay), "ms"));
-    const size = camera.height_px ? `${camera.height_px}p${Math.round(player.stats.fps || camera.fps || 0) || ""}` : "";
-    const parts = [size, codecName(camera.codec), bitrate(player.stats.bps || camera.bitrate_bps)].filter(Boolean);
+    const size = seen.height_px ? `${seen.height_px}p${Math.round(player.stats.fps || seen.fps || 0) || ""}` : "";
+    const parts = [size, codecName(seen.codec), bitrate(player.stats.bps || seen.bitrate_bps)].filter(Boolean);
     this.detail.hidden = !live || !parts.length;
     put(this.detail, parts.join(" · "));
     const factor = this.zoom?.factor ?? 1;
@@ -130,7 +188,7 @@ export class Tile extends Part {
     const why = camera.not_recorded;
     const key = camera.record_behind ? "rec.behind" : !why && behind_s < 5 ? "rec.on" : "rec.off";
     this.rec.hidden = state === "denied" || this.app.box.link === "down" || (!this.focused && key === "rec.on");
-    this.rec.classList.toggle("w", key !== "rec.on");
+    this.rec.classList.toggle("w", key !== "rec.on" && why?.cause !== "plan");
     const said = key === "rec.off" && why ? `${key} ${why.cause} ${why.since_us}` : key;
     if (this.rec.dataset.key !== said) {
       this.rec.dataset.key = said;
@@ -144,7 +202,7 @@ export class Tile extends Part {
     if (state === "connecting") {
       const waits = this.#trouble || camera.code;
       if (this.app.box.link === "down") lines.push(t("hold.off"));
-      else if (this.#trouble === "page.codec") lines.push(t("code.page.codec"));
+      else if (this.#trouble === "page.codec" || this.#trouble.startsWith("recode.")) lines.push(t(`code.${this.#trouble}`));
       else if (camera.state === "live") lines.push(t("wait.picture"));
       else if (waits) lines.push(sentence(new Problem(0, waits, camera.detail)));
       else lines.push(t("wait.camera"));
@@ -153,13 +211,13 @@ export class Tile extends Part {
       lines.push(camera.code ? sentence(new Problem(0, camera.code, camera.detail)) : t(`state.${camera.state}`));
       lines.push(t("since", { time: clock(camera.since_us) }));
       if (camera.code) lines.push(camera.code);
-    } else if (state === "denied") lines.push(t("code.auth.view"));
+    } else if (state === "denied") lines.push(t(hidden(this.app.box.camera(this.camera)) ? "mask.tile" : "code.auth.view"));
     const key = `${state}|${lines.join("|")}`;
     if (this.msg.dataset.key === key) return;
     this.msg.dataset.key = key;
     this.msg.hidden = !lines.length;
     this.msg.replaceChildren(
-      ...(state === "connecting" && this.#trouble !== "page.codec" ? [el("span.spin", {})] : []),
+      ...(state === "connecting" && this.#trouble !== "page.codec" && !this.#trouble.startsWith("recode.") ? [el("span.spin", {})] : []),
       ...(state === "denied" ? [icon("lock")] : []),
       ...lines.map((line, index) => (index || state === "connecting" ? el(line === camera.code ? "small.code" : "small", {}, line) : said(line))),
     );
@@ -179,7 +237,8 @@ export class Tile extends Part {
   sound() {
     const on = this.video.muted;
     this.#player?.setSound(on);
-    this.tools.children[2].setAttribute("aria-pressed", String(on));
+    attr(this.vol, "aria-pressed", String(on));
+    showVolume(this.loud, this.video);
   }
 
   /** The picture as it is drawn, at the camera's own size. */
@@ -190,13 +249,7 @@ export class Tile extends Part {
       this.app.notes.say(t("snapshot.none"), "warn");
       return;
     }
-    const canvas = el("canvas", { prop: { width: player.size.width, height: player.size.height } });
-    canvas.getContext("2d").drawImage(player.picture, 0, 0);
-    const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-    if (!blob) return;
-    const name = `${fileName(camera.title || camera.name)}-${fileStamp(this.app.box.now_us)}.png`;
-    download(blob, name);
-    this.app.notes.say(t("snapshot.saved", { name }), "ok");
+    await savePicture(this.app, this.camera, player.picture, player.size, this.app.box.now_us);
   }
 
   /** A small copy of the picture for a preset. @returns {HTMLCanvasElement | null} */
@@ -213,6 +266,14 @@ export class Tile extends Part {
 function said(text) {
   const [what, ...rest] = text.split(/(?<=[。.])\s?/);
   return el("span", {}, what, rest.length ? el("span.do", {}, ` ${rest.join(" ")}`) : null);
+}
+
+/** The worst of what is the matter with a stream, in two words. @param {{why: {code: string}[]}} health */
+export function whyWords(health) {
+  const [first] = health.why;
+  const key = `why.${first?.code}`;
+  const words = first ? t(key) : "";
+  return words === key ? first.code : words;
 }
 
 /** avc1.42c01f and its like, or the short name, as people say it. @param {string} codec */

@@ -1,7 +1,8 @@
 // Draws the timeline: time runs along one axis, lanes stand across it. On a desk time runs to the
 // right, on a phone upwards.
 
-import { clock, dayName, span, t } from "./i18n.js";
+import { isTrouble } from "./happened.js";
+import { clock, dayName, span, t, unsure } from "./i18n.js";
 
 const SECOND = 1e6;
 const STEPS_S = [0.04, 0.2, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400, 259200, 604800];
@@ -13,7 +14,7 @@ export function causeWords({ cause, by }) {
   const key = `cause.${cause}`;
   const words = t(key);
   const known = words === key ? t("cause.other") : words;
-  return by ? t("cause.by", { cause: known, by }) : known;
+  return by ? t(cause === "away" ? "cause.on" : "cause.by", { cause: known, by }) : known;
 }
 
 /** Colours of the theme in use. @param {Element} node */
@@ -123,21 +124,42 @@ export class Axis {
 }
 
 /**
- * One camera's lane.
- * @param {Axis} axis @param {import("./archive.js").Archive} archive
+ * One camera's lane: its main stream, and its sub stream as a thin line.
+ * @param {Axis} axis @param {import("./footage.js").Footage} footage
  * @param {number} across @param {number} width @param {Record<string, string>} c @param {number} now_us
  */
-export function lane(axis, archive, across, width, c, now_us) {
+export function lane(axis, footage, across, width, c, now_us) {
+  const archive = footage.main;
   const { view, ctx } = axis;
   axis.band(view.from_us, view.to_us, across, width, c.gap);
   const [inset, thick] = axis.vertical ? [0, width] : [Math.round(width * 0.25), Math.round(width * 0.58)];
   for (const run of archive.runs) if (axis.sees(run.from_us, run.to_us)) axis.band(run.from_us, run.to_us, across + inset, thick, c.rec);
+  // Where the clock was not set the place on the timeline is in doubt.
+  for (const run of archive.runs) if (unsure(run) && axis.sees(run.from_us, run.to_us)) axis.band(run.from_us, run.to_us, across + (axis.vertical ? width - 4 : 0), 4, pattern(ctx, "hatch", c.other, c.gap));
   for (const gap of archive.gaps) {
     if (!axis.sees(gap.from_us, gap.to_us)) continue;
-    axis.band(gap.from_us, gap.to_us, across, width, pattern(ctx, "hatch", c.warn, c.gap));
-    axis.mark(gap.from_us, across, width, c.warn);
-    axis.mark(gap.to_us, across, width, c.warn);
-    if (!axis.vertical) gapLabel(axis, gap, across, width, c);
+    // What was not to be recorded is nothing to worry about: it stays as empty as it is.
+    const ink = gap.cause === "plan" ? c.t3 : c.warn;
+    if (gap.cause !== "plan") {
+      axis.band(gap.from_us, gap.to_us, across, width, pattern(ctx, "hatch", c.warn, c.gap));
+      axis.mark(gap.from_us, across, width, c.warn);
+      axis.mark(gap.to_us, across, width, c.warn);
+    }
+    if (!axis.vertical) gapLabel(axis, gap, across, width, c, ink);
+  }
+  if (footage.hasSub) {
+    const [place, thin] = axis.vertical ? [across + width - 9, 4] : [across + 3, 4];
+    for (const run of footage.sub.runs) if (axis.sees(run.from_us, run.to_us)) axis.band(run.from_us, run.to_us, place, thin, c["rec-hi"]);
+  }
+  for (const one of footage.happened.list) {
+    const to_us = one.to_us ?? now_us;
+    if (!axis.sees(one.from_us, to_us)) continue;
+    if (isTrouble(one.kind)) axis.band(one.from_us, to_us, axis.vertical ? across + width - 3 : across, 3, c.warn);
+    else axis.band(one.from_us, to_us, across + (axis.vertical ? width - 4 : 1), axis.vertical ? 4 : 6, c.t2);
+    if (isTrouble(one.kind)) axis.mark(one.from_us, across, width, c.warn, 2);
+  }
+  for (const lock of footage.locks) {
+    if (axis.sees(lock.from_us, lock.to_us)) axis.band(lock.from_us, lock.to_us, across + (axis.vertical ? 0 : width - 6), axis.vertical ? 4 : 5, c.other);
   }
   const { loaded } = archive;
   const checks = pattern(ctx, "check", c.bg3, c.gap);
@@ -147,7 +169,7 @@ export function lane(axis, archive, across, width, c, now_us) {
   if (edge > view.from_us && edge < view.to_us) axis.mark(edge, across + inset - 3, thick + 6, c["rec-hi"], 2);
 }
 
-function gapLabel(axis, gap, across, width, c) {
+function gapLabel(axis, gap, across, width, c, ink) {
   const { ctx } = axis;
   const [a, b] = [Math.max(0, axis.at(gap.from_us)), Math.min(axis.length, axis.at(gap.to_us))];
   const long = `${causeWords(gap)} ${span((gap.to_us - gap.from_us) / SECOND)}`;
@@ -161,7 +183,7 @@ function gapLabel(axis, gap, across, width, c) {
   ctx.beginPath();
   ctx.roundRect(middle - size / 2 - 6, across + width / 2 - 9, size + 12, 18, 3);
   ctx.fill();
-  ctx.fillStyle = c.warn;
+  ctx.fillStyle = ink;
   ctx.textAlign = "center";
   ctx.textBaseline = "middle";
   ctx.fillText(text, middle, across + width / 2 + 1);

@@ -14,7 +14,7 @@ const GRAB = 10;
 
 /** Events: "seek" (detail: {t_us, done}), "view", "marks", "camera" (detail: name). */
 export class Timeline extends Part {
-  /** @type {{name: string, title: string, archive: import("./archive.js").Archive}[]} */
+  /** @type {{name: string, title: string, archive: import("./footage.js").Footage}[]} */
   lanes = [];
   selected = "";
   playhead_us = 0;
@@ -358,7 +358,7 @@ export class Timeline extends Part {
     const item = this.lanes.find((one) => one.name === this.selected);
     if (item) {
       for (const run of item.archive.runs) if (axis.sees(run.from_us, run.to_us)) axis.band(run.from_us, run.to_us, y + 15, 11, c.rec);
-      for (const gap of item.archive.gaps) if (axis.sees(gap.from_us, gap.to_us)) axis.band(gap.from_us, gap.to_us, y + 15, 11, c.warn);
+      for (const gap of item.archive.gaps) if (gap.cause !== "plan" && axis.sees(gap.from_us, gap.to_us)) axis.band(gap.from_us, gap.to_us, y + 15, 11, c.warn);
     }
     ctx.font = `11px ${c.font}`;
     ctx.textAlign = "center";
@@ -408,7 +408,7 @@ export class Timeline extends Part {
     const item = this.lanes.find((one) => one.name === this.selected);
     let taken = Infinity;
     for (const gap of item?.archive.gaps ?? []) {
-      if (!axis.sees(gap.from_us, gap.to_us)) continue;
+      if (gap.cause === "plan" || !axis.sees(gap.from_us, gap.to_us)) continue;
       const y = Math.max(20, Math.min(height - 20, axis.at((gap.from_us + gap.to_us) / 2)));
       if (Math.abs(taken - y) < 40) continue;
       taken = y;
@@ -426,5 +426,11 @@ export class Timeline extends Part {
 
 /** @param {import("./archive.js").Gap} gap */
 export const gapWords = (gap) => `${causeWords(gap)} ${span((gap.to_us - gap.from_us) / SECOND)}`;
+
+/** What the colours of a lane mean. */
+export function legend() {
+  const item = (cls, key) => el("span", {}, el(`i.${cls}`, {}), t(key));
+  return el("div.leg.only-desk", {}, item("l-rec", "leg.rec"), item("l-sub", "leg.sub"), item("l-gap", "leg.gap"), item("l-edge", "leg.edge"), item("l-lock", "leg.lock"), item("l-nyl", "leg.nyl"), item("l-mot", "leg.motion"), el("span.grow", {}), el("span.dim", {}, t("leg.how")));
+}
 
 customElements.define("nvr-timeline", Timeline);

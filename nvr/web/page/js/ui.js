@@ -6,6 +6,9 @@ import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 
 /** A button with picture and word. */
+/** Characters of the shortest password or passphrase; the box holds it too. */
+export const LEAST = 8;
+
 export function button(name, label, onClick, { cls = "", kbd = "", press = null, title = "" } = {}) {
   return el(
     `button.btn${cls ? `.${cls.replaceAll(" ", ".")}` : ""}`,

@@ -17,7 +17,7 @@ export class Watch extends Part {
     this.head = el("span", {});
     this.rows = {};
     const list = el("dl.kv", {});
-    for (const key of ["state", "since", "picture", "codec", "rate", "delay", "disk"]) {
+    for (const key of ["state", "since", "picture", "codec", "rate", "delay", "disk", "sub"]) {
       this.rows[key] = el("dd", {});
       list.append(el("dt", {}, t(`watch.${key}`)), this.rows[key]);
     }
@@ -33,7 +33,7 @@ export class Watch extends Part {
     if (!camera) return;
     const { box } = this.app;
     const stats = this.live.tile?.player?.stats ?? { fps: 0, bps: 0, delay_ms: 0 };
-    const live = camera.state === "live";
+    const live = camera.state === "live" && this.live.tile?.player?.which !== "sub";
     put(this.head, `${this.app.number(camera.name)} ${camera.title || camera.name}`);
     put(this.rows.state, t(`state.${camera.state}`));
     put(this.rows.since, camera.since_us ? clock(camera.since_us) : "–");
@@ -42,6 +42,9 @@ export class Watch extends Part {
     put(this.rows.rate, (live && bitrate(stats.bps || camera.bitrate_bps)) || "–");
     put(this.rows.delay, live && stats.delay_ms ? unit(Math.round(stats.delay_ms), "ms") : "–");
     put(this.rows.disk, camera.recorded_until_us ? t("ago", { span: span((box.now_us - camera.recorded_until_us) / 1e6) }) : "–");
+    const { sub } = camera;
+    this.rows.sub.hidden = this.rows.sub.previousElementSibling.hidden = !sub;
+    if (sub) put(this.rows.sub, [t(`state.${sub.state}`), sub.width_px ? `${sub.width_px} × ${sub.height_px}` : "", bitrate(sub.bitrate_bps)].filter(Boolean).join(" · "));
     put(this.why, camera.ptz ? t("watch.noright") : t("watch.fixed"));
   }
 }

@@ -4,7 +4,10 @@ import * as api from "../api.js";
 import { el, put } from "../dom.js";
 import { bytes, doubt, span, stamp, t, unit } from "../i18n.js";
 import { icon } from "../icons.js";
-import { problemBox } from "../ui.js";
+import { LEAST, field, form, problemBox } from "../ui.js";
+import { readBack, volumeList, wear } from "./disk.js";
+import { encoders } from "./encode.js";
+import { sizePanel } from "./size.js";
 
 /** @param {any} app @param {HTMLElement} host @param {import("../dom.js").Part} part */
 export async function boxPage(app, host, part) {
@@ -13,15 +16,25 @@ export async function boxPage(app, host, part) {
   const table = (...keys) => el("dl.kv", {}, ...keys.flatMap((key) => [el("dt", {}, t(`box.${key}`)), (rows[key] = el("dd", {}, "–"))]));
   const meter = el("i", {});
   const ringNote = el("div.place", {});
+  const volumes = el("div", {});
   const keeps = el("div.scroll-x", {});
+  const back = el("div.scroll-x", {});
+  const disks = el("div", {});
+  const coding = el("div.scroll-x", {});
+  const size = el("div.slot", {});
   host.replaceChildren(
     el("div.head", {}, el("h2", {}, t("manage.box"))),
     el("div.box-grid", {},
-      el("section.panel", {}, el("h2", {}, icon("disk"), t("box.ring")), el("div.pb", {}, el("div.meter", {}, meter), table("used", "reach", "behind", "uuid"), ringNote)),
+      el("section.panel", {}, el("h2", {}, icon("disk"), t("box.ring")), el("div.pb", {}, el("div.meter", {}, meter), table("used", "locked", "reach", "behind", "uuid"), volumes, ringNote)),
+      box.admin ? size : null,
       el("section.panel", {}, el("h2", {}, icon("clock"), t("keep.title")), el("div.pb", {}, el("p.s.sub", {}, t("keep.what")), keeps)),
+      el("section.panel.back", {}, el("h2", {}, icon("shield"), t("back.title")), el("div.pb", {}, el("p.s.sub", {}, t("back.what")), back)),
+      el("section.panel.disks", {}, el("h2", {}, icon("disk"), t("disk.title")), el("div.pb", {}, el("p.s.sub", {}, t("disk.about")), disks)),
+      el("section.panel.encoders", {}, el("h2", {}, icon("chip"), t("enc.box")), el("div.pb", {}, el("p.s.sub", {}, t("enc.about")), coding)),
       el("section.panel", {}, el("h2", {}, icon("clock"), t("box.clock")), el("div.pb", {}, table("now", "source", "doubt"))),
       el("section.panel", {}, el("h2", {}, icon("chip"), t("box.about")), el("div.pb", {}, table("name", "version", "cameras", "link"))),
-      el("section.panel", {}, el("h2", {}, icon("shield"), t("box.tls")), el("div.pb", {}, el("p.s.sub", {}, t("box.tls.what")), el("p.mono.s.finger", {}, box.info.certificate_sha256 || t("box.tls.none"))))));
+      el("section.panel", {}, el("h2", {}, icon("shield"), t("box.tls")), el("div.pb", {}, el("p.s.sub", {}, t("box.tls.what")), el("p.mono.s.finger", {}, box.info.certificate_sha256 || t("box.tls.none")))),
+      box.admin ? backupPanel(app) : null));
 
   const draw = () => {
     const { clock, name, version } = box.info;
@@ -41,21 +54,55 @@ export async function boxPage(app, host, part) {
       const share = now.size_bytes ? Math.min(1, now.used_bytes / now.size_bytes) : 0;
       meter.style.width = `${share * 100}%`;
       put(rows.used, `${bytes(now.used_bytes)} / ${bytes(now.size_bytes)} · ${unit(Math.round(share * 100), "%")}`);
+      put(rows.locked, bytes(now.locked_bytes ?? 0));
       put(rows.reach, now.oldest_us ? `${span((box.now_us - now.oldest_us) / 1e6)} · ${stamp(now.oldest_us)}` : "–");
       put(rows.behind, now.behind_s === undefined ? "–" : unit(now.behind_s.toFixed(1), "s"));
       rows.behind.className = now.behind_s > 1 ? "warn" : "";
       put(rows.uuid, now.uuid ?? "–");
+      if (now.wanted_bytes !== now.size_bytes) rows.used.append(el("small", {}, t("size.running", { size: bytes(now.wanted_bytes) })));
+      const there = now.volumes.filter((one) => one.size_bytes);
+      if (size.childElementCount === 0 && there.length) size.replaceChildren(sizePanel(app, there, ring));
+      volumes.replaceChildren(volumeList(now.volumes));
       keeps.replaceChildren(keepTable(box, now.streams ?? []));
+      back.replaceChildren(readBack(box, now.readback));
       ringNote.replaceChildren();
     } catch (error) {
       ringNote.replaceChildren(problemBox(error));
     }
   };
 
+  const worn = async () => {
+    try {
+      disks.replaceChildren(wear(await api.get("/api/disk")));
+    } catch (error) {
+      disks.replaceChildren(problemBox(error));
+    }
+  };
+
+  const coded = async () => {
+    try {
+      coding.replaceChildren(encoders(box, await api.get("/api/encoder")));
+    } catch (error) {
+      coding.replaceChildren(problemBox(error));
+    }
+  };
+
   part.listen(box, "info", draw);
   part.every(5000, ring);
+  part.every(5000, coded);
+  part.every(60000, worn);
   draw();
-  await ring();
+  await Promise.all([ring(), worn(), coded()]);
+}
+
+/** What is said of a camera beside its promise. @param {any} one */
+function terms(one) {
+  return [
+    one.guaranteed_h ? t("keep.guaranteed", { span: span(one.guaranteed_h * 3600) }) : "",
+    one.limit_h ? t("keep.limit", { most: span(one.limit_h * 3600) }) : "",
+    one.limit_gb ? t("keep.limit", { most: unit(one.limit_gb, "GB") }) : "",
+    one.own_gb ? t("keep.own", { most: unit(one.own_gb, "GB") }) : "",
+  ].filter(Boolean);
 }
 
 /** What each camera is promised, holds and will hold. @param {any} box @param {any[]} streams */
@@ -65,8 +112,25 @@ function keepTable(box, streams) {
   return el("table.keep", {},
     el("thead", {}, el("tr", {}, ...["camera", "promised", "held", "will"].map((key) => el("th", { scope: "col" }, t(`keep.${key}`))))),
     el("tbody", {}, ...streams.map((one) => el("tr", {},
-      el("th", { scope: "row" }, box.camera(one.camera)?.title || one.camera),
-      el("td", {}, days(one.promised_h)),
+      el("th", { scope: "row" }, box.camera(one.camera)?.title || one.camera, one.stream === "main" ? null : el("small", {}, t(`stream.${one.stream}`))),
+      el("td", {}, days(one.promised_h), ...terms(one).map((words) => el("small", {}, words))),
       el("td", {}, one.from_us ? span((box.now_us - one.from_us) / 1e6) : "–"),
-      el("td", {}, one.holds_h === null ? t("keep.unknown") : days(one.holds_h), one.short ? el("b", {}, t("keep.short")) : null)))));
+      el("td", {}, one.holds_h === null ? t("keep.unknown") : days(one.holds_h), one.short ? el("b", {}, t(one.broken ? "keep.broken" : "keep.short")) : null)))));
+}
+
+/** @param {any} app */
+function backupPanel(app) {
+  const word = field(t("backup.phrase"), { type: "password", autocomplete: "new-password", required: true, hint: t("backup.phrase.hint", { n: LEAST }) });
+  return el("section.panel", {}, el("h2", {}, icon("disk"), t("backup.title")), el("div.pb", {}, el("p.s.sub", {}, t("backup.what")), form({
+    rows: [word.row], act: t("backup.do"),
+    onSubmit: async () => {
+      if ([...word.input.value].length < LEAST) throw new api.Problem(0, "page.short", "", { n: LEAST });
+      const blob = await (await api.request("/api/backup", { method: "POST", body: { passphrase: word.input.value } })).blob();
+      word.input.value = "";
+      const link = el("a", { href: URL.createObjectURL(blob), download: `nvr-${app.box.info.name || "box"}-${stamp(app.box.now_us).replace(/[ :]/g, "-")}.backup` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+      app.notes.say(t("backup.done"), "ok");
+    },
+  })));
 }

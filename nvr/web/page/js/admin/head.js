@@ -10,9 +10,11 @@ const AUX = "aux ";
 /** @param {any} app @param {string} name */
 export async function headDialog(app, name) {
   const path = `${api.cameraPath(name)}/ptz`;
-  let found;
+  const services = `${api.cameraPath(name)}/onvif`;
+  let found, own;
   try {
     found = await api.get(path);
+    own = await api.get(services);
   } catch (error) {
     app.notes.problem(error);
     return;
@@ -23,10 +25,19 @@ export async function headDialog(app, name) {
   const shown = (place) => (typeof place === "string" ? place : place ? AUX + place.aux : "");
   const bus = field(t("head.bus"), { options: found.buses.map((one) => [one, one]), value: now.bus });
   const address = field(t("head.address"), { type: "number", required: true, value: String(now.address), hint: t("head.address.hint") });
-  const protocol = field(t("head.protocol"), { options: [["pelco-d", "Pelco-D"], ["pelco-p", "Pelco-P"]], value: now.protocol });
+  const protocol = field(t("head.protocol"), { options: [["pelco-d", "Pelco-D"], ["pelco-p", "Pelco-P"], ["onvif", t("head.onvif")]], value: now.protocol });
+  const at = field(t("head.onvif.address"), { value: own.onvif?.address ?? own.suggested, hint: t("head.onvif.hint"), max: 256 });
   const wiper = field(t("head.wiper"), { options: places, value: shown(now.wiper) });
   const lamp = field(t("head.lamp"), { options: places, value: shown(now.lamp), hint: t("head.place.hint") });
   const turbo = field(t("head.turbo"), { options: [["0", t("head.none")], ["64", "0x40"], ["255", "0xFF"]], value: String(now.turbo), hint: t("head.turbo.hint") });
+  // Over ONVIF it is on no line, and has no number there.
+  const draw = () => {
+    for (const one of [bus, address, turbo]) one.row.hidden = protocol.input.value === "onvif";
+    at.row.hidden = protocol.input.value !== "onvif";
+    address.input.disabled = protocol.input.value === "onvif";
+  };
+  protocol.input.addEventListener("change", draw);
+  draw();
   // What the form does not show of a place that stays, such as its longest time on, stays too.
   const place = (input, before) => {
     if (input.value === shown(before)) return before;
@@ -39,11 +50,13 @@ export async function headDialog(app, name) {
   const box = dialog({
     title: t("head.edit"),
     body: [form({
-      rows: [el("div.two", {}, bus.row, protocol.row), address.row, el("div.two", {}, wiper.row, lamp.row), turbo.row],
+      rows: [el("div.two", {}, bus.row, protocol.row), address.row, at.row, el("div.two", {}, wiper.row, lamp.row), turbo.row],
       act: t("save"),
       onSubmit: async () => {
+        const where = at.input.value.trim();
+        if (protocol.input.value === "onvif" && where !== own.onvif?.address) await api.put(services, { ...own.onvif, address: where });
         await api.put(path, {
-          ...now, bus: bus.input.value, address: Number(address.input.value), protocol: protocol.input.value,
+          ...now, bus: protocol.input.value === "onvif" ? "" : bus.input.value, address: Number(address.input.value), protocol: protocol.input.value,
           turbo: Number(turbo.input.value), wiper: place(wiper.input, now.wiper), lamp: place(lamp.input, now.lamp),
         });
         await done();

@@ -1,4 +1,4 @@
-// Manage: cameras, captions, users, machines, audit, box. One page each, one address each.
+// Manage: cameras, captions, locks, exports, keys, users, machines, audit, box. One page each, one address each.
 
 import { el, Part } from "../dom.js";
 import { t } from "../i18n.js";
@@ -8,13 +8,21 @@ import { auditPage } from "./audit.js";
 import { boxPage } from "./box.js";
 import { camerasPage } from "./cameras.js";
 import { captionPage } from "./caption.js";
+import { exportsPage } from "./exports.js";
+import { keysPage } from "./keys.js";
+import { locksPage } from "./locks.js";
 import { machinesPage } from "./machines.js";
+import { maskPage } from "./mask.js";
 import { usersPage } from "./users.js";
 
 /** Name, picture, page, and whether only an administrator sees it. */
 const PAGES = [
   ["cameras", "cam", camerasPage, false],
   ["captions", "doc", captionPage, false],
+  ["masks", "eyeoff", maskPage, false],
+  ["locks", "lock", locksPage, false],
+  ["exports", "exp", exportsPage, false],
+  ["keys", "seal", keysPage, true],
   ["users", "user", usersPage, true],
   ["machines", "link", machinesPage, true],
   ["audit", "shield", auditPage, true],

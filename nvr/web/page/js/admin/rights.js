@@ -3,11 +3,11 @@
 import { el } from "../dom.js";
 import { t } from "../i18n.js";
 
-const RIGHTS = ["live", "playback", "export", "ptz", "relay", "config"];
+const RIGHTS = ["live", "playback", "export", "ptz", "relay", "config", "unmasked"];
 /** The most a role can have; the box enforces it, the page only does not offer more. */
 const CEILING = {
-  viewer: ["live", "playback"], operator: ["live", "playback", "export", "ptz", "relay"],
-  auditor: ["live", "playback", "export"], machine: ["live", "playback", "export"],
+  viewer: ["live", "playback", "unmasked"], operator: ["live", "playback", "export", "ptz", "relay", "unmasked"],
+  auditor: ["live", "playback", "export"], machine: ["live", "playback", "export", "unmasked"],
 };
 const START = { viewer: ["live"], operator: ["live", "playback", "ptz", "relay"], auditor: ["playback"], machine: ["live"] };
 

@@ -1,0 +1,1 @@
+"""The same recorder on simulated, emulated and real hardware."""

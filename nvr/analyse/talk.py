@@ -1,0 +1,160 @@
+"""What the sandbox that looks at pictures is told and what it answers, as msgpack.
+
+Both sides check what they get: an answer comes from where foreign bytes are decoded.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from nvr.analyse.grid import CELLS
+from nvr.base.errors import Damaged
+
+MOST_SEEN = 4096
+MOST_JPEG_BYTES = 4 << 20
+MEMORY_BYTES = 8 + 4 * CELLS
+
+
+class Watch(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Begin to look at a stream, or go on with another configuration of it.
+
+    Attributes:
+        stream: Its number.
+        codec: ``h264`` or ``h265``.
+        config: ``avcC`` or ``hvcC`` record.
+        sense: See `nvr.analyse.grid.masks`.
+        zones: The same.
+        memory: What `Keep` gave, empty if there is none.
+    """
+
+    stream: int
+    codec: str
+    config: bytes
+    sense: bytes
+    zones: bytes
+    memory: bytes = b""
+
+
+class Feed(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Look at pictures.
+
+    Attributes:
+        stream: Its number.
+        units: Coded pictures in the order of decoding: bytes as MP4 has them, when each is shown
+            on a line of 90 kHz.
+        apart_90k: Pictures closer together than that are decoded, but not looked at.
+        alone: Each is a key frame and shown at once; nothing hangs on another.
+        flags: Of `nvr._native.Scene.look`.
+        map: The cells that moved are wanted too.
+    """
+
+    stream: int
+    units: list[tuple[bytes, int]]
+    apart_90k: int
+    alone: bool
+    flags: int
+    map: bool = False
+
+
+class Picture(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Give the picture last looked at as a JPEG.
+
+    Attributes:
+        stream: Its number.
+        width: Most pixels across.
+    """
+
+    stream: int
+    width: int
+
+
+class Still(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Make a JPEG of a key frame of any stream.
+
+    Attributes:
+        codec: ``h264`` or ``h265``.
+        config: ``avcC`` or ``hvcC`` record.
+        unit: Bytes as MP4 has them.
+        width: Most pixels across, 0 for as many as it has.
+    """
+
+    codec: str
+    config: bytes
+    unit: bytes
+    width: int = 0
+
+
+class Keep(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Give what was learned of a stream."""
+
+    stream: int
+
+
+class Forget(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Forget what was learned of a stream, or the stream itself."""
+
+    stream: int
+    altogether: bool = False
+
+
+Request = Watch | Feed | Picture | Still | Keep | Forget
+
+_Int = Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)]
+Row = tuple[
+    tuple[_Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int],
+    _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int,
+    _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int,
+]  # fmt: skip
+"""See `nvr.analyse.judge.Seen`."""
+
+
+class Saw(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """What was seen.
+
+    Attributes:
+        pictures: Of each picture looked at, when it is shown and what `Scene.look` said.
+        decoded: How many were decoded.
+        failed: Coded pictures that the decoder refused.
+        cpu_us: CPU time of the answer.
+        map: Cells that moved in the last picture, one byte each, if it was asked for.
+        size: Of the pictures, in pixels.
+    """
+
+    pictures: Annotated[list[tuple[int, Row]], Meta(max_length=MOST_SEEN)]
+    decoded: int
+    failed: int
+    cpu_us: int
+    map: Annotated[bytes, Meta(max_length=CELLS)] = b""
+    size: tuple[int, int] = (0, 0)
+
+
+class Made(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """A JPEG, or what was learned; empty if there is none.
+
+    Attributes:
+        data: The bytes.
+    """
+
+    data: Annotated[bytes, Meta(max_length=MOST_JPEG_BYTES)] = b""
+
+
+REQUESTS = msgspec.msgpack.Decoder(Request)
+_ANSWERS = msgspec.msgpack.Decoder(Saw | Made)
+
+
+def answered(data: bytes) -> Saw | Made:
+    """Read an answer.
+
+    Raises:
+        Damaged: ``sandbox.died``.
+    """
+    try:
+        return _ANSWERS.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as err:
+        raise nonsense() from err
+
+
+def nonsense() -> Damaged:
+    """What to raise for an answer that does not fit."""
+    return Damaged("sandbox.died", "the decoder could not bear it: it answered nonsense")

@@ -1,0 +1,60 @@
+"""Live streams for machines: the RTSP server, over the box's streams and under its policy."""
+
+from nvr.app.cameras import CameraTable
+from nvr.auth.audit import Audit, Entry
+from nvr.auth.machine import REALM, Machines
+from nvr.auth.policy import authorise
+from nvr.auth.throttle import Throttle
+from nvr.auth.user import NOBODY
+from nvr.base.clock import Clock
+from nvr.media.ingest import Ingest
+from nvr.media.name import camera_of, which_of
+from nvr.media.ports import RelaySource
+from nvr.serve import rtsp
+from nvr.serve.rtsp_connection import Watch
+from nvr.serve.rtsp_login import Access
+
+
+def rtsp_server(
+    ingest: Ingest,
+    cameras: CameraTable,
+    machines: Machines,
+    throttle: Throttle,
+    audit: Audit,
+    clock: Clock,
+    per_address: int,
+) -> rtsp.RtspServer:
+    """Build the RTSP server: its streams, who may watch, and what is written of that."""
+
+    def find(path: str) -> RelaySource | None:
+        found = cameras.find(camera_of(path))
+        if found is None:
+            return None
+        seen = found.sub if which_of(path) else found
+        return ingest.stream(seen.stream) if seen else None
+
+    def allow(user: str, action: str, camera: str) -> None:
+        subject = machines.subject(user) or NOBODY
+        authorise(subject, action, camera, masked=cameras.masked)
+
+    def watched(watch: Watch) -> None:
+        what: list[str] = [] if watch.which == "main" else [watch.which]
+        what += [] if watch.began else [f"{watch.sent_bytes} bytes"]
+        audit.record(
+            Entry(
+                "event",
+                "rtsp PLAY cam/{name}" if watch.began else "rtsp TEARDOWN cam/{name}",
+                reason=", ".join(what),
+                who=watch.user,
+                source=watch.address,
+                camera=watch.camera,
+            )
+        )
+
+    return rtsp.RtspServer(
+        find,
+        Access(machines.ha1, allow, throttle.enter, throttle.right, REALM),
+        clock=clock,
+        limits=rtsp.Limits(per_address=per_address),
+        watched=watched,
+    )

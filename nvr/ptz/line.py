@@ -1,0 +1,79 @@
+"""What a head is reached over, and how it is spoken to: what `Controller` may know of both.
+
+A serial line (`nvr.ptz.bus`) has many heads and a thread, a camera of its own (`nvr.ptz.onvif`)
+one head and a conversation. Both end a motion whose lease lapses by themselves, whatever becomes of
+whoever asked for it.
+"""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from nvr.ptz.position import Asked
+from nvr.ptz.schedule import Auxiliary, Motion
+
+
+class Line(Protocol):
+    """Carries motions to heads. `nvr.ptz.bus.Bus` says more of each."""
+
+    @property
+    def online(self) -> bool:
+        """The head, or the port it is behind, can be reached."""
+        ...
+
+    def add(self, head: str, encode: Callable[[Motion], bytes], asked: Asked | None = None) -> None:
+        """Put a head on it; it is told to stop."""
+        ...
+
+    def add_auxiliary(self, head: str, name: str, auxiliary: Auxiliary) -> None:
+        """Add an output of a head."""
+        ...
+
+    def leave(self, head: str) -> None:
+        """Take a head off, after a stop."""
+        ...
+
+    def move(self, head: str, motion: Motion, until_s: float) -> None:
+        """Let it move until `until_s`. Raises `Unavailable`."""
+        ...
+
+    def stop(self, head: str) -> None:
+        """Stop it; never refused."""
+        ...
+
+    def switch(self, head: str, name: str, on: bool) -> None:
+        """Switch an output of it. Raises `Unavailable`."""
+        ...
+
+    def lit(self, head: str, name: str) -> bool:
+        """Whether an output was last told to be on."""
+        ...
+
+    def unbar(self, head: str) -> None:
+        """Accept its motions again, after one was ended by itself."""
+        ...
+
+    def command(self, head: str, data: bytes, *, moves: bool) -> None:
+        """Send what its dialect made. Raises `Unavailable`, `Rejected`."""
+        ...
+
+
+class Dialect(Protocol):
+    """How a head is spoken to. `nvr.ptz.pelco.Pelco` says more of each."""
+
+    @property
+    def asked(self) -> Asked | None:
+        """How it is asked where it points, None if it is not."""
+        ...
+
+    @property
+    def reserved(self) -> frozenset[int]:
+        """Preset numbers that mean something else."""
+        ...
+
+    def encode(self, motion: Motion) -> bytes:
+        """What sets all axes at once."""
+        ...
+
+    def preset(self, do: Literal["call", "set", "clear"], number: int) -> bytes:
+        """What goes to, stores or clears a preset."""
+        ...

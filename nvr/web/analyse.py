@@ -1,0 +1,252 @@
+"""Looking at cameras' pictures over HTTP: settings, what is seen now, what happened, snapshots."""
+
+import asyncio
+import base64
+from typing import Annotated, Literal
+
+from aiohttp import web
+from msgspec import Meta, Struct, field
+
+from nvr.auth.policy import authorise, unknown_camera
+from nvr.base.errors import Rejected
+from nvr.media.analyse import AnalyseSettings, LookNow, ZoneSettings
+from nvr.media.camera import CameraState
+from nvr.media.happening import KINDS, TROUBLES, Happening, Kind, Trouble
+from nvr.media.name import stream_of
+from nvr.web.gate import REASON, SPAN
+from nvr.web.parts import Caller, Parts, Route
+from nvr.web.reply import answer, number, read_json, which
+
+MOST_HAPPENINGS = 2000
+MOST_WIDTH = 8192
+_DAY_S = 86400
+_Permille = Annotated[int, Meta(ge=0, le=1000)]
+
+
+class ZoneBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A zone as JSON. See `nvr.media.analyse.ZoneSettings`."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    points_permille: Annotated[list[tuple[_Permille, _Permille]], Meta(min_length=3, max_length=16)]
+    sensitivity: Annotated[int, Meta(ge=0, le=10)] = 0
+    ignore: bool = False
+
+
+class AnalyseBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``PUT /api/camera/{name}/analyse``; the configuration's own checks come after."""
+
+    on: bool = True
+    purpose: Annotated[str, Meta(max_length=200)] = ""
+    motion: bool = True
+    sensitivity: Annotated[int, Meta(ge=1, le=10)] = 5
+    zones: Annotated[list[ZoneBody], Meta(max_length=12)] = []
+    health: list[Trouble] = field(default_factory=lambda: list(TROUBLES))
+    record_on: list[
+        Literal["motion", "dark", "bright", "covered", "moved", "defocused", "frozen"]
+    ] = field(default_factory=lambda: ["motion"])
+    keep_h: Annotated[int, Meta(ge=0, le=8784)] = 0
+
+    def settings(self) -> AnalyseSettings:
+        """Return the same for the cameras."""
+        zones = tuple(
+            ZoneSettings(one.name, tuple(one.points_permille), one.sensitivity, one.ignore)
+            for one in self.zones
+        )
+        return AnalyseSettings(
+            self.on, self.purpose, self.motion, self.sensitivity, zones,
+            tuple(self.health), tuple(self.record_on), self.keep_h,
+        )  # fmt: skip
+
+
+class AnalyseAnswer(Struct, frozen=True):
+    """How a camera's pictures are looked at, null if they never were."""
+
+    analyse: AnalyseBody | None
+
+
+class ZoneNowView(Struct, frozen=True):
+    """A zone as it was seen last, as JSON."""
+
+    name: str
+    cells: int
+    least: int
+
+
+class NowView(Struct, frozen=True):
+    """What was seen last, as JSON. `cells` are bits, row by row, in base64."""
+
+    state: str
+    code: str
+    stream: str
+    keys_only: bool
+    slow: bool
+    at_us: int
+    grid: tuple[int, int]
+    cells: str
+    zones: list[ZoneNowView]
+    on: list[str]
+    luma: int
+    sharp_permille: int
+    like_permille: int
+    cpu_permille: int
+
+
+class HappeningView(Struct, frozen=True):
+    """Something that happened, as JSON."""
+
+    number: int
+    kind: str
+    zone: str
+    from_us: int
+    to_us: int | None
+    strength: int
+    picture: bool
+
+
+class HappeningsAnswer(Struct, frozen=True):
+    """What happened, in order; `more`: there was more, before that."""
+
+    happenings: list[HappeningView]
+    more: bool
+
+
+class AnalysePages:
+    """Handlers of this module."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def routes(self) -> list[Route]:
+        """Every route of this module."""
+        one = "/api/camera/{name}"
+        return [
+            Route(f"http GET {one}/analyse", self.settings, "name"),
+            Route(f"http PUT {one}/analyse", self.write, "name", "admin-setting"),
+            Route(f"http DELETE {one}/analyse", self.remove, "name", "admin-setting"),
+            Route(f"http GET {one}/analyse/now", self.now, "name"),
+            Route(f"http POST {one}/analyse/accept", self.accept, "name", "function-setting"),
+            Route(f"http GET {one}/event", self.happenings, "name"),
+            Route(f"http GET {one}/event/{{number}}/picture.jpg", self.picture, "name"),
+            Route(f"http GET {one}/snapshot.jpg", self.snapshot, "name", machine=True),
+        ]
+
+    async def settings(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``GET /api/camera/{name}/analyse``."""
+        return self._answer(self._find(request).name)
+
+    async def write(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``PUT /api/camera/{name}/analyse``."""
+        name = self._find(request).name
+        body = await read_json(request, AnalyseBody)
+        request[REASON] = f"{'on' if body.on else 'off'}, {body.purpose}"[:300]
+        await self._parts.cameras.write_analyse(name, body.settings())
+        return self._answer(name)
+
+    async def remove(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``DELETE /api/camera/{name}/analyse``."""
+        name = self._find(request).name
+        await self._parts.cameras.write_analyse(name, None)
+        return self._answer(name)
+
+    async def now(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``GET /api/camera/{name}/analyse/now``."""
+        return answer(_now(self._parts.looks.now(self._find(request).name)))
+
+    async def accept(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``POST /api/camera/{name}/analyse/accept``."""
+        self._parts.looks.accept(self._find(request).name)
+        return answer({})
+
+    async def happenings(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``GET /api/camera/{name}/event``."""
+        name, span = self._find(request).name, request.get(SPAN)
+        if span is None:
+            raise Rejected("body.invalid", "say which time: from_us and to_us")
+        most = number(request, "most") if "most" in request.query else MOST_HAPPENINGS
+        most = max(1, min(MOST_HAPPENINGS, most))
+        found = await asyncio.to_thread(
+            self._parts.happenings.between, name, span[0], span[1], _kinds(request), most + 1
+        )
+        shown = [_view(one) for one in found[-most:]]
+        return answer(HappeningsAnswer(shown, len(found) > most))
+
+    async def picture(self, request: web.Request, caller: Caller) -> web.Response:
+        """``GET /api/camera/{name}/event/{number}/picture.jpg``."""
+        name, text = self._find(request).name, request.match_info["number"]
+        found = None
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            found = await asyncio.to_thread(self._parts.happenings.picture, name, int(text))
+        if found is None:
+            raise Rejected("event.no_picture", "there is no such picture, or not any more")
+        jpeg, at_us = found
+        # Of its own time: what is open to them, and what was masked then.
+        key = "http GET /api/camera/{name}/event/{number}/picture.jpg"
+        masked = self._parts.cameras.masked
+        authorise(caller.subject, key, name, (at_us, at_us + 1), masked=masked)
+        return _jpeg(jpeg, f"private, max-age={_DAY_S}")
+
+    async def snapshot(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``GET /api/camera/{name}/snapshot.jpg``: the newest key frame."""
+        state, stream = self._find(request), which(request)
+        if stream != "main" and state.sub is None:
+            raise Rejected("camera.no_sub", "this camera has no sub stream", camera=state.name)
+        width = number(request, "width") if "width" in request.query else 0
+        if not 0 <= width <= MOST_WIDTH:
+            raise Rejected("body.invalid", f"width: 0 to {MOST_WIDTH} pixels", field="width")
+        jpeg, at_us = await self._parts.looks.snapshot(
+            state.name, stream_of(state.name, stream), width
+        )
+        return _jpeg(jpeg, "private, no-store", {"X-NVR-At-Us": str(at_us)})
+
+    def _answer(self, name: str) -> web.Response:
+        found = self._parts.cameras.analyse(name)
+        return answer(AnalyseAnswer(_body(found) if found else None))
+
+    def _find(self, request: web.Request) -> CameraState:
+        state = self._parts.cameras.find(request.match_info["name"])
+        if state is None:
+            raise unknown_camera()
+        return state
+
+
+def _jpeg(data: bytes, cached: str, more: dict[str, str] | None = None) -> web.Response:
+    headers = {"Cache-Control": cached, **(more or {})}
+    return web.Response(body=data, headers=headers, content_type="image/jpeg")
+
+
+def _kinds(request: web.Request) -> tuple[Kind, ...]:
+    """The kinds asked for with ``?kind=motion,covered``; none for all."""
+    words = request.query.get("kind", "").split(",")
+    kinds = tuple(kind for kind in KINDS if kind in words)
+    if words != [""] and len(kinds) != len(words):
+        raise Rejected("body.invalid", f"kind: of {', '.join(KINDS)}", field="kind")
+    return kinds
+
+
+def _body(found: AnalyseSettings) -> AnalyseBody:
+    zones = [
+        ZoneBody(one.name, list(one.points_permille), one.sensitivity, one.ignore)
+        for one in found.zones
+    ]
+    record_on = [one for one in found.record_on if one not in {"reported", "signal"}]
+    return AnalyseBody(
+        found.on, found.purpose, found.motion, found.sensitivity, zones,
+        list(found.health), record_on, found.keep_h,  # type: ignore[arg-type]  # just narrowed
+    )  # fmt: skip
+
+
+def _now(now: LookNow) -> NowView:
+    bits = int("".join("1" if cell else "0" for cell in now.cells), 2) if now.cells else 0
+    packed = bits.to_bytes(len(now.cells) // 8, "big")
+    zones = [ZoneNowView(one.name, one.cells, one.least) for one in now.zones]
+    cells = base64.b64encode(packed).decode()
+    return NowView(
+        now.state, now.code, now.stream, now.keys_only, now.slow, now.at_us, now.grid, cells, zones,
+        list(now.on), now.luma, now.sharp_permille, now.like_permille, now.cpu_permille,
+    )  # fmt: skip
+
+
+def _view(one: Happening) -> HappeningView:
+    return HappeningView(
+        one.number, one.kind, one.zone, one.from_us, one.to_us, one.strength, one.picture
+    )

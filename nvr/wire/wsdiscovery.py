@@ -1,0 +1,120 @@
+"""WS-Discovery as cameras speak it: probes out, matches in; SOAP over UDP, port 3702.
+
+A camera is asked for as ``dn:NetworkVideoTransmitter`` (Profile S and older) and as
+``tds:Device`` (Profile T, G); many answer only one of both, so each is asked for by itself: a
+probe that names both is for devices that are both.
+
+Source: Web Services Dynamic Discovery (WS-Discovery), April 2005, sections 2.4, 5.2 and 5.3;
+ONVIF Core Specification 23.06, section 7.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Literal
+from urllib.parse import unquote, urlsplit
+
+from nvr.wire.xml import Element, escape, parse
+
+PORT: Final = 3702
+GROUP_V4: Final = "239.255.255.250"
+GROUP_V6: Final = "ff02::c"
+MOST_BYTES: Final = 64 * 1024
+"""Of a datagram: UDP carries no more."""
+MOST_MATCHES: Final = 16
+MOST_ADDRESSES: Final = 8
+MOST_TEXT: Final = 256
+
+Kind = Literal["dn:NetworkVideoTransmitter", "tds:Device"]
+KINDS: Final[tuple[Kind, ...]] = ("dn:NetworkVideoTransmitter", "tds:Device")
+
+_SPACES: Final = {
+    "dn": "http://www.onvif.org/ver10/network/wsdl",
+    "tds": "http://www.onvif.org/ver10/device/wsdl",
+}
+_DISCOVERY: Final = "http://schemas.xmlsoap.org/ws/2005/04/discovery"
+_ADDRESSING: Final = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A device that says it is there.
+
+    Attributes:
+        endpoint: Its lasting name, ``urn:uuid:...``; one device on several networks has one.
+        types: Local names of what it says it is.
+        scopes: As it says them.
+        addresses: URLs of its device service; who else may be named in them is not to be trusted.
+    """
+
+    endpoint: str
+    types: tuple[str, ...]
+    scopes: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+    def scope(self, name: str) -> str:
+        """Return what a scope ``onvif://www.onvif.org/NAME/...`` says, readable; empty if none."""
+        for each in self.scopes:
+            parts = urlsplit(each).path.strip("/").split("/", 1)
+            if len(parts) == 2 and parts[0].lower() == name:
+                return _printable(unquote(parts[1]).replace("_", " "))
+        return ""
+
+
+def probe(message_id: str, kind: Kind | None) -> bytes:
+    """Return the datagram that asks who is there.
+
+    Args:
+        message_id: ``urn:uuid:...``, new for each probe but not for its repeats.
+        kind: What to ask for; None for anything.
+    """
+    types = ""
+    if kind is not None:
+        prefix = kind.partition(":")[0]
+        types = f'<d:Types xmlns:{prefix}="{_SPACES[prefix]}">{kind}</d:Types>'
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" '
+        f'xmlns:a="{_ADDRESSING}" xmlns:d="{_DISCOVERY}"><s:Header>'
+        f"<a:Action>{_DISCOVERY}/Probe</a:Action>"
+        f"<a:MessageID>{escape(message_id)}</a:MessageID>"
+        f"<a:ReplyTo><a:Address>{_ADDRESSING}/role/anonymous</a:Address></a:ReplyTo>"
+        "<a:To>urn:schemas-xmlsoap-org:ws:2005:04:discovery</a:To></s:Header>"
+        f"<s:Body><d:Probe>{types}</d:Probe></s:Body></s:Envelope>"
+    ).encode()
+
+
+def matches(data: bytes, asked: frozenset[str]) -> tuple[Match, ...]:
+    """Read a datagram that should answer a probe.
+
+    Args:
+        data: As received.
+        asked: Message ids of our probes; what answers none of them is somebody else's.
+
+    Returns:
+        Those it speaks of; nothing if it is no answer to us.
+
+    Raises:
+        ValueError: It is no XML that we take: `nvr.wire.xml.Malformed`.
+    """
+    tree = parse(data, most_bytes=MOST_BYTES, most_depth=32, most_elements=2000)
+    relates = {each.text for each in tree.all("RelatesTo")}
+    if relates.isdisjoint(asked):
+        return ()
+    return tuple(_match(each) for each in islice(tree.all("ProbeMatch"), MOST_MATCHES))
+
+
+def _match(one: Element) -> Match:
+    return Match(
+        _printable(one.said("EndpointReference", "Address")),
+        tuple(word.rpartition(":")[2] for word in _words(one.said("Types"))),
+        tuple(_words(one.said("Scopes"), 32)),
+        tuple(_words(one.said("XAddrs"), MOST_ADDRESSES)),
+    )
+
+
+def _words(text: str, most: int = 16) -> list[str]:
+    return [_printable(word) for word in text.split()[:most]]
+
+
+def _printable(text: str) -> str:
+    return "".join(c for c in text if c.isprintable())[:MOST_TEXT]

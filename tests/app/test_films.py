@@ -1,0 +1,114 @@
+"""Local cameras with the encoders of a box: what fails falls back, and it shows."""
+
+import asyncio
+import os
+import signal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from nvr.app.film import Desk, settings_of
+from nvr.app.film import Film as FilmThread
+from nvr.app.films import Films
+from nvr.base.clock import SystemClock
+from nvr.codec.encode import picture_of
+from nvr.config.camera import Camera, Encode
+from nvr.encode.session import open_encoder
+from nvr.hal.board import Board, Encoder
+from nvr.media.film import Wish
+from nvr.sim.pattern import Pattern
+from tests.capture.test_film import filmed
+
+BOARD = Board(
+    schema=1,
+    id="x",
+    title="x",
+    encoder=(Encoder(name="v4l2m2m"), Encoder(name="gst-x264"), Encoder(name="x264")),
+    encode_cores=4.0,
+)
+
+
+def child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@pytest.mark.needs("gst-rtsp-server")
+async def test_an_encoder_that_keeps_dying_is_replaced_and_the_rate_follows_live(
+    tmp_path: Path,
+) -> None:
+    camera = Camera(name="east", url="test:320x180@25", encode=Encode(kbit_s=300, gop_s=0.4))
+    seen = {"camera": camera}
+    sources = {}
+    films = Films(BOARD, tmp_path, SystemClock(), sources.get, lambda _: seen["camera"])
+    trying = asyncio.ensure_future(films.run())
+    async with filmed("", made_film=films.film("east", camera.url)) as it:
+        sources["east/main"] = it.source
+        for _ in range(2):
+            await it.until(lambda: it.source.began and it.source.began.encoder == "gst-x264", 60)
+            await it.until(lambda: it.states[-1:] == [("live", "")])
+            os.kill(await asyncio.to_thread(child_of, it.source.pid), signal.SIGKILL)
+            await it.until(lambda: it.states[-1:] == [("lost", "encoder.died")])
+        await it.until(lambda: it.source.began and it.source.began.encoder == "x264")
+        await it.until(lambda: it.source.work)
+        report = films.report()
+        [stream] = report.streams
+        assert (stream.encoder, stream.preset, stream.instead_of) == (
+            "x264", "veryfast", "gst-x264",
+        )  # fmt: skip
+        assert stream.pictures > 0
+        assert [one.state for one in report.encoders] == ["failed", "works", "works"]
+        assert 0 < report.used_cores < 1
+
+        config, states = it.parts[-1].config, len(it.states)
+        seen["camera"] = Camera(name="east", url=camera.url, encode=Encode(kbit_s=2000, gop_s=0.4))
+        before = len(it.parts)
+        films.follow("east")
+        await it.until(lambda: len(it.parts) > before + 4)
+        assert it.parts[-1].config == config, "the stream goes on"
+        assert len(it.states) == states
+        fast = max(len(part.mdat) for part in it.parts[-3:])
+        assert fast > 2 * max(len(part.mdat) for part in it.parts[before - 3 : before])
+
+        seen["camera"] = Camera(name="east", url=camera.url, encode=Encode(encoder="nvenc"))
+        films.follow("east")
+        await it.until(lambda: it.states[-1:] == [("lost", "encoder.none")])
+        films.forget("east")
+        assert films.report().streams == ()
+    await trying
+    assert (tmp_path / "encoders.json").exists()
+
+
+def test_key_frames_come_by_the_clock_although_pictures_are_missing() -> None:
+    desk, sent = Desk(), []
+    picture = Pattern("test:64x64@25")
+
+    class Slow:
+        """Says 25 pictures a second and has ten."""
+
+        size, fps, late, lack = (64, 64), 25, 0, ""
+        number = 0
+
+        def read(self):
+            self.number += 1
+            return picture_of(picture.paint(self.number), self.number * 9000)
+
+    class Sent:
+        def send(self, units):
+            sent.extend(units)
+
+    class Reporter:
+        def say(self, _report):
+            pass
+
+        def look(self, *_):
+            return False
+
+    source = Slow()
+    wish = Wish("x264", 100_000, 1.0)
+    encoder = open_encoder("x264", settings_of(wish, source))
+    film = FilmThread(source, encoder, Sent(), wish, desk, Reporter(), SystemClock())
+    film.run(lambda: source.number < 50)
+    encoder.close()
+    keys = [unit.pts_90k for unit in sent if unit.key]
+    assert [b - a for a, b in pairwise(keys)] == [90_000] * 4

@@ -1,0 +1,79 @@
+"""Zones are drawn over the picture, by pointer and keys, and what moves is shown in them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from nvr.media.analyse import LookNow, ZoneNow
+from tests.web.box import PASSWORD, Box, running
+
+pytestmark = [
+    pytest.mark.needs("chromium"),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Box]:
+    async with running(tmp_path_factory.mktemp("look")) as box:
+        box.parts.cameras.put("gate", "东门")
+        await box.parts.claim.claim(box.parts.claim.code(), "admin", PASSWORD)
+        yield box
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(box: Box, browser: Browser) -> AsyncIterator[Page]:
+    context = await browser.new_context(
+        ignore_https_errors=True, viewport={"width": 1280, "height": 800}, locale="en-US"
+    )
+    page = await context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    await page.goto(box.url)
+    await page.locator("input").nth(0).fill("admin")
+    await page.locator("input").nth(1).fill(PASSWORD)
+    await page.locator("button[type=submit]").click()
+    await page.locator(".shell").wait_for()
+    yield page
+    assert wrong == []
+    await context.close()
+
+
+async def test_a_zone_is_drawn_with_keys_and_pointer_and_saved(box: Box, page: Page) -> None:
+    box.parts.looks.look = LookNow("looking", cells=bytes([1] * 3600), zones=(ZoneNow("", 9, 6),))
+    await page.goto(box.url + "/#/manage/cameras")
+    await page.get_by_role("button", name="Motion and picture").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_text("Looking").wait_for()
+    assert await dialog.locator("meter").get_attribute("value") == "9"
+    await dialog.get_by_role("button", name="Add zone").click()
+    await dialog.locator(".zone input").fill("门")
+    canvas = dialog.locator(".zone-canvas")
+    await canvas.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):  # the corner that is chosen
+        await page.keyboard.press(key)
+    place = await canvas.bounding_box()
+    assert place
+    corner = (place["x"] + place["width"] * 0.15, place["y"] + place["height"] * 0.15)
+    await page.mouse.move(*corner)
+    await page.mouse.down()
+    await page.mouse.move(place["x"] + place["width"] * 0.3, place["y"] + place["height"] * 0.05)
+    await page.mouse.up()
+    await dialog.get_by_role("button", name="Save").click()
+    await page.get_by_text("Walk through the picture").wait_for()
+    made = box.parts.cameras.looked["gate"]
+    (zone,) = made.zones
+    assert (zone.name, zone.ignore) == ("门", False)
+    assert zone.points_permille[2] == (570, 660)
+    assert abs(zone.points_permille[0][0] - 300) <= 3
+    assert abs(zone.points_permille[0][1] - 50) <= 3
+    assert made.purpose
+    await dialog.get_by_role("button", name="Picture is right").click()
+    await page.get_by_text("How it looks now is right").wait_for()
+    assert box.parts.looks.accepted == ["gate"]
+    # What is above something else can be clicked, so nothing lies over it.
+    await page.keyboard.press("Escape")
+    assert await page.get_by_role("dialog").count() == 0
