@@ -8,24 +8,22 @@ from functools import partial
 from nvr.app import edit
 from nvr.app.captions import FILE, CaptionLog, noted
 from nvr.app.data import DataDirectory, has
-from nvr.app.films import Films
 from nvr.app.head import settings_of
-from nvr.app.intake import Intake, StreamCount, Way
+from nvr.app.intake import Intake
 from nvr.app.masks import Hider, Hiding, MaskTable
-from nvr.app.reach import Reach, keys
+from nvr.app.reach import keys
 from nvr.app.reach import settings as reach_settings
+from nvr.app.roster import Roster
 from nvr.app.services import exceptions
 from nvr.app.settings import (
     addresses_of,
     analyse_settings,
     caption_in,
     encode_settings,
-    main_of,
     masks_of,
     plan_settings,
     streams_of,
     sub_in,
-    sub_of,
     sub_settings,
 )
 from nvr.app.trouble import Trouble
@@ -33,9 +31,8 @@ from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
 from nvr.base.permit import Permit
 from nvr.capture.permit import check
-from nvr.capture.rtsp import Account, Caller
+from nvr.capture.rtsp import Caller
 from nvr.config import camera as written
-from nvr.config import load
 from nvr.config.model import Config
 from nvr.hal.board import Board
 from nvr.media.analyse import AnalyseSettings
@@ -53,11 +50,8 @@ from nvr.media.device import Capture
 from nvr.media.encoding import EncodeSettings, EncodingReport
 from nvr.media.happening import Happening
 from nvr.media.health import StreamReport
-from nvr.media.name import WHICH, Which, camera_of, stream_of
-from nvr.media.ports import Acknowledged
+from nvr.media.name import WHICH, Which, stream_of
 from nvr.media.transport import Reached, ReachSettings
-from nvr.record.plan import ALWAYS, Plan
-from nvr.record.retention import DEFAULT, Terms
 
 Burner = Callable[[CaptionText], tuple[str, ...]]
 """Writes a caption into a picture that we encode; returns what the font lacks. Blocks."""
@@ -90,22 +84,18 @@ class CameraTable(MaskTable):
         mount: Callable[[str, written.Ptz | None], None],
         hiders: Mapping[str, Hider] | None = None,
     ) -> None:
-        self.config = config
-        self._data = data
         self._board = has(board)
         self.permit = Permit(exceptions(config, board))
-        self._reach = Reach(self.permit, data.path, self._account, clock)
         self._burners = burners
         self._captions = CaptionLog(data.path / FILE)
         self._mount = mount
         self._clock = clock
         self._trouble = Trouble(data.path, clock)
         self.intake = Intake(clock, self._tell, self._trouble.past)
-        self._films = Films(board, data.path, clock, self.intake.filmed, self._must)
-        self.hiding = Hiding(data.path, self._films, hiders or {})
-        self._cameras: dict[str, written.Camera] = {}
+        self.roster = Roster(config, data, board, clock, self.permit, self.intake)
+        self.hiding = Hiding(data.path, self.roster.films, hiders or {})
+        self.roster.noted = self._note
         self._listeners: dict[object, Callable[[CameraState], None]] = {}
-        self._follow: Callable[[str, written.Camera | None], None] = lambda _name, _camera: None
         self._open_now: Callable[[str], tuple[Happening, ...]] = lambda _: ()
 
     def looked_at(
@@ -114,57 +104,28 @@ class CameraTable(MaskTable):
         happening: Callable[[str], tuple[Happening, ...]],
     ) -> None:
         """Say who looks at their pictures, and what goes on; once, before `start`."""
-        self._follow, self._open_now = follow, happening
+        self.roster.follow, self._open_now = follow, happening
 
     def streams(self) -> tuple[str, ...]:
         """Return the streams to be recorded."""
-        return tuple(name for name, it in streams_of(self.config).items() if it.recorded)
+        return tuple(name for name, it in streams_of(self.roster.config).items() if it.recorded)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Connect every camera; tasks are `group`'s."""
-        self._note()
-        self._data.secrets()  # at the start a file that is wrong is said at once
         self.intake.start(group)
         group.create_task(self._trouble.run(self.intake.spells))
-        group.create_task(self._films.run())
-        for camera in self.config.camera:
-            self._open(camera)
-
-    def priority(self, stream: str) -> int:
-        """Priority of a stream when the disk is behind, higher is kept longer."""
-        settings = self.intake.settings(stream)
-        return settings.priority if settings else 0
-
-    def terms(self, stream: str) -> Terms:
-        """For how long a stream is kept, as the settings say now; from any thread."""
-        # One that a camera has no more is kept as its main stream is.
-        settings = self.intake.settings(stream) or self.intake.settings(
-            stream_of(camera_of(stream))
-        )
-        return settings.terms if settings else DEFAULT
-
-    def plan_of(self, stream: str) -> Plan:
-        """When a stream is recorded, as the settings say now; from any thread."""
-        settings = self.intake.settings(stream)
-        return settings.plan if settings else ALWAYS
-
-    def acknowledged(self, done: list[Acknowledged]) -> None:
-        """Take what a power cut can no longer take; from any thread."""
-        self.intake.acknowledged(done)
-
-    def counts(self) -> list[StreamCount]:
-        """Return what is counted of every stream."""
-        return self.intake.counts()
+        group.create_task(self.roster.films.run())
+        self.roster.start()
 
     def all(self) -> tuple[CameraState, ...]:  # noqa: D102 - see Cameras
-        return tuple(map(self._state, self._cameras.values()))
+        return tuple(map(self._state, self.roster.all()))
 
     def find(self, name: str) -> CameraState | None:  # noqa: D102 - see Cameras
-        camera = self._cameras.get(name)
+        camera = self.roster.get(name)
         return self._state(camera) if camera else None
 
     def report(self, name: str) -> Mapping[Which, StreamReport]:  # noqa: D102 - see Cameras
-        streams = addresses_of(self._must(name))
+        streams = addresses_of(self.roster.must(name))
         return {
             which: self.intake.report(stream_of(name, which))
             for which in WHICH
@@ -172,24 +133,22 @@ class CameraTable(MaskTable):
         }
 
     async def tolerate(self, name: str, codes: Sequence[str]) -> None:  # noqa: D102 - see Cameras
-        self._must(name)
-        await self._edit(edit.changed(name, {"tolerate": sorted(set(codes))}))
-        self._refresh(name)
+        self.roster.must(name)
+        await self.roster.write(edit.changed(name, {"tolerate": sorted(set(codes))}))
+        self.roster.refresh(name)
         for which in WHICH:
             self.intake.look_at(stream_of(name, which))
         self._tell(name)
 
     async def reconnect(self, name: str) -> None:  # noqa: D102 - see Cameras
-        for stream, url in addresses_of(self._must(name)).items():
-            if self.intake.settings(stream) is not None:
-                await self.intake.reconnect(stream, self._way(stream, url))
+        await self.roster.reconnect(name)
 
     def configured(self) -> list[written.Camera]:
         """Return the settings of all, as they are now."""
-        return list(self._cameras.values())
+        return self.roster.all()
 
     def settings(self, name: str) -> written.Camera | None:  # noqa: D102 - see MaskTable
-        return self._cameras.get(name)
+        return self.roster.get(name)
 
     def subscribe(  # noqa: D102 - see Cameras
         self, changed: Callable[[CameraState], None]
@@ -214,17 +173,17 @@ class CameraTable(MaskTable):
         *,
         capture: Capture | None = None,
     ) -> CameraState:
-        if name in self._cameras:
+        if self.roster.get(name):
             raise Rejected("config.refused", f"$.camera.name: {name} is used already")
         if not url.startswith(written.LOCAL):
             await check(url, self.permit)
         if sub is not None:
             await check(sub.url, self.permit)
-        await self._edit(edit.added(name, title, url, user, sub, onvif, capture))
+        await self.roster.write(edit.added(name, title, url, user, sub, onvif, capture))
         if password:
-            await asyncio.to_thread(load.edit_secrets, self._data.secrets_path, name, password)
-        camera = next(c for c in self.config.camera if c.name == name)
-        self._open(camera)
+            await self.roster.write_password(name, password)
+        camera = self.roster.on_file(name)
+        self.roster.open(camera)
         return self._state(camera)
 
     async def change(  # noqa: D102 - see Cameras
@@ -239,7 +198,7 @@ class CameraTable(MaskTable):
         limit_h: int | None = None,
         limit_gb: float | None = None,
     ) -> CameraState:
-        self._must(name)
+        self.roster.must(name)
         given = {
             "title": title,
             "user": user,
@@ -250,112 +209,100 @@ class CameraTable(MaskTable):
         }
         wanted = {key: v for key, v in given.items() if v is not None}
         if wanted:
-            await self._edit(edit.changed(name, wanted))
-            self._refresh(name)
+            await self.roster.write(edit.changed(name, wanted))
+            self.roster.refresh(name)
         if password is not None:
-            await asyncio.to_thread(
-                load.edit_secrets, self._data.secrets_path, name, password or None
-            )
+            await self.roster.write_password(name, password or None)
         if (user, password) != (None, None):
-            for stream, url in addresses_of(self._must(name)).items():
-                await self.intake.retry(stream, self._way(stream, url))
+            await self.roster.retry(name)
         self._tell(name)
-        return self._state(self._must(name))
+        return self._state(self.roster.must(name))
 
     async def remove(self, name: str, by: str = "") -> None:  # noqa: D102 - see Cameras
-        self._must(name)
-        await self._edit(edit.removed(name))
-        await asyncio.to_thread(load.edit_secrets, self._data.secrets_path, name, None)
-        camera = self._cameras.pop(name)
+        self.roster.must(name)
+        await self.roster.write(edit.removed(name))
+        await self.roster.write_password(name, None)
         self._mount(name, None)
-        self._follow(name, None)
-        for stream in addresses_of(camera):
-            self._reach.forget(stream)
-            self.intake.close(stream, by)
-        self._films.forget(name)
+        self.roster.close(name, by)
 
     def head(self, name: str) -> HeadSettings | None:  # noqa: D102 - see Cameras
-        ptz = self._must(name).ptz
+        ptz = self.roster.must(name).ptz
         return None if ptz is None else settings_of(ptz)
 
     def sub(self, name: str) -> SubSettings | None:  # noqa: D102 - see Cameras
-        sub = self._must(name).sub
+        sub = self.roster.must(name).sub
         return None if sub is None else sub_settings(sub)
 
     async def write_sub(  # noqa: D102 - see Cameras
         self, name: str, sub: SubSettings | None, by: str = ""
     ) -> None:
-        self._must(name)
+        self.roster.must(name)
         if sub is not None:
             await check(sub.url, self.permit)
-        await self._edit(edit.subbed(name, sub))
-        before = self._must(name).sub
-        self._refresh(name, by)
-        now = self._must(name).sub
+        await self.roster.write(edit.subbed(name, sub))
+        before = self.roster.must(name).sub
+        now = self.roster.refresh(name, by).sub
         if before and now and before.url != now.url:
-            stream = stream_of(name, "sub")
-            self._reach.forget(stream)
-            await self.intake.reconnect(stream, self._way(stream, now.url))
+            await self.roster.elsewhere(stream_of(name, "sub"), now.url)
         self.intake.look_at(stream_of(name, "sub"))
         self._tell(name)
 
     def reach(self, name: str) -> tuple[ReachSettings, Mapping[Which, Reached]]:  # noqa: D102 - see Cameras
-        camera = self._must(name)
+        camera = self.roster.must(name)
         found: dict[Which, Reached] = {}
         for which in WHICH:
             stream = stream_of(name, which)
             if stream in addresses_of(camera):
-                carried, shown = self.intake.carried(stream), self._reach.fingerprint(stream)
+                carried, shown = self.intake.carried(stream), self.roster.reach.fingerprint(stream)
                 found[which] = Reached(carried, shown)
         return reach_settings(camera), found
 
     async def write_reach(self, name: str, wanted: ReachSettings) -> None:  # noqa: D102 - see Cameras
-        before = reach_settings(self._must(name))
+        before = reach_settings(self.roster.must(name))
         if wanted == before:
             return
-        await self._edit(edit.changed(name, keys(wanted)))
-        self._refresh(name)
-        for stream, url in addresses_of(self._must(name)).items():
-            self._reach.forget(stream)
-            await self.intake.reconnect(stream, self._way(stream, url))
+        await self.roster.write(edit.changed(name, keys(wanted)))
+        self.roster.refresh(name)
+        for stream, url in addresses_of(self.roster.must(name)).items():
+            await self.roster.elsewhere(stream, url)
         self._tell(name)
 
     def encoding(self) -> EncodingReport:  # noqa: D102 - see Encoding
-        return self._films.report()
+        return self.roster.films.report()
 
     def encode(self, name: str) -> EncodeSettings | None:  # noqa: D102 - see Encoding
-        camera = self._must(name)
+        camera = self.roster.must(name)
         return encode_settings(camera.encode) if camera.url.startswith(written.LOCAL) else None
 
     async def write_encode(self, name: str, settings: EncodeSettings) -> None:  # noqa: D102 - see Encoding
         if self.encode(name) is None:
             raise Rejected("encode.unsupported", "this camera encodes its own picture", camera=name)
         await self.rewrite(name, edit.encoded(name, settings))
-        self._films.follow(name)
+        self.roster.films.follow(name)
 
     def plan(self, name: str, which: Which = "main") -> PlanSettings:  # noqa: D102 - see Cameras
-        camera = self._must(name)
+        camera = self.roster.must(name)
         return plan_settings(camera.plan if which == "main" else sub_in(camera).plan)
 
     async def write_plan(  # noqa: D102 - see Cameras
         self, name: str, plan: PlanSettings, which: Which = "main"
     ) -> None:
         self.plan(name, which)
-        await self._edit(edit.planned(name, which, plan))
-        self._refresh(name)
+        await self.roster.write(edit.planned(name, which, plan))
+        self.roster.refresh(name)
         self.intake.look_at(stream_of(name, which))
 
     def event(self, name: str, post_s: float | None = None) -> int:  # noqa: D102 - see Cameras
-        self._must(name)
+        self.roster.must(name)
         return self.intake.event(name, post_s)
 
     def analyse(self, name: str) -> AnalyseSettings | None:  # noqa: D102 - see Cameras
-        return analyse_settings(self._must(name))
+        return analyse_settings(self.roster.must(name))
 
     async def write_analyse(  # noqa: D102 - see Cameras
         self, name: str, wanted: AnalyseSettings | None
     ) -> None:
-        self._must(name)
+        self.roster.must(name)
         await self.rewrite(name, edit.analysed(name, wanted))
 
     def tell(self, name: str) -> None:
@@ -372,7 +319,7 @@ class CameraTable(MaskTable):
     async def write_caption(  # noqa: D102 - see Cameras
         self, name: str, caption: CaptionText
     ) -> tuple[str, ...]:
-        self._must(name)
+        self.roster.must(name)
         missing = await asyncio.to_thread(self._burner(name) or noted, caption)
         await self.rewrite(name, edit.captioned(name, caption))
         return missing
@@ -383,20 +330,20 @@ class CameraTable(MaskTable):
         Raises:
             Rejected: ``camera.unknown``.
         """
-        way = self._way(stream_of(name), self._must(name).url)
+        way = self.roster.way(stream_of(name), self.roster.must(name).url)
         return way if isinstance(way, Caller) else None
 
     async def rewrite(self, name: str, change: edit.Change) -> written.Camera:  # noqa: D102 - see MaskTable
-        self._must(name)
-        await self._edit(change)
-        self._refresh(name)
+        self.roster.must(name)
+        await self.roster.write(change)
+        fresh = self.roster.refresh(name)
         self._tell(name)
-        return self._must(name)
+        return fresh
 
-    def _note(self) -> None:
+    def _note(self, config: Config) -> None:
         now_us = self._clock.wall_us()
-        self._captions.note(self.config.camera, now_us)
-        self.hiding.note(self.config.camera, now_us)
+        self._captions.note(config.camera, now_us)
+        self.hiding.note(config.camera, now_us)
 
     def caption_to_burn(self, name: str) -> CaptionAt | None:
         """What an export burns into its picture, None if that carries it already; any thread."""
@@ -404,65 +351,13 @@ class CameraTable(MaskTable):
 
     def _burner(self, name: str) -> Burner | None:
         """Who burns a camera's caption, None if its pictures come as they are."""
-        camera = self._cameras.get(name)
-        if camera is not None and self._films.burns(camera):
-            return partial(self._films.burn, name)
+        camera = self.roster.get(name)
+        if camera is not None and self.roster.films.burns(camera):
+            return partial(self.roster.films.burn, name)
         return self._burners.get(name)
 
-    def _open(self, camera: written.Camera) -> None:
-        self._cameras[camera.name] = camera
-        stream = stream_of(camera.name)
-        self.intake.open(stream, self._way(stream, camera.url), main_of(camera))
-        self._follow_sub(camera)
-        self._follow(camera.name, camera)
-
-    def _follow_sub(self, camera: written.Camera, by: str = "") -> None:
-        """Open, change or close its sub stream, as the settings say now."""
-        stream, sub = stream_of(camera.name, "sub"), camera.sub
-        opened = self.intake.settings(stream) is not None
-        if sub is None:
-            if opened:
-                self.intake.close(stream, by)
-        elif opened:
-            self.intake.set(stream, sub_of(camera, sub), by)
-        else:
-            self.intake.open(stream, self._way(stream, sub.url), sub_of(camera, sub))
-
-    def _way(self, stream: str, url: str) -> Way:
-        camera = self._must(camera_of(stream))
-        if url.startswith(written.LOCAL):
-            return self._films.film(camera.name, url)
-        return self._reach.caller(stream, camera, url)
-
-    def _account(self, name: str) -> Account | None:
-        """Who we are on a camera, as the files say now: passwords change while we run."""
-        user = self._cameras[name].user
-        if not user:
-            return None
-        secret = self._data.secrets().camera.get(name)
-        return Account(user, secret.password if secret else "")
-
-    async def _edit(self, change: edit.Change) -> None:
-        self.config = await asyncio.to_thread(
-            load.edit, self._data.config_path, change, board=self._board
-        )
-        await asyncio.to_thread(self._note)
-
-    def _refresh(self, name: str, by: str = "") -> None:
-        fresh = next(c for c in self.config.camera if c.name == name)
-        self._cameras[name] = fresh
-        self.intake.set(stream_of(name), main_of(fresh))
-        self._follow_sub(fresh, by)
-        self._follow(name, fresh)
-
-    def _must(self, name: str) -> written.Camera:
-        camera = self._cameras.get(name)
-        if camera is None:
-            raise Rejected("camera.unknown", "there is no such camera", camera=name)
-        return camera
-
     def _tell(self, name: str) -> None:
-        camera = self._cameras.get(name)
+        camera = self.roster.get(name)
         if camera is None:
             return
         state = self._state(camera)

@@ -24,7 +24,8 @@ from nvr.media.name import camera_of, stream_of, which_of
 from nvr.media.ports import Acknowledged, Hub, RunStats
 from nvr.media.transport import NOT_CARRIED, Carried
 from nvr.record.note import PLANNED, Note
-from nvr.record.plan import Gate
+from nvr.record.plan import ALWAYS, Gate, Plan
+from nvr.record.retention import DEFAULT, Terms
 from nvr.record.watch import Reason, Watch
 
 Way = Caller | Film
@@ -175,6 +176,22 @@ class Intake:
         """How a stream is recorded and kept, None if it is not open; from any thread."""
         stream = self._streams.get(name)
         return stream.settings if stream else None
+
+    def priority(self, name: str) -> int:
+        """Priority of a stream when the disk is behind, higher is kept longer; from any thread."""
+        settings = self.settings(name)
+        return settings.priority if settings else 0
+
+    def terms(self, name: str) -> Terms:
+        """For how long a stream is kept, as the settings say now; from any thread."""
+        # One that a camera has no more is kept as its main stream is.
+        settings = self.settings(name) or self.settings(stream_of(camera_of(name)))
+        return settings.terms if settings else DEFAULT
+
+    def plan_of(self, name: str) -> Plan:
+        """When a stream is recorded, as the settings say now; from any thread."""
+        settings = self.settings(name)
+        return settings.plan if settings else ALWAYS
 
     def acknowledged(self, done: list[Acknowledged]) -> None:
         """Take what a power cut can no longer take; from any thread."""

@@ -1,10 +1,10 @@
 """Live streams for machines: the RTSP server, over the box's streams and under its policy."""
 
 from nvr.app.cameras import CameraTable
-from nvr.auth.audit import Audit, Entry
-from nvr.auth.machine import REALM, Machines
+from nvr.app.doors import Doors
+from nvr.auth.audit import Entry
+from nvr.auth.machine import REALM
 from nvr.auth.policy import authorise
-from nvr.auth.throttle import Throttle
 from nvr.auth.user import NOBODY
 from nvr.base.clock import Clock
 from nvr.media.ingest import Ingest
@@ -18,9 +18,7 @@ from nvr.serve.rtsp_login import Access
 def rtsp_server(
     ingest: Ingest,
     cameras: CameraTable,
-    machines: Machines,
-    throttle: Throttle,
-    audit: Audit,
+    doors: Doors,
     clock: Clock,
     per_address: int,
 ) -> rtsp.RtspServer:
@@ -34,13 +32,13 @@ def rtsp_server(
         return ingest.stream(seen.stream) if seen else None
 
     def allow(user: str, action: str, camera: str) -> None:
-        subject = machines.subject(user) or NOBODY
+        subject = doors.machines.subject(user) or NOBODY
         authorise(subject, action, camera, masked=cameras.masked)
 
     def watched(watch: Watch) -> None:
         what: list[str] = [] if watch.which == "main" else [watch.which]
         what += [] if watch.began else [f"{watch.sent_bytes} bytes"]
-        audit.record(
+        doors.audit.record(
             Entry(
                 "event",
                 "rtsp PLAY cam/{name}" if watch.began else "rtsp TEARDOWN cam/{name}",
@@ -53,7 +51,7 @@ def rtsp_server(
 
     return rtsp.RtspServer(
         find,
-        Access(machines.ha1, allow, throttle.enter, throttle.right, REALM),
+        Access(doors.machines.ha1, allow, doors.throttle.enter, doors.throttle.right, REALM),
         clock=clock,
         limits=rtsp.Limits(per_address=per_address),
         watched=watched,
