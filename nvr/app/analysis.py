@@ -22,6 +22,7 @@ from nvr.base.log import event
 from nvr.config import camera as written
 from nvr.media.analyse import LookNow, ZoneNow, looked
 from nvr.media.fragment import samples
+from nvr.media.gpio import STROKE
 from nvr.media.happening import TROUBLES
 from nvr.media.name import stream_of
 from nvr.media.part import Fragment, Part
@@ -50,7 +51,8 @@ class Told:
 
     def control(self, action: str, who: Operator, camera: str, detail: str) -> None:
         """See `Audit.control`."""
-        self._audit.control(action, who, camera, detail)
+        if not who.source.startswith(STROKE):  # the program has a row, not each of its strokes
+            self._audit.control(action, who, camera, detail)
         self.also(action, camera)
 
 

@@ -24,6 +24,8 @@ from nvr.app.control import Control
 from nvr.app.data import DataDirectory
 from nvr.app.doors import open_doors
 from nvr.app.exporter import Exporter, arrived
+from nvr.app.line_metrics import families
+from nvr.app.lines import BoardLines
 from nvr.app.listen import Listener
 from nvr.app.masks import Hider, unmasked_out
 from nvr.app.metrics import Metrics
@@ -33,6 +35,7 @@ from nvr.app.services import Services, exceptions
 from nvr.app.storage import Storage, open_storage
 from nvr.app.talks import CameraTalks
 from nvr.app.target import SIMULATED, targets
+from nvr.app.watchdog import Feeder, conditions
 from nvr.auth.audit import Audit, Entry
 from nvr.auth.policy import require
 from nvr.base.clock import Clock, SystemClock
@@ -156,6 +159,25 @@ class Box:
         stack.callback(exports.close)
         require(rtsp.ACTIONS)
         server = rtsp_server(ingest, cameras, doors, clock, config.rtsp.per_address)
+        lines = BoardLines(
+            self._board,
+            config,
+            self._sim,
+            control.outputs,
+            control.ptz,
+            clock,
+            audit,
+            looks.store,
+            cameras.event,
+            cameras.tell,
+            cameras.settings,
+        )
+        stack.callback(lines.close)
+        storage.health.also.append(lines.warnings)
+        control.switched = lines.switched
+        feeder = self._feeder(audit, control, ingest, storage)
+        if feeder is not None:
+            stack.push(lambda kind, _err, _trace: feeder.close(clean=kind is None))
         metrics = Metrics(
             clock,
             box,
@@ -166,6 +188,7 @@ class Box:
             doors.sessions,
             looks,
             cameras.encoding,
+            partial(families, lines),
         )
         page = Page(
             Parts(
@@ -190,6 +213,7 @@ class Box:
                 finder=Onboard(services.link, cameras.permit, clock, cameras, looks.draw),
                 devices=lambda: (LinuxVideo().devices(), LinuxSound().devices()),
                 looks=looks,
+                lines=lines,
                 happenings=looks.store,
                 talks=CameraTalks(cameras.caller, clock),
                 back_up=lambda phrase: back_up(self._data.path, phrase, clock.wall_us()),
@@ -218,9 +242,23 @@ class Box:
             control.start,
             cameras.start,
             storage.start,
-            *map(_task_of, (listener.run, server.run, looks.run)),
+            *map(_task_of, (listener.run, server.run, looks.run, lines.run)),
+            *([_task_of(feeder.run)] if feeder else []),
         )
         await self._until_stopped(ingest, starts, open_page, storage, audit)
+
+    def _feeder(
+        self, audit: Audit, control: Control, ingest: Ingest, storage: Storage
+    ) -> Feeder | None:
+        """Arm the board's watchdog, None if it names none."""
+        settings = self._board.watchdog
+        if settings is None:
+            return None
+        holds = conditions(self._clock, ingest, storage.volumes, control.outputs, control.guard)
+        feeder = Feeder(settings, self._data.path, holds, self._clock, audit, self._sim)
+        feeder.open()
+        storage.health.also.append(feeder.warnings)
+        return feeder
 
     def _exports(self, storage: Storage, box: BoxState, cameras: CameraTable, audit: Audit) -> Jobs:
         spool = self._data.path / self._config.export.path

@@ -1,23 +1,23 @@
 """Puts the control stack together: guard first, then outputs at their safe level, then buses."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from nvr.app.services import Services
+from nvr.app.wiring import wirings
 from nvr.base.clock import Clock
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, supervise
 from nvr.config.camera import Ptz
 from nvr.config.model import Config
-from nvr.gpio.output import Outputs, Wiring
-from nvr.hal.board import Board, Gpio, Serial
-from nvr.hal.linux_gpio import LinuxOutput
+from nvr.gpio.output import Outputs
+from nvr.hal.board import Board, Serial
 from nvr.hal.linux_serial import LinuxSerial
-from nvr.hal.ports import Output, SerialPort
-from nvr.hal.virtual_output import VirtualOutput
+from nvr.hal.ports import SerialPort
 from nvr.hal.virtual_serial import VirtualSerial
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Audit, Controller, Mount
@@ -42,6 +42,9 @@ class Control:
         clock: Time source.
         audit: Told of every action.
         services: Asks cameras that are steered over ONVIF; None where none is.
+
+    Attributes:
+        switched: Told in the event loop what an output did. See `nvr.gpio.output.Tell`.
     """
 
     def __init__(
@@ -59,12 +62,11 @@ class Control:
         self._services = services
         self._lines: dict[str, OnvifLine] = {}
         self._loop = asyncio.get_running_loop()
+        self.switched: Callable[[str, bool, str], None] = lambda _name, _on, _why: None
         self.guard = GuardLink(clock)
         self.guard.start()
         self.outputs = Outputs(
-            [_wiring(name, gpio, sim) for name, gpio in board.gpio.items()],
-            clock=clock,
-            guard=self.guard,
+            wirings(board.gpio, sim), clock=clock, guard=self.guard, tell=self._output_told
         )
         self.buses = {name: self._bus(name, line, sim) for name, line in board.serial.items()}
         self.ptz = Controller(
@@ -136,6 +138,11 @@ class Control:
         self.outputs.close()
         self.guard.close()
 
+    def _output_told(self, name: str, on: bool, why: str) -> None:
+        """In the outputs' thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
+            self._loop.call_soon_threadsafe(lambda: self.switched(name, on, why))
+
     def _bus(self, name: str, line: Serial, sim: Path) -> Bus:
         def tell(told: BusEvent) -> None:
             self._loop.call_soon_threadsafe(self.ptz.bus_event, told)
@@ -182,14 +189,3 @@ def _open_serial(line: Serial, sim: Path) -> SerialPort:
     if line.driver == "virtual":
         return VirtualSerial(str(sim / line.path))
     return LinuxSerial(line.path, line.baud, line.direction)
-
-
-def _wiring(name: str, gpio: Gpio, sim: Path) -> Wiring:
-    def open_output(on: bool) -> Output:
-        if gpio.driver == "virtual":
-            output = VirtualOutput(str(sim / "relay0"), name)
-            output.set(on)
-            return output
-        return LinuxOutput(gpio.chip, gpio.line, active_low=gpio.active_low, level=on)
-
-    return Wiring(name, open_output, safe=gpio.safe == "on", max_on_s=gpio.max_on_s)

@@ -14,8 +14,12 @@ from nvr.hal.board import Board
 
 
 def has(board: Board) -> load.Has:
-    """Return what a configuration is checked against."""
-    return load.Has(frozenset(board.serial), frozenset(board.gpio))
+    """Return what a configuration is checked against.
+
+    A door or a siren is no wiper or lamp of a camera, or the right to that would open it.
+    """
+    outputs = (name for name, one in board.gpio.items() if one.kind not in {"door", "siren"})
+    return load.Has(frozenset(board.serial), frozenset(outputs), frozenset(board.input))
 
 
 class DataDirectory:

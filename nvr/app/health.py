@@ -57,9 +57,14 @@ class Health:
         self._left_bytes: int | None = None
         self._refused = 0
         self._refused_s = 0.0
+        self.also: list[Callable[[], list[NvrError]]] = []
+        """Whoever else knows of something a person should see to."""
 
     def warnings(self) -> list[NvrError]:
         """What a person should see to, the worst first."""
+        return [*self._of_disks(), *(one for more in self.also for one in more())]
+
+    def _of_disks(self) -> list[NvrError]:
         found: list[NvrError] = []
         if self._left_bytes is not None:
             left_mib = self._left_bytes >> 20

@@ -53,6 +53,7 @@ class Metrics:
         sessions: Who is signed in on the page.
         looking: Who looks at pictures.
         encoding: How the encoders do.
+        lines: Of outputs and inputs. See `nvr.app.line_metrics`.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Metrics:
         sessions: Sized,
         looking: Looking,
         encoding: Callable[[], EncodingReport] = EncodingReport,
+        lines: Callable[[Callable[[str], bool]], list[Family]] = lambda _may: [],
     ) -> None:
         self._clock = clock
         self._begun_s = clock.monotonic_s()
@@ -77,6 +79,7 @@ class Metrics:
         self._sessions = sessions
         self._looking = looking
         self._encoding = encoding
+        self._lines = lines
 
     async def families(self, may: Callable[[str], bool]) -> list[Family]:
         """Return everything, of cameras only those that `may` lets be seen."""
@@ -84,6 +87,7 @@ class Metrics:
         found = [*self._of_box(), *self._of_streams(streams)]
         found += self._of_pictures(may)
         found += self._of_encoders(may)
+        found += self._lines(may)
         found += await asyncio.to_thread(self._of_volumes, may)
         tasks = Family("nvr_tasks", "gauge", "Of the recorder's event loop.")
         tasks.add(len(asyncio.all_tasks()))

@@ -28,6 +28,7 @@ class Rule:
         unclaimed: Also before the box has an owner.
         pictures: It hands out pictures as the camera sent them: of a masked camera only to who has
             the right ``unmasked``.
+        own: Of a user's rights the line for just this object counts, and no ``*``.
     """
 
     kinds: frozenset[Kind]
@@ -35,6 +36,7 @@ class Rule:
     right: Right | None = None
     unclaimed: bool = False
     pictures: bool = False
+    own: bool = False
 
 
 _USER: frozenset[Kind] = frozenset(("user",))
@@ -50,6 +52,11 @@ _AUDIT = Rule(_USER, frozenset(("admin", "auditor")))
 
 def _camera(right: Right) -> Rule:
     return Rule(_USER, right=right)
+
+
+def _output(right: Right, *, own: bool = False) -> Rule:
+    """What an output is asked for under its name with an ``@``."""
+    return Rule(_USER, right=right, own=own)
 
 
 def _pictures(right: Right) -> Rule:
@@ -160,6 +167,18 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http POST /api/machine": _ADMIN,
         "http DELETE /api/machine/{name}": _ADMIN,
         "http GET /api/audit": _AUDIT,
+        "http GET /api/line": _SIGNED_IN,  # shows the lines the subject may know
+        "http GET /api/line/event": _SIGNED_IN,  # of these
+        "http POST /api/output/{output}": _SIGNED_IN,  # these look at the output and what is done
+        "http POST /api/output/{output}/wipe": _SIGNED_IN,
+        "http POST /api/camera/{name}/wipe": _camera("relay"),
+        "http DELETE /api/camera/{name}/wipe": _camera("relay"),
+        "output on": _output("relay"),
+        "output off": _output("relay"),
+        "output pulse": _output("relay"),
+        "output wipe": _output("relay"),
+        "output door on": _output("relay", own=True),  # a door is opened by who may open this one
+        "output door pulse": _output("relay", own=True),
         "ws /ws/live/{camera}": _pictures("live"),
         "ws /ws/talk/{camera}": _camera("relay"),  # its loudspeaker is switched like its lamp
         "ws /ws/control": _SIGNED_IN,
@@ -235,7 +254,7 @@ def authorise(
     if rule.roles and subject.role not in rule.roles:
         raise Rejected("auth.denied", "your role cannot do this")
     if rule.right is not None:
-        _check_camera(subject, rule.right, camera)
+        _check_camera(subject, rule.right, camera, own=rule.own)
     if rule.pictures and shown == "as it is" and camera is not None:
         _check_masks(subject, camera, span, masked)
     if span is not None and subject.recorded is not None:
@@ -258,7 +277,7 @@ def _check_masks(subject: Subject, camera: str, span: Span | None, masked: Maske
         )
 
 
-def _check_camera(subject: Subject, right: Right, camera: str | None) -> None:
+def _check_camera(subject: Subject, right: Right, camera: str | None, *, own: bool) -> None:
     if camera is None:
         raise Rejected("auth.denied", "no camera was named")
     rights = subject.may(camera)
@@ -266,3 +285,5 @@ def _check_camera(subject: Subject, right: Right, camera: str | None) -> None:
         raise unknown_camera()
     if right not in rights:
         raise Rejected("auth.denied", f"you have no right to {right} on this camera", right=right)
+    if own and subject.role != "admin" and camera not in subject.rights:
+        raise Rejected("auth.denied", "this needs a right of its own", right=right)

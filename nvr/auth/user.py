@@ -2,7 +2,8 @@
 
 A right counts only where both agree: a viewer given ``ptz`` still cannot move anything, and an
 operator without a line for a camera does not know that it exists. ``*`` stands for every camera
-without a line of its own, those added later included. An administrator has every right.
+without a line of its own, those added later included, and for every output of the box, whose own
+line is ``@name``. An administrator has every right.
 """
 
 import json
@@ -35,7 +36,7 @@ CEILING: Mapping[Role, frozenset[Right]] = MappingProxyType(
 
 EVERY_CAMERA = "*"
 MOST_USERS = 256
-_CAMERA = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_CAMERA = re.compile(r"@?[a-z0-9][a-z0-9-]{0,31}")
 
 Rights = Mapping[str, frozenset[Right]]
 Span = tuple[int, int]
@@ -109,7 +110,11 @@ def rights_of(value: Mapping[str, Iterable[str]]) -> Rights:
     frozen: dict[str, frozenset[Right]] = {}
     for camera, names in value.items():
         if camera != EVERY_CAMERA and not _CAMERA.fullmatch(camera):
-            raise Rejected("user.invalid", "rights are for a camera name or *", field="rights")
+            raise Rejected(
+                "user.invalid",
+                "rights are for a camera name, *, or an output as @name",
+                field="rights",
+            )
         asked = set(names)
         known = frozenset(right for right in RIGHTS if right in asked)
         if len(known) != len(asked):

@@ -1,9 +1,11 @@
 """`nvr board`: what a board file says this box has, and what of it was ever proven."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 from nvr.hal import board
+from nvr.hal.board_gpio import Gpio, Input
 
 
 def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -33,9 +35,13 @@ def run(chosen: argparse.Namespace) -> int:
         how = f"{line.baud} baud, direction {line.direction}, {line.driver}"
         print(f"  serial  {name}: {line.path}, {how}")
     for name, output in found.gpio.items():
-        where = output.driver if output.driver == "virtual" else f"{output.chip}:{output.line}"
-        limit = f", at most {output.max_on_s:g} s on" if output.max_on_s else ""
-        print(f"  output  {name}: {where}, safe {output.safe}{limit}")
+        where = f"{output.chip}:{output.line}" if output.driver == "gpiod" else output.driver
+        where = f"gpiozero GPIO{output.line}" if output.driver == "gpiozero" else where
+        print(f"  output  {name}: {output.kind}, {where}, {', '.join(_rules(output))}")
+    for name, it in found.input.items():
+        print(f"  input   {name}: {it.contact}, {_place(it)}, {', '.join(it.meanings)}")
+    if found.watchdog:
+        print(f"  watchdog {found.watchdog.device}: {found.watchdog.timeout_s} s")
     for one in found.encoder:
         most = f", at most {one.sessions} streams" if one.sessions < 64 else ""
         most += f", {one.mpixel_s:g} million pixels a second" if one.mpixel_s else ""
@@ -45,3 +51,25 @@ def run(chosen: argparse.Namespace) -> int:
             f"  dome    {found.dome.name}: rtsp://127.0.0.1:{found.dome.rtsp_port}/{found.dome.name}"
         )
     return 0
+
+
+def _rules(output: Gpio) -> Iterator[str]:
+    yield f"safe {output.safe}"
+    if output.on_crash is not None and output.on_crash != output.safe:
+        yield f"{output.on_crash} after a crash"
+    if output.active_low:
+        yield "active low"
+    if output.pulse_ms is not None:
+        yield f"pulses of {output.pulse_ms} ms"
+    if output.max_on_s is not None:
+        yield f"at most {output.max_on_s:g} s on"
+    if output.min_off_s:
+        yield f"at least {output.min_off_s:g} s off"
+    if output.interlock:
+        yield f"one of {output.interlock} at a time"
+
+
+def _place(it: Input) -> str:
+    if it.driver == "iio":
+        return f"{it.adc} channel {it.channel}"
+    return it.driver if it.driver == "virtual" else f"{it.chip}:{'+'.join(map(str, it.lines))}"

@@ -8,8 +8,9 @@ from nvr import __version__
 from nvr.base.errors import NvrError
 
 COMMANDS = (
-    "run", "check", "board", "camera", "find", "user", "export", "target", "verify", "gaps", "lock",
-    "event", "key", "plan", "resize", "disk", "device", "encoder", "unseal", "fsck", "backup",
+    "run", "check", "board", "output", "safe", "camera", "find", "user", "export", "target",
+    "verify", "gaps", "lock", "event", "key", "plan", "resize", "disk", "device", "encoder",
+    "unseal", "fsck", "backup",
 )  # fmt: skip
 """Modules, most named like their command, in the order in which people meet them."""
 

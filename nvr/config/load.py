@@ -26,6 +26,7 @@ from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.shape import Fault, faults
 from nvr.config.analyse import MOST_ZONES, Analyse
 from nvr.config.camera import LOCAL, Aux, Camera, Plan, Ptz
+from nvr.config.input import unfit_inputs
 from nvr.config.model import S3, Config, Secrets
 
 
@@ -35,11 +36,13 @@ class Has:
 
     Attributes:
         buses: Its serial lines.
-        outputs: Its switching outputs.
+        outputs: Its switching outputs that may be a wiper or lamp.
+        inputs: Its alarm inputs.
     """
 
     buses: frozenset[str]
     outputs: frozenset[str]
+    inputs: frozenset[str] = frozenset()
 
 
 def check(text: str, *, board: Has | None = None) -> list[Fault]:
@@ -250,6 +253,7 @@ def _unfit(config: Config, board: Has | None) -> list[Fault]:
         else:
             found += _unfit_bus(at, camera.ptz, heads[camera.ptz.bus, camera.ptz.address], board)
         found += _unfit_head(at, camera.ptz, board)
+    found += unfit_inputs(config, None if board is None else board.inputs)
     return (
         found + _bad_endpoints(config) + _unfit_store(config.export.s3) + _ports_used_twice(config)
     )

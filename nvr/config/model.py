@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from nvr.config.camera import Camera
-from nvr.config.value import Port, Title
+from nvr.config.value import Name, Port, Title
 
 
 class Volume(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +73,22 @@ class Export(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     s3: S3 | None = None
 
 
+class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A preset that a head is sent to."""
+
+    camera: Name
+    preset: Annotated[int, Meta(ge=1, le=255)]
+
+
+class InputAction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What follows when an alarm input of the board alarms, or is tampered with."""
+
+    # Cameras that record it as an event of their plans, for as long as it lasts.
+    record: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    # Heads that look there.
+    call: Annotated[tuple[Call, ...], Meta(max_length=16)] = ()
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -87,6 +103,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # Where a camera is on this box or the local link all the same: "127.0.0.1:8554", "[::1]:*".
     local_cameras: Annotated[list[str], Meta(max_length=64)] = []
     camera: Annotated[list[Camera], Meta(max_length=64)] = []
+    # By the name of an alarm input of the board.
+    input: dict[Name, InputAction] = {}
 
 
 class CameraSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

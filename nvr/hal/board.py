@@ -12,8 +12,7 @@ from msgspec import Meta, Struct
 
 from nvr.base.errors import Misconfigured
 from nvr.base.shape import Fault, faults
-
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+from nvr.hal.board_gpio import Gpio, Input, Name, Watchdog, unfit
 
 
 class Serial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,21 +28,6 @@ class Serial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     direction: Literal["auto", "kernel", "rts", "none"] = "auto"
     gap_ms: Annotated[int, Meta(ge=0, le=1000)] = 80
     receive: bool = True
-
-
-class Gpio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A switching output.
-
-    `chip` is the chip's label, not its number: numbers move between kernels.
-    """
-
-    kind: Literal["output"] = "output"
-    driver: Literal["gpiod", "virtual"] = "gpiod"
-    chip: str = ""
-    line: Annotated[int, Meta(ge=0, le=1023)] = 0
-    active_low: bool = False
-    safe: Literal["off", "on"] = "off"
-    max_on_s: Annotated[float, Meta(gt=0, le=86400)] | None = None
 
 
 class Dome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +63,9 @@ class Board(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     proof: str | None = None
     serial: dict[Name, Serial] = {}
     gpio: dict[Name, Gpio] = {}
+    input: dict[Name, Input] = {}
+    # Off unless it is named.
+    watchdog: Watchdog | None = None
     dome: Dome | None = None
     # Simulated USB sticks: directories under ``sim/usb``.
     sticks: Annotated[list[Name], Meta(max_length=4)] = []
@@ -117,21 +104,11 @@ def load(path: Path) -> Board:
 
 
 def _unfit(board: Board) -> list[Fault]:
-    found = []
-    lines: dict[tuple[str, int], str] = {}
-    for name, output in board.gpio.items():
-        if output.driver == "virtual":
-            continue
-        if not output.chip:
-            found.append(Fault(f"$.gpio.{name}.chip", "is missing"))
-        before = lines.setdefault((output.chip, output.line), name)
-        if before != name:
-            found.append(
-                Fault(f"$.gpio.{name}.line", f"{output.chip}:{output.line} is already {before}")
-            )
+    found = unfit(board.gpio, board.input)
+    tables = (("serial", board.serial), ("gpio", board.gpio), ("input", board.input))
     virtual = [
         f"$.{table}.{name}"
-        for table, parts in (("serial", board.serial), ("gpio", board.gpio))
+        for table, parts in tables
         for name, part in parts.items()
         if part.driver == "virtual"
     ]

@@ -1,6 +1,7 @@
 """A switching output on a kernel GPIO line, through libgpiod v2.
 
-Untested on every board so far: no machine with GPIO lines ran it.
+Untested on every board so far: no machine with GPIO lines ran it. Tried against a chip of ours that
+answers the kernel's ABI, with the real libgpiod: `tests/gpio`.
 """
 
 from pathlib import Path
@@ -25,13 +26,22 @@ class LinuxOutput:
         line: Offset on the chip.
         active_low: On is the low level.
         level: Level driven by the request itself.
+        devices: Where the kernel's chips are.
 
     Raises:
         Misconfigured: ``gpio.no_chip``.
         Unavailable: ``gpio.gone``: the line is held by another process.
     """
 
-    def __init__(self, chip: str, line: int, *, active_low: bool, level: bool) -> None:
+    def __init__(
+        self,
+        chip: str,
+        line: int,
+        *,
+        active_low: bool,
+        level: bool,
+        devices: Path = Path("/dev"),
+    ) -> None:
         self._line = line
         self._on = level
         settings = gpiod.LineSettings(
@@ -39,7 +49,7 @@ class LinuxOutput:
         )
         try:
             self._request = gpiod.request_lines(
-                find_chip(chip), consumer="nvr", config={line: settings}
+                find_chip(chip, devices), consumer="nvr", config={line: settings}
             )
         except (OSError, ValueError) as err:
             raise Unavailable("gpio.gone", str(err), chip=chip, line=line) from err

@@ -56,8 +56,8 @@ class Output(Protocol):
         """Level last driven."""
         ...
 
-    def way(self) -> "Line | Relay":
-        """How another process can drive it when this one cannot."""
+    def way(self) -> "Way | None":
+        """How another process can drive it when this one cannot; None if there is no way."""
         ...
 
     def close(self) -> None:
@@ -80,6 +80,86 @@ class Relay:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A kernel line that only this process can drive; once it is gone, whoever requests it can.
+
+    Attributes:
+        chip: Device of the chip.
+        line: Offset on it.
+    """
+
+    chip: str
+    line: int
+
+
+Way = Line | Relay | Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A new level of an input.
+
+    Attributes:
+        level: As its lines make it, see `nvr.hal.board_gpio`.
+        at_s: Monotonic seconds of the edge, by the kernel where it says so.
+        missed: Edges before it that the kernel could not keep.
+    """
+
+    level: int
+    at_s: float
+    missed: int = 0
+
+
+class Contact(Protocol):
+    """An input of the box."""
+
+    def fileno(self) -> int:
+        """Readable when something changed; -1: it has to be asked."""
+        ...
+
+    def level(self) -> int:
+        """Level now.
+
+        Raises:
+            Unavailable: ``gpio.gone``.
+        """
+        ...
+
+    def edges(self) -> Sequence[Edge]:
+        """What changed since this was last asked, at most some dozens; never waits.
+
+        Raises:
+            Unavailable: ``gpio.gone``.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the lines back."""
+        ...
+
+
+class WatchdogDevice(Protocol):
+    """Restarts the box unless it is fed."""
+
+    timeout_s: float
+    """Without food for so long; as the hardware rounded it."""
+    was_reset: bool
+    """The last start of the box was its doing."""
+
+    def feed(self) -> None:
+        """Give it time.
+
+        Raises:
+            OSError: It is gone.
+        """
+        ...
+
+    def close(self, *, disarm: bool) -> None:
+        """Let go of it; without `disarm` it restarts the box after its time."""
+        ...
+
+
 class Guard(Protocol):
     """The process that stops heads and makes outputs safe when this one cannot.
 
@@ -94,7 +174,7 @@ class Guard(Protocol):
         """Let it close its duplicate: the port is about to be closed."""
         ...
 
-    def output(self, name: str, way: Line | Relay, *, safe: bool) -> None:
+    def output(self, name: str, way: Way, *, safe: bool) -> None:
         """Let it drive an output to `safe` when something happens to us."""
         ...
 

@@ -3,6 +3,7 @@
 Source: Linux ``include/uapi/linux/gpio.h`` (v2 ABI), ``tty_ioctl(4)``.
 """
 
+import errno
 import fcntl
 import os
 import select
@@ -12,6 +13,11 @@ import time
 
 # _IOWR(0xB4, 0x0F, struct gpio_v2_line_values { __aligned_u64 bits, mask; })
 _SET_VALUES = 0xC010B40F
+# _IOWR(0xB4, 0x07, struct gpio_v2_line_request), 592 bytes
+_GET_LINE = 0xC250B407
+# _IOWR(0xB4, 0x09, struct gpiohandle_data { __u8 values[64]; }), of the first ABI
+_SET_VALUES_1 = 0xC040B409
+_OUTPUT, _VALUES = 1 << 3, 2
 _RTS = struct.pack("I", termios.TIOCM_RTS)
 
 
@@ -21,7 +27,36 @@ def drive_line(fd: int, on: bool) -> None:
     Raises:
         OSError: The chip is gone, or `fd` is no line request.
     """
-    fcntl.ioctl(fd, _SET_VALUES, struct.pack("QQ", 1 if on else 0, 1))
+    try:
+        fcntl.ioctl(fd, _SET_VALUES, struct.pack("QQ", 1 if on else 0, 1))
+    except OSError as err:
+        if err.errno not in {errno.ENOTTY, errno.EINVAL}:
+            raise
+        # A line requested through the first ABI, as some libraries still do.
+        fcntl.ioctl(fd, _SET_VALUES_1, struct.pack("64B", 1 if on else 0, *bytes(63)))
+
+
+def claim_line(chip: str, line: int, on: bool) -> int:
+    """Request a line as an output with its level in the same call; returns its descriptor.
+
+    Raises:
+        OSError: No such chip or line, or somebody holds it.
+    """
+    request = struct.pack(
+        # offsets, consumer, flags, num_attrs, padding; one attribute with its mask, nine empty;
+        # num_lines, event_buffer_size, padding, fd
+        "I252x 32s QI20x IIQQ 216x II20xi",
+        *(line, b"nvr-guard", _OUTPUT, 1),
+        *(_VALUES, 0, 1 if on else 0, 1),
+        *(1, 0, 0),
+    )
+    fd = os.open(chip, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        answer = bytearray(request)
+        fcntl.ioctl(fd, _GET_LINE, answer)
+    finally:
+        os.close(fd)
+    return int(struct.unpack_from("i", answer, 588)[0])
 
 
 def write_frame(fd: int, data: bytes, *, rts: bool = False, byte_s: float = 0.0) -> None:

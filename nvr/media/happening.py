@@ -6,12 +6,17 @@ from typing import Literal, Protocol
 
 Trouble = Literal["signal", "dark", "bright", "covered", "moved", "defocused", "frozen"]
 """What can be wrong with a picture, the worse before what it would hide."""
-Kind = Trouble | Literal["motion", "reported"]
+Line = Literal["input", "tamper", "output"]
+"""At a line of the box: an alarm input, tampering with it, an output; `zone` is its name."""
+Kind = Trouble | Literal["motion", "reported"] | Line
 
 TROUBLES: tuple[Trouble, ...] = (
     "signal", "dark", "bright", "covered", "moved", "defocused", "frozen",
 )  # fmt: skip
-KINDS: tuple[Kind, ...] = ("motion", "reported", *TROUBLES)
+LINES: tuple[Line, ...] = ("input", "tamper", "output")
+KINDS: tuple[Kind, ...] = ("motion", "reported", *LINES, *TROUBLES)
+BOX = ""
+"""The camera of what happened at the box itself."""
 
 
 @dataclass(frozen=True, slots=True)

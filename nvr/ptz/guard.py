@@ -31,6 +31,7 @@ class Guard:
         self.ports: dict[str, tuple[int, float, bool]] = {}  # bus: descriptor, gap_s, rts
         self.lines: dict[str, tuple[int, bool]] = {}  # output: descriptor, safe level
         self.relays: dict[str, tuple[str, str, bool]] = {}  # output: socket, its name there, safe
+        self.claims: dict[str, tuple[str, int, bool]] = {}  # output: chip, line, safe
         self.stops: dict[str, list[bytes]] = {}  # who: STOP frames of what may move
         self.offs: dict[str, list[bytes]] = {}  # who: frames that switch off what may be on
         self.heard_s: dict[str, float] = {}  # who has something at stake: last heard
@@ -80,6 +81,8 @@ class Guard:
             self.lines[message["output"]] = (fds[0], message["safe"])
         elif do == "relay":
             self.relays[message["output"]] = (message["path"], message["name"], message["safe"])
+        elif do == "claim":
+            self.claims[message["output"]] = (message["chip"], message["line"], message["safe"])
         elif do == "beat":
             who = message["who"]
             self.stops[who] = [bytes.fromhex(frame) for frame in message["stops"]]
@@ -125,6 +128,9 @@ class Guard:
         for fd, safe in self.lines.values():
             with contextlib.suppress(OSError):
                 raw.drive_line(fd, safe)
+        for chip, line, safe in self.claims.values():
+            with contextlib.suppress(OSError):  # refused while the recorder has it, frozen or not
+                raw.claim_line(chip, line, safe)
         asked = []
         for path, name, safe in self.relays.values():
             sock = socket.socket(socket.AF_UNIX)

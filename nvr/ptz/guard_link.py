@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nvr.base.clock import Clock
 from nvr.base.errors import Unavailable
-from nvr.hal.ports import Line, Relay
+from nvr.hal.ports import Claim, Line, Way
 
 ANSWER_S = 0.5
 _ROOT = Path(__file__).parents[2]
@@ -120,9 +120,14 @@ class GuardLink:
             self._registered.pop(("bus", bus), None)
             self._send({"do": "forget", "bus": bus})
 
-    def output(self, name: str, way: Line | Relay, *, safe: bool) -> None:  # noqa: D102 - see Guard
+    def output(self, name: str, way: Way, *, safe: bool) -> None:  # noqa: D102 - see Guard
         if isinstance(way, Line):
             self._register(("output", name), {"do": "line", "output": name, "safe": safe}, way.fd)
+        elif isinstance(way, Claim):
+            message = {
+                "do": "claim", "output": name, "chip": way.chip, "line": way.line, "safe": safe,
+            }  # fmt: skip
+            self._register(("output", name), message, -1)
         else:
             message = {
                 "do": "relay", "output": name, "path": way.path, "name": way.name, "safe": safe,

@@ -44,6 +44,7 @@ DEFAULT_CAPTION = Caption(
     size_permille=40,
 )
 
+MOST_RELAYS = 32
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -91,6 +92,9 @@ class Camera:
         now_s: Monotonic seconds.
         address: Its address on the line.
         zone: Time zone of caption and clock tower; None is the box's own.
+
+    Attributes:
+        relays: Relays with nothing on them that shows, as last switched.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Camera:
         self._zone = zone
         self._head = Head(now_s, HOME, PRESETS)
         self._auxiliary, self._relay = Outputs(), Outputs()
+        self.relays: dict[str, bool] = {}
         self._receiver = Receiver(self._head, self._auxiliary, address, ZOOM_MAX)
         self._scene = Scene(size, font)
         self._burner = Burner(font, size, zone)
@@ -112,15 +117,18 @@ class Camera:
             return self._receiver.receive(data, now_s)
 
     def switch(self, output: str, *, on: bool) -> None:
-        """Drive a relay: ``wiper`` or ``lamp``.
+        """Drive a relay: ``wiper`` or ``lamp``, or one with nothing on it that shows.
 
         Raises:
-            Rejected: ``dome.no_output``.
+            Rejected: ``dome.no_output``: there are no more relays.
         """
-        if output not in ("wiper", "lamp"):
-            raise Rejected("dome.no_output", "the dome has a wiper and a lamp", output=output)
         with self._lock:
-            setattr(self._relay, output, on)
+            if output in {"wiper", "lamp"}:
+                setattr(self._relay, output, on)
+                return
+            if output not in self.relays and len(self.relays) >= MOST_RELAYS:
+                raise Rejected("dome.no_output", "the dome has no more relays", output=output)
+            self.relays[output] = on
 
     def caption(self, caption: Caption) -> tuple[str, ...]:
         """Burn another caption from the next picture on; returns missing characters."""

@@ -93,6 +93,7 @@ class StateAnswer(msgspec.Struct, frozen=True):
     rtsp: str
     version: str
     pid: int
+    relays: dict[str, bool]
 
 
 class Dome:
@@ -276,6 +277,7 @@ class Dome:
             f"{self._address[0]}:{self._address[1]}",
             __version__,
             os.getpid(),
+            dict(self._camera.relays),
         )
 
     def _remember(self) -> None:

@@ -21,6 +21,7 @@ from nvr.media.camera import BoxState, Cameras
 from nvr.media.device import SoundDevice, VideoDevice
 from nvr.media.encoding import Encoding, NoEncoding
 from nvr.media.find import Finder
+from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happenings
 from nvr.media.ports import Hub, Ptz
 from nvr.media.talk import Talks
@@ -262,6 +263,8 @@ class Parts:
     """Speaks through cameras. None where nothing can be."""
     finder: Finder | None = None
     """Finds cameras. None where there is no network to look at."""
+    lines: Lines = field(default_factory=NoLines)
+    """The outputs and alarm inputs of the box."""
     devices: Callable[[], tuple[Sequence[VideoDevice], Sequence[SoundDevice]]] = no_devices
     """The capture devices of the box; blocks."""
 

@@ -25,6 +25,7 @@ from nvr.web.find import FindPages
 from nvr.web.gate import Gate
 from nvr.web.health import HealthPages
 from nvr.web.key import KeyPages
+from nvr.web.lines import LinePages
 from nvr.web.live import Live
 from nvr.web.lock import LockPages
 from nvr.web.mask import MaskPages
@@ -92,6 +93,7 @@ class Page:
         self._exports = ExportPages(parts)
         self._keys = KeyPages(parts)
         self._backup = BackupPages(parts)
+        self._lines = LinePages(parts)
         self._talk = TalkPages(parts)
         self._live = Live(parts)
         self._control = Control(parts, fingerprint)
@@ -132,6 +134,7 @@ class Page:
             self._keys,
             self._backup,
             self._accounts,
+            self._lines,
             self._talk,
             self._live,
             self._control,

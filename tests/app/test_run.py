@@ -93,7 +93,7 @@ async def test_a_dome_set_up_on_the_page_obeys_at_once_and_does_not_outlive_the_
     """Lamp and wiper on the dome's own auxiliaries: a killed recorder must not leave them on."""
     async with running_box(tmp_path) as box:
         path = "/api/camera/dome/ptz"
-        assert (await box.call("GET", path))["outputs"] == ["lamp", "wiper"]
+        assert (await box.call("GET", path))["outputs"] == ["lamp", "washer", "wiper"]
         assert (await box.call("DELETE", path))["ptz"] is None
         assert (await box.camera("dome"))["ptz"] is None
         own = {"bus": "ptz", "turbo": 64, "wiper": {"aux": 1}, "lamp": {"aux": 2, "max_on_s": 600}}

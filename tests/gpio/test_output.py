@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nvr.base.clock import FakeClock, SystemClock
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
@@ -288,3 +290,171 @@ def test_a_bug_leaves_the_output_to_the_guard_and_then_it_works_again() -> None:
             time.sleep(0.01)
         assert outputs.get("lamp")
     assert coil.levels[-1] is False
+
+
+def test_a_pulse_of_another_length_than_the_limit() -> None:
+    rig = Rig(max_on_s=20)
+    rig.outputs.set("wiper", True, 0.5)
+    rig.turn(0.4)
+    assert rig.outputs.get("wiper")
+    rig.turn(0.2)
+    assert not rig.outputs.get("wiper")
+
+
+def test_what_was_on_rests() -> None:
+    rig = Rig(min_off_s=5)
+    rig.outputs.set("wiper", True)
+    rig.turn(1)
+    rig.outputs.set("wiper", False)
+    rig.turn(1)
+    with pytest.raises(Rejected, check=lambda err: err.code == "gpio.resting") as told:
+        rig.outputs.set("wiper", True)
+    assert 3.8 < told.value.context["wait_s"] <= 4.1
+    assert rig.outputs.standing("wiper").wait_s == pytest.approx(4, abs=0.2)
+    rig.turn(4.1)
+    rig.outputs.set("wiper", True)
+
+
+def test_asked_for_again_while_it_is_told_off_it_rests_as_well() -> None:
+    rig = Rig(min_off_s=5, max_on_s=2)
+    rig.outputs.set("wiper", True)
+    rig.turn(1.9)
+    drive = rig.coil.set
+
+    def slow(on: bool) -> None:
+        drive(on)
+        rig.coil.set = drive
+        rig.outputs.set("wiper", True)
+
+    rig.coil.set = slow
+    rig.turn(0.5)
+    assert rig.coil.levels[-1] is False
+
+
+class Group:
+    """Three outputs, of which two may not be on together, on one clock."""
+
+    def __init__(self) -> None:
+        self.clock, self.guard = FakeClock(), PaperGuard()
+        self.told: list[tuple[str, bool, str]] = []
+        self.coils = {name: Coil(False) for name in ("open", "close", "lamp")}
+        self.outputs = Outputs(
+            [
+                Wiring("open", lambda _on: self.coils["open"], max_on_s=4, interlock="gate"),
+                Wiring("close", lambda _on: self.coils["close"], max_on_s=4, interlock="gate"),
+                Wiring("lamp", lambda _on: self.coils["lamp"], max_on_s=3, min_off_s=2),
+            ],
+            clock=self.clock,
+            guard=self.guard,
+            tell=lambda *words: self.told.append(words),
+        )
+        self.outputs.turn(self.clock.now_s)
+
+
+def test_of_an_interlock_one_is_on() -> None:
+    rig = Group()
+    rig.outputs.set("open", True)
+    for _ in range(2):  # before it is driven, and while it is
+        with pytest.raises(Rejected, check=lambda err: err.code == "gpio.interlocked") as told:
+            rig.outputs.set("close", True)
+        assert told.value.context["by"] == "open"
+        rig.outputs.turn(rig.clock.now_s)
+    assert rig.outputs.standing("close").blocked_by == "open"
+    rig.outputs.set("open", False)
+    with pytest.raises(Rejected):  # told off, but not seen to be
+        rig.outputs.set("close", True)
+    rig.outputs.turn(rig.clock.now_s)
+    rig.outputs.set("close", True)
+    rig.outputs.turn(rig.clock.now_s)
+    assert rig.told == [("open", True, "asked"), ("open", False, "asked"), ("close", True, "asked")]
+
+
+def test_one_that_does_not_answer_may_be_on() -> None:
+    rig = Group()
+    rig.outputs.set("open", True)
+    rig.outputs.turn(rig.clock.now_s)
+    rig.coils["open"].broken = True
+    rig.outputs.set("open", False)
+    rig.outputs.turn(rig.clock.now_s)
+    with pytest.raises(Rejected, check=lambda err: err.code == "gpio.interlocked"):
+        rig.outputs.set("close", True)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["open", "close", "lamp"]),
+        st.sampled_from(["on", "off", "pulse", "break", "mend", "guard", "wait", "freeze"]),
+        st.floats(0.0, 2.5),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_whatever_people_do_interlock_limit_and_rest_hold(
+    steps: list[tuple[str, str, float]],
+) -> None:
+    rig = Group()
+    on_since: dict[str, float] = {}
+    off_since: dict[str, float] = {}
+
+    def look() -> None:
+        now_s = rig.clock.now_s
+        assert not (rig.coils["open"].get() and rig.coils["close"].get())
+        for name, coil in rig.coils.items():
+            if coil.get() and name not in on_since:
+                on_since[name] = now_s
+                if name == "lamp":
+                    assert now_s - off_since.get(name, -1e9) >= 2 - 1e-6
+            elif not coil.get() and name in on_since:
+                del on_since[name]
+                off_since[name] = now_s
+            if name in on_since and not coil.broken:
+                limit_s = 3 if name == "lamp" else 4
+                # A turn, and what it takes to try again one that had no answer.
+                assert now_s - on_since[name] <= limit_s + 0.1 + 0.5 + 1e-6
+
+    for name, do, wait_s in steps:
+        with contextlib.suppress(Rejected, Unavailable):
+            if do in {"on", "off"}:
+                rig.outputs.set(name, do == "on")
+            elif do == "pulse":
+                rig.outputs.set(name, True, 0.3)
+            elif do == "break":
+                rig.coils[name].broken = True
+            elif do == "mend":
+                rig.coils[name].broken = False
+            elif do == "guard":
+                rig.guard.here = not rig.guard.here
+        if do == "freeze":
+            rig.clock.advance(0.5)
+            for coil in rig.coils.values():  # the guard acts
+                if not coil.broken:
+                    coil.levels.append(False)
+            look()
+        end_s = rig.clock.now_s + wait_s
+        while True:
+            rig.outputs.turn(rig.clock.now_s)
+            look()
+            if rig.clock.now_s >= end_s:
+                break
+            rig.clock.now_s = min(end_s, rig.clock.now_s + 0.1)
+
+
+def test_the_level_after_a_crash_is_the_guards_and_the_safe_one_is_ours() -> None:
+    rig = Rig(on_crash=True)
+    assert ("output", "wiper", True) in rig.guard.log
+    assert rig.coil.levels[-1] is False
+    rig.turn(0.35)  # at rest, and yet the guard would change it: it must know that we live
+    assert rig.guard.log.count(("beat", "outputs", (), True)) >= 3
+    rig.guard.here = False
+    levels = len(rig.coil.levels)
+    rig.turn(1)
+    assert len(rig.coil.levels) == levels, "at rest there is nothing to make safe"
+
+
+def test_resting_on_allows_no_limit_and_no_interlock() -> None:
+    for more in ({"max_on_s": 3}, {"pulse_ms": 100}, {"interlock": "gate"}):
+        for rest in ({"safe": True}, {"on_crash": True}):
+            with pytest.raises(Misconfigured, check=lambda err: err.code == "gpio.bad_wiring"):
+                Wiring("siren", Coil, **rest, **more)

@@ -153,7 +153,11 @@ def test_relays_and_captions_are_taken_on_the_socket(dome: Running) -> None:
     caption = {"lines": ["东门ก", "{time}"], "position_permille": [20, 30], "mode": "box"}
     assert dome.ask(caption=caption) == {"ok": True, "missing": ["ก"]}
     assert dome.ask(caption={"lines": ["字" * 40]})["code"] == "caption.invalid"
-    assert dome.ask(output="heater", on=True)["code"] == "dome.no_output"
+    assert dome.ask(output="heater", on=True) == {"ok": True}
+    assert dome.ask(get=True)["relays"] == {"heater": True}
+    for n in range(31):
+        dome.ask(output=f"relay{n}", on=False)
+    assert dome.ask(output="one-more", on=True)["code"] == "dome.no_output"
     assert dome.ask(output="wiper")["code"] == "dome.invalid"
     assert dome.ask(nonsense=1)["code"] == "dome.invalid"
 

@@ -55,6 +55,7 @@ from nvr.media.device import (
     VideoInput,
     VideoSize,
 )
+from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happening, Kind
 from nvr.media.health import Counters, History, Rates, StreamReport
 from nvr.media.ingest import Ingest
@@ -867,6 +868,7 @@ async def running(
     sticks: Sequence[Sticks] = (),
     metrics: Callable[[Callable[[str], bool]], Awaitable[Sequence[Family]]] = no_metrics,
     talks: Talks | None = None,
+    lines: Lines | None = None,
 ) -> AsyncIterator[Box]:
     """Start a page over ports in memory; close everything afterwards."""
     clock = clock or SystemClock()
@@ -901,6 +903,7 @@ async def running(
         metrics=metrics,
         finder=MemoryFinder(cameras),
         talks=talks,
+        lines=lines or NoLines(),
         devices=lambda: DEVICES,
     )
     page = Page(parts, load_tls(directory) if tls else None, ["nvr.example"])

@@ -1,4 +1,4 @@
-// Manage: cameras, captions, locks, exports, keys, users, machines, audit, box. One page each, one address each.
+// Manage: cameras, captions, outputs, locks, exports, keys, users, machines, audit, box. One page each, one address each.
 
 import { el, Part } from "../dom.js";
 import { t } from "../i18n.js";
@@ -10,6 +10,7 @@ import { camerasPage } from "./cameras.js";
 import { captionPage } from "./caption.js";
 import { exportsPage } from "./exports.js";
 import { keysPage } from "./keys.js";
+import { linesPage } from "./lines.js";
 import { locksPage } from "./locks.js";
 import { machinesPage } from "./machines.js";
 import { maskPage } from "./mask.js";
@@ -20,6 +21,7 @@ const PAGES = [
   ["cameras", "cam", camerasPage, false],
   ["captions", "doc", captionPage, false],
   ["masks", "eyeoff", maskPage, false],
+  ["lines", "relay", linesPage, false],
   ["locks", "lock", locksPage, false],
   ["exports", "exp", exportsPage, false],
   ["keys", "seal", keysPage, true],

@@ -1,7 +1,9 @@
 // Which rights on which cameras: one row a camera, `*` for every camera without a row of its own.
 
+import * as api from "../api.js";
 import { el } from "../dom.js";
 import { t } from "../i18n.js";
+import { lineName } from "./lines.js";
 
 const RIGHTS = ["live", "playback", "export", "ptz", "relay", "config", "unmasked"];
 /** The most a role can have; the box enforces it, the page only does not offer more. */
@@ -19,6 +21,8 @@ export function rightsEditor(app, role, now) {
   const node = el("div.rights", {});
   /** @type {Record<string, Set<string>>} */
   let chosen = {};
+  /** Outputs have a line of their own, and only one right. @type {[string, string][]} */
+  let outputs = [];
 
   function draw() {
     const most = CEILING[role()];
@@ -31,7 +35,7 @@ export function rightsEditor(app, role, now) {
 
   function fill(most) {
     const row = (name, label) => el("tr", {}, el("th", { scope: "row" }, label), ...most.map((right) => el("td", {},
-      el("input", {
+      name.startsWith("@") && right !== "relay" ? null : el("input", {
         type: "checkbox", "aria-label": `${label}: ${t(`right.${right}`)}`, prop: { checked: (chosen[name] ?? chosen["*"]).has(right) },
         on: {
           change: (event) => {
@@ -44,9 +48,14 @@ export function rightsEditor(app, role, now) {
       }))));
     node.replaceChildren(el("div.scroll", {}, el("table", {},
       el("thead", {}, el("tr", {}, el("th", {}, t("rights")), ...most.map((right) => el("th", {}, t(`right.${right}`))))),
-      el("tbody", {}, row("*", t("rights.all")), ...app.box.cameras.map((camera) => row(camera.name, camera.title || camera.name))))));
+      el("tbody", {}, row("*", t("rights.all")), ...app.box.cameras.map((camera) => row(camera.name, camera.title || camera.name)), ...(most.includes("relay") ? outputs.map(([name, label]) => row(name, label)) : [])))));
   }
 
+  api.get("/api/line").then((told) => {
+    outputs = told.outputs.map(({ output }) => [`@${output.name}`, lineName(output, `line.${output.kind}`)]);
+    const most = CEILING[role()];
+    if (most) fill(most);
+  }, () => {});
   draw();
   return {
     node, draw,

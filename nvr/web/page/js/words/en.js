@@ -6,6 +6,7 @@ import keys from "./en-keys.js";
 import exports from "./en-export.js";
 import find from "./en-find.js";
 import health from "./en-health.js";
+import lines from "./en-lines.js";
 import look from "./en-look.js";
 import streams from "./en-stream.js";
 
@@ -17,6 +18,7 @@ export default {
   ...find,
   ...exports,
   ...health,
+  ...lines,
   ...look,
   ...streams,
   "nav": "Main",

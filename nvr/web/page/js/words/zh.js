@@ -6,6 +6,7 @@ import keys from "./zh-keys.js";
 import exports from "./zh-export.js";
 import find from "./zh-find.js";
 import health from "./zh-health.js";
+import lines from "./zh-lines.js";
 import look from "./zh-look.js";
 import streams from "./zh-stream.js";
 
@@ -16,6 +17,7 @@ export default {
   ...find,
   ...exports,
   ...health,
+  ...lines,
   ...look,
   ...streams,
   "nav": "主导航",

@@ -1,0 +1,92 @@
+"""Outputs and inputs on the page: switched with a question where it is heard, seen to change."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from nvr.base.clock import FakeClock
+from tests.app.lines import Bench, bench
+from tests.web.box import PASSWORD, Box, LogPtz, running
+from tests.web.page.test_page import Visit
+
+pytestmark = [
+    pytest.mark.needs("chromium"),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+]
+WORDS = {
+    "zh-CN": {"pulse": "点动", "wipe": "雨刷程序", "begin": "开始", "off": "断开", "on": "接通",
+              "alarm": "报警", "normal": "正常", "again": "间歇", "opens": "门会打开"},
+    "en-GB": {"pulse": "Pulse", "wipe": "Wipe", "begin": "Begin", "off": "Switch off",
+              "on": "Switch on", "alarm": "alarm", "normal": "normal", "again": "again and again",
+              "opens": "The door will open"},
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Box, Bench]]:
+    place: Path = tmp_path_factory.mktemp("box")
+    async with (
+        bench(place, LogPtz((), FakeClock())) as lines,
+        running(place, lines=lines.lines) as box,
+    ):
+        await box.parts.claim.claim(box.parts.claim.code(), "admin", PASSWORD)
+        yield box, lines
+
+
+@pytest.mark.parametrize(("language", "size"), [("zh-CN", (390, 844)), ("en-GB", (1280, 800))])
+async def test_switched_wiped_and_listened_to(
+    browser: Browser, rig: tuple[Box, Bench], language: str, size: tuple[int, int]
+) -> None:
+    box, lines = rig
+    words = WORDS[language]
+    context = await browser.new_context(
+        ignore_https_errors=True, viewport={"width": size[0], "height": size[1]}, locale=language
+    )
+    page = await context.new_page()
+    visit = Visit(page, context)
+    visit.watch()
+    await page.goto(box.url)
+    await page.locator("input[autocomplete=username]").fill("admin")
+    await page.locator("input[type=password]").fill(PASSWORD)
+    await page.locator("button[type=submit]").click()
+    await page.locator("nvr-shell, .shell").first.wait_for()
+    await page.goto(f"{box.url}/#/manage/lines")
+
+    def card(name: str):
+        return page.locator(f"[data-line={name}]")
+
+    await card("horn").get_by_role("button", name=words["on"]).click()
+    off = card("horn").get_by_role("button", name=words["off"])
+    await expect(card("siren")).to_contain_text("horn")  # it is kept off by it
+    await off.click()
+    await expect(card("horn").get_by_role("button", name=words["on"])).to_be_visible()
+    assert lines.relays.state["horn"] is False
+
+    before = len([one for one in lines.relays.changes if one[:2] == ("door", True)])
+    await card("door").get_by_role("button", name=words["pulse"]).click()
+    question = page.locator(".dialog")
+    await expect(question).to_contain_text(words["opens"])
+    assert len([one for one in lines.relays.changes if one[:2] == ("door", True)]) == before
+    await question.locator("footer button").first.click()
+    await asyncio.to_thread(lines.relays.first, "door", True, 0.0)
+
+    await card("wiper").get_by_role("button", name=words["wipe"]).click()
+    await question.locator("select").select_option("intermittent")
+    await question.get_by_role("button", name=words["begin"]).click()
+    await expect(card("wiper")).to_contain_text(words["again"])
+    await card("wiper").get_by_role("button", name=words["off"]).click()
+
+    await expect(card("fence")).to_contain_text(words["normal"])
+    lines.move("fence", 0)
+    await expect(card("fence").locator(".chip")).to_have_text(words["alarm"])
+    lines.move("fence", 1)
+    await expect(card("fence").locator(".chip")).to_have_text(words["normal"])
+    wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, "it does not fit"
+    await context.close()
+    assert visit.faults == []
