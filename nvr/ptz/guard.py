@@ -106,7 +106,7 @@ class Guard:
         # One frame on every bus, then the longest of their gaps, so that buses do not wait for
         # each other. The first round tells every head to stop, the second tells it again; then
         # their auxiliaries go off in the same way.
-        for step in zip_longest(*rounds) if rounds else [()]:
+        for step in list(zip_longest(*rounds)) or [()]:  # outputs, though nothing moves
             for port, frame in (each for each in step if each):
                 with contextlib.suppress(OSError):
                     raw.write_frame(port[0], frame, rts=port[2], byte_s=0.005 if port[2] else 0)

@@ -45,6 +45,18 @@ def test_killed_while_moving_with_the_wiper_on(
         time.sleep(0.01)
 
 
+def test_killed_with_a_wiper_on_and_heads_that_stand_again(
+    recorder: Recorder, far: FarEnd, relays: RelayBox
+) -> None:
+    start_moving(recorder, far)
+    recorder.ask("move", camera="dome1", pan=0, tilt=0, zoom=0)
+    far.wait(two_stops, AFTER_S)
+    recorder.ask("output", camera="dome1", name="wiper", on=True)
+    relays.wait("wiper", True)
+    recorder.signal(signal.SIGKILL)
+    relays.wait("wiper", False, AFTER_S)
+
+
 def test_frozen_while_moving_and_thawed_later(
     recorder: Recorder, far: FarEnd, relays: RelayBox
 ) -> None:
