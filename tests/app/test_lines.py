@@ -94,6 +94,7 @@ async def test_a_wiper_wipes_and_off_ends_it(rig: Bench) -> None:
     rig.lines.switch("wiper", "off", *WHO)
     assert output(rig, "wiper").wiping == ""
     await until(lambda: not rig.relays.state["wiper"])
+    assert "wiper" not in {name for _, name, _ in rig.happened()}, "one stroke of many"
     with pytest.raises(Rejected, check=lambda err: err.code == "gpio.not_wiper"):
         rig.lines.wipe("horn", WipeWish(), *WHO)
     task.cancel()
