@@ -6,14 +6,14 @@
 PyDoc_STRVAR(h264_doc,
 "h264_sps(nal, /)\n--\n\n"
 "What an H.264 SPS says: (profile, constraints, level, chroma_format, luma_bits, chroma_bits,\n"
-"width_px, height_px, reorder, frame_90k); reorder is -1 if it does not say.\n\n"
+"width_px, height_px, reorder, frame_90k, aspect_wide, aspect_high); reorder is -1 if it does not say.\n\n"
 "Raises:\n    ValueError: Not a usable SPS.");
 
 PyDoc_STRVAR(h265_doc,
 "h265_sps(nal, /)\n--\n\n"
 "What an H.265 SPS says: (profile, space_and_tier, level, compatibility, constraints,\n"
 "chroma_format, luma_bits, chroma_bits, width_px, height_px, reorder, frame_90k,\n"
-"temporal_layers, temporal_nested).\n\n"
+"temporal_layers, temporal_nested, aspect_wide, aspect_high).\n\n"
 "Raises:\n    ValueError: Not a usable SPS.");
 
 static PyObject *h264_sps(PyObject *module, PyObject *args) {
@@ -23,8 +23,8 @@ static PyObject *h264_sps(PyObject *module, PyObject *args) {
   int bad = nvr_h264_sps(nal.buf, (size_t)nal.len, &s);
   PyBuffer_Release(&nal);
   if (bad) return PyErr_SetString(PyExc_ValueError, "not a usable H.264 SPS"), NULL;
-  return Py_BuildValue("(iiiiiiIIiI)", s.profile, s.compatibility, s.level, s.chroma_format, s.luma_bits,
-                       s.chroma_bits, s.width, s.height, s.reorder, s.frame_90k);
+  return Py_BuildValue("(iiiiiiIIiIII)", s.profile, s.compatibility, s.level, s.chroma_format, s.luma_bits,
+                       s.chroma_bits, s.width, s.height, s.reorder, s.frame_90k, s.aspect_wide, s.aspect_high);
 }
 
 static PyObject *h265_sps(PyObject *module, PyObject *args) {
@@ -34,10 +34,10 @@ static PyObject *h265_sps(PyObject *module, PyObject *args) {
   int bad = nvr_h265_sps(nal.buf, (size_t)nal.len, &s);
   PyBuffer_Release(&nal);
   if (bad) return PyErr_SetString(PyExc_ValueError, "not a usable H.265 SPS"), NULL;
-  return Py_BuildValue("(iiiIy#iiiIIiIii)", s.profile, s.profile_space, s.level, s.compatible,
+  return Py_BuildValue("(iiiIy#iiiIIiIiiII)", s.profile, s.profile_space, s.level, s.compatible,
                        (const char *)s.constraints, (Py_ssize_t)6, s.chroma_format, s.luma_bits,
                        s.chroma_bits, s.width, s.height, s.reorder, s.frame_90k, s.temporal_layers,
-                       s.temporal_nested);
+                       s.temporal_nested, s.aspect_wide, s.aspect_high);
 }
 
 PyDoc_STRVAR(latm_doc,

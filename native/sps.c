@@ -67,8 +67,26 @@ static int crop(nvr_sps *s, uint32_t left, uint32_t right, uint32_t top, uint32_
   return 0;
 }
 
-static void skip_aspect(reader *r) {
-  if (get(r, 1) && get(r, 8) == 255) get(r, 32);        /* aspect_ratio_info */
+/* Shapes of a pixel by aspect_ratio_idc. Source: ITU-T H.264 table E-1, H.265 table E.1. */
+static const uint8_t ASPECTS[17][2] = {{1, 1},   {1, 1},   {12, 11}, {10, 11}, {16, 11}, {40, 33},
+                                       {24, 11}, {20, 11}, {32, 11}, {80, 33}, {18, 11}, {15, 11},
+                                       {64, 33}, {160, 99}, {4, 3},  {3, 2},   {2, 1}};
+
+/* All that stands in front of what is of interest of a VUI; of that the shape of a pixel is kept. */
+static void look_of(reader *r, nvr_sps *s) {
+  uint32_t known = get(r, 1), index = known ? get(r, 8) : 0, wide = 0, high = 0;
+  if (index == 255) {
+    wide = get(r, 16);
+    high = get(r, 16);
+  } else if (index < 17) {
+    wide = ASPECTS[index][0];
+    high = ASPECTS[index][1];
+  }
+  /* One that runs out, or is none: nobody would look at such a picture. */
+  if (!over(r) && wide && high && wide <= 16 * high && high <= 16 * wide) {
+    s->aspect_wide = wide;
+    s->aspect_high = high;
+  }
   if (get(r, 1)) get(r, 1);                             /* overscan */
   if (get(r, 1) && (get(r, 4), get(r, 1))) get(r, 24);  /* video_signal_type, colour */
   if (get(r, 1)) ue(r), ue(r);                          /* chroma_loc */
@@ -82,7 +100,7 @@ static void h264_hrd(reader *r) {
 }
 
 static void h264_vui(reader *r, nvr_sps *s) {
-  skip_aspect(r);
+  look_of(r, s);
   if (get(r, 1)) {
     uint32_t units = get(r, 32), scale = get(r, 32);
     get(r, 1);
@@ -116,6 +134,7 @@ static void h264_scaling(reader *r, unsigned lists) {
 int nvr_h264_sps(const uint8_t *nal, size_t len, nvr_sps *s) {
   uint8_t raw[SPS_MAX];
   memset(s, 0, sizeof *s);
+  s->aspect_wide = s->aspect_high = 1;
   if (len < 4 || (nal[0] & 31) != 7) return -1;
   reader r = {raw, unescape(nal, len, raw) * 8, 8};
   s->profile = (uint8_t)get(&r, 8);
@@ -233,6 +252,7 @@ static int h265_sets(reader *r) {
 int nvr_h265_sps(const uint8_t *nal, size_t len, nvr_sps *s) {
   uint8_t raw[SPS_MAX];
   memset(s, 0, sizeof *s);
+  s->aspect_wide = s->aspect_high = 1;
   if (len < 15 || ((nal[0] >> 1) & 63) != 33) return -1;
   reader r = {raw, unescape(nal, len, raw) * 8, 16};
   get(&r, 4);
@@ -277,7 +297,7 @@ int nvr_h265_sps(const uint8_t *nal, size_t len, nvr_sps *s) {
   }
   get(&r, 2);
   if (get(&r, 1)) {
-    skip_aspect(&r);
+    look_of(&r, s);
     get(&r, 3);
     if (get(&r, 1)) ue(&r), ue(&r), ue(&r), ue(&r);
     if (get(&r, 1)) {

@@ -21,6 +21,7 @@ typedef struct {
   uint32_t id;
   uint32_t width, height;  /* after cropping */
   uint32_t frame_90k;      /* duration of a frame by the VUI, 0 if it does not say */
+  uint32_t aspect_wide, aspect_high; /* shape of a pixel; 1 and 1 if the VUI does not say */
 } nvr_sps;
 
 /* Parse a NAL unit with its header and without a start code. 0, or -1 if it is not a usable SPS. */

@@ -250,6 +250,7 @@ class Encoder:
             context.pix_fmt = layout
             context.time_base = Fraction(1, TICKS_PER_S)
             context.framerate = Fraction(settings.fps, 1)
+            context.sample_aspect_ratio = Fraction(*settings.aspect)
             context.gop_size = max(1, round(settings.gop_s * settings.fps))
             context.max_b_frames = 0 if settings.latency == "low" else 2
             context.bit_rate = settings.bitrate_bps

@@ -117,7 +117,8 @@ def pipeline_of(name: str, settings: Settings) -> str:
     return (
         "appsrc name=in format=time is-live=true do-timestamp=false block=true max-buffers=3"
         f" caps=video/x-raw,format={form},width={width},height={height},"
-        f"framerate={settings.fps}/1,colorimetry=bt709,pixel-aspect-ratio=1/1"
+        f"framerate={settings.fps}/1,colorimetry=bt709,"
+        f"pixel-aspect-ratio={settings.aspect[0]}/{settings.aspect[1]}"
         f" ! {made} ! {kind}parse config-interval=-1"
         f" ! video/x-{kind},stream-format=byte-stream,alignment=au"
         " ! appsink name=out emit-signals=true sync=false max-buffers=64"

@@ -34,6 +34,7 @@ class Recoder:
         self._decoder = decoder
         self._decoder.extradata = wanted.config
         self._decoder.thread_count = 1
+        self._aspect = h265.pixel_aspect(wanted.config)
         self._encoder: Encoder | None = None
         self._due_90k = -1
         self._last_90k = -1
@@ -81,7 +82,9 @@ class Recoder:
         width = max(_EVEN, round(frame.width * lines / frame.height / _EVEN) * _EVEN)
         size = (width, max(_EVEN, lines))
         if self._encoder is None:
-            settings = Settings(size, self._fps, self._bitrate_bps, preset="superfast")
+            settings = Settings(
+                size, self._fps, self._bitrate_bps, preset="superfast", aspect=self._aspect
+            )
             self._encoder = Encoder(settings)
         painted = encodable(frame, self._encoder.settings.size)
         return self._encoder.encode(picture_of(painted, at_90k))

@@ -21,7 +21,7 @@ from nvr.media.mask import MASK_KINDS, Mask
 from nvr.overlay.burn import Burner, planes_of
 from nvr.overlay.caption import Caption
 from nvr.overlay.font import Font
-from nvr.wire import h264
+from nvr.wire import h264, h265
 
 _REQUESTS = msgspec.msgpack.Decoder(Request)
 _MOST_WAITING = 64
@@ -42,7 +42,9 @@ class Film:
         self._decoder.extradata = begin.config
         self._decoder.thread_count = 1
         self._size = begin.size
-        self._encoder = Encoder(Settings(begin.size, begin.fps, begin.bitrate_bps))
+        of = h264.pixel_aspect if begin.codec == "h264" else h265.pixel_aspect
+        settings = Settings(begin.size, begin.fps, begin.bitrate_bps, aspect=of(begin.config))
+        self._encoder = Encoder(settings)
         self._burner = Burner(font, begin.size)
         self._burner.mask(begin.masks)
         self.sps, self.pps = self._encoder.parameter_sets

@@ -28,6 +28,7 @@ class Settings:
         latency: ``low``: one picture in, one out, in the order in which they are shown. ``normal``:
             a few may be held back if that makes them smaller.
         preset: An encoder's own word for how much work it does; empty for its usual.
+        aspect: ``(width, height)`` of a pixel; the stream says so if it is not square.
     """
 
     size: tuple[int, int]
@@ -38,6 +39,7 @@ class Settings:
     profile: Profile = "main"
     latency: Latency = "low"
     preset: str = ""
+    aspect: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True)

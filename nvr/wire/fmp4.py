@@ -85,6 +85,19 @@ def _esds(track: Track) -> bytes:
     return full(b"esds", 0, 0, _descriptor(3, b"\0\0\0" + decoder + _descriptor(6, b"\2")))
 
 
+def pixel_aspect(track: Track) -> tuple[int, int]:
+    """Width and height of a pixel of a video track, as its parameter sets say."""
+    of = {"h264": h264.pixel_aspect, "h265": h265.pixel_aspect}.get(track.codec)
+    return of(track.config) if of else (1, 1)
+
+
+def shown_size(track: Track) -> bytes:
+    """The size a track is shown at, as ``tkhd`` has it: in square pixels, 16.16 fixed point."""
+    wide, high = pixel_aspect(track)
+    width = min(track.width_px * wide * 0x10000 // high, 0xFFFFFFFF)
+    return struct.pack(">II", width, track.height_px << 16)
+
+
 def sample_entry(track: Track) -> bytes:
     """Build the sample entry of a track, such as ``avc1`` with its ``avcC``."""
     head = bytes(6) + struct.pack(">H", 1)
@@ -93,7 +106,10 @@ def sample_entry(track: Track) -> bytes:
         size = struct.pack(">HH", track.width_px, track.height_px)
         dpi = struct.pack(">IIIH", 72 << 16, 72 << 16, 0, 1)
         tail = bytes(32) + struct.pack(">Hh", 24, -1)
-        return box(name, head, bytes(16), size, dpi, tail, box(record, track.config))
+        wide, high = pixel_aspect(track)
+        # Square ones are what players expect.
+        shape = box(b"pasp", struct.pack(">II", wide, high)) if wide != high else b""
+        return box(name, head, bytes(16), size, dpi, tail, box(record, track.config), shape)
     # The rate is 16.16 fixed point here; a rate that does not fit is left to the AAC config.
     rate_hz = track.clock_hz if track.clock_hz < 1 << 16 else 0
     bits = track.config[0] if track.codec == "g726" else 16
@@ -114,7 +130,7 @@ def _dops(track: Track) -> bytes:
 def _trak(track: Track, number: int) -> bytes:
     video = track.kind == "video"
     volume = 0 if video else 0x100
-    size = struct.pack(">II", track.width_px << 16, track.height_px << 16)
+    size = shown_size(track)
     tkhd = struct.pack(">IIIIIQHHHH", 0, 0, number, 0, 0, 0, 0, 0 if video else 1, volume, 0)
     mdhd = struct.pack(">IIIIHH", 0, 0, track.clock_hz, 0, UNDETERMINED, 0)
     hdlr = struct.pack(">I4s12x", 0, b"vide" if video else b"soun") + b"nvr\0"

@@ -39,6 +39,8 @@ class Sps:
         height_px: Height after cropping.
         reorder: Pictures that may be shown later than decoded, -1 if it does not say.
         frame_90k: Duration of a frame, 0 if it does not say.
+        aspect_wide: Width of a pixel, for `aspect_high`; both 1 if it does not say.
+        aspect_high: Its height.
     """
 
     profile: int
@@ -51,6 +53,8 @@ class Sps:
     height_px: int
     reorder: int
     frame_90k: int
+    aspect_wide: int
+    aspect_high: int
 
 
 def parse_sps(nal: bytes) -> Sps:
@@ -90,6 +94,15 @@ def avcc(parameter_sets: Iterable[bytes]) -> bytes:
             )
         )
     return bytes(record)
+
+
+def pixel_aspect(record: bytes) -> tuple[int, int]:
+    """Width and height of a pixel as an ``avcC`` record says; of one that cannot be read, 1, 1."""
+    try:
+        sps = parse_sps(next(nal for nal in parameter_sets(record) if nal_type(nal) == SPS))
+    except (ValueError, StopIteration):
+        return 1, 1
+    return sps.aspect_wide, sps.aspect_high
 
 
 def codec_string(record: bytes) -> str:

@@ -42,6 +42,8 @@ class Sps:
         frame_90k: Duration of a frame, 0 if it does not say.
         temporal_layers: Number of temporal sub-layers.
         temporal_nested: ``sps_temporal_id_nesting_flag``.
+        aspect_wide: Width of a pixel, for `aspect_high`; both 1 if it does not say.
+        aspect_high: Its height.
     """
 
     profile: int
@@ -58,6 +60,8 @@ class Sps:
     frame_90k: int
     temporal_layers: int
     temporal_nested: int
+    aspect_wide: int
+    aspect_high: int
 
 
 def parse_sps(nal: bytes) -> Sps:
@@ -91,6 +95,15 @@ def hvcc(parameter_sets: Iterable[bytes]) -> bytes:
         for nal in nals:
             record += len(nal).to_bytes(2, "big") + nal
     return bytes(record)
+
+
+def pixel_aspect(record: bytes) -> tuple[int, int]:
+    """Width and height of a pixel as an ``hvcC`` record says; of one that cannot be read, 1, 1."""
+    try:
+        sps = parse_sps(next(nal for nal in parameter_sets(record) if nal_type(nal) == SPS))
+    except (ValueError, StopIteration):
+        return 1, 1
+    return sps.aspect_wide, sps.aspect_high
 
 
 def codec_string(record: bytes) -> str:

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nvr.wire.fmp4 import MATRIX, UNDETERMINED, Track, box, full, sample_entry
+from nvr.wire.fmp4 import MATRIX, UNDETERMINED, Track, box, full, sample_entry, shown_size
 
 MOVIE_HZ = 90_000
 _SINCE_1904_S = 2_082_844_800
@@ -256,7 +256,7 @@ def _trak(
     tkhd = times + struct.pack(
         ">IIQQHHHH", number, 0, late + length, 0, 0, 0 if video else 1, 0 if video else 0x100, 0
     )
-    size = struct.pack(">II", track.width_px << 16, track.height_px << 16)
+    size = shown_size(track)
     edits = [struct.pack(">Qqi", late, -1, 0x10000)] if late else []
     edits.append(struct.pack(">Qqi", length, table.shifts[0], 0x10000))
     mdhd = times + struct.pack(">IQHH", track.clock_hz, table.ticks, UNDETERMINED, 0)

@@ -1,9 +1,13 @@
 import io
 import struct
+from fractions import Fraction
 
 import av
 import pytest
 
+from nvr.codec.encode import X264, X265, Encoder
+from nvr.media.encoder import Settings
+from nvr.media.track import TrackConfig
 from nvr.wire import aac, fmp4, h264, h265
 from tests.media import clip
 
@@ -103,6 +107,31 @@ def test_cropped_sizes_are_what_the_decoder_shows():
         read = wire.parse_sps(sps)
         assert (read.width_px, read.height_px) == (182, 102)
         assert read.frame_90k == 3600
+
+
+@pytest.mark.parametrize("aspect", [(12, 11), (40, 33), (7, 5), (1, 1)])
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_the_shape_of_a_pixel_is_read_and_stands_in_the_file(codec, aspect):
+    library = X264 if codec == "h264" else X265
+    settings = Settings((704, 576), 25, 1_000_000, codec=codec, aspect=aspect)
+    wire, made = (h264, h264.avcc) if codec == "h264" else (h265, h265.hvcc)
+    encoder = Encoder(settings, library)
+    record = made(encoder.parameter_sets)
+    encoder.close()
+    assert wire.pixel_aspect(record) == aspect
+    track = TrackConfig("video", codec, 90_000, record, 704, 576)
+    data = fmp4.init_segment((track,))
+    with av.open(io.BytesIO(data), format="mov") as container:
+        said = container.streams.video[0].sample_aspect_ratio
+        assert (said or 1) == Fraction(*aspect)
+    assert (b"pasp" in data) == (aspect != (1, 1))
+    width = struct.unpack_from(">I", data, data.index(b"tkhd") + 4 + 76)[0] / 65536
+    assert abs(width - 704 * aspect[0] / aspect[1]) < 0.001
+
+
+@pytest.mark.parametrize("record", [b"", b"\1" * 7, bytes(64)])
+def test_a_record_that_cannot_be_read_has_square_pixels(record):
+    assert h264.pixel_aspect(record) == h265.pixel_aspect(record) == (1, 1)
 
 
 def test_reorder_depth_is_read_from_the_vui():
