@@ -54,12 +54,21 @@ PyDoc_STRVAR(burn_doc,
 "burn(y, y_stride, size, chroma, chroma_stride, luma, colour, at, /)\n--\n\n"
 "Blend into all planes of a picture at once, as `blend` does into one.\n\n"
 "chroma: the two planes of yuv420p, or the one of NV12, whose rows are as wide as luma's.\n"
-"luma, colour: (cover, grey, runs) for the luma plane and for each chroma plane.\n"
+"luma, colour: strips for the luma plane and for each chroma plane, at most 16, blended in order;\n"
+"each (cover, grey, runs).\n"
 "at: (x, y) in luma pixels, both even; chroma's is half of it, but NV12's x.\n"
 "Raises as `blend`, and TypeError.");
 
+#define MOST_STRIPS 16
+
+/* Strips, and the buffers they lie in. */
+typedef struct {
+  Py_buffer held[MOST_STRIPS][3];
+  nvr_strip strips[MOST_STRIPS];
+  Py_ssize_t count;
+} strip_list;
+
 static int strip_of(PyObject *parts, Py_buffer held[3], nvr_strip *strip) {
-  for (int i = 0; i < 3; i++) held[i].obj = NULL;
   if (!PyTuple_Check(parts) || PyTuple_Size(parts) != 3) {
     PyErr_SetString(PyExc_TypeError, "cover, grey and runs are wanted");
     return 0;
@@ -76,15 +85,36 @@ static int strip_of(PyObject *parts, Py_buffer held[3], nvr_strip *strip) {
   return 1;
 }
 
+static int strips_of(PyObject *given, strip_list *list) {
+  Py_ssize_t count = PyTuple_Size(given);
+  if (count > MOST_STRIPS) {
+    PyErr_SetString(PyExc_ValueError, "there are too many strips");
+    return 0;
+  }
+  for (Py_ssize_t i = 0; i < count; i++) {
+    for (int j = 0; j < 3; j++) list->held[i][j].obj = NULL;
+    list->count = i + 1;
+    if (!strip_of(PyTuple_GetItem(given, i), list->held[i], &list->strips[i])) return 0;
+  }
+  return 1;
+}
+
+static void let_go(strip_list *list) {
+  for (Py_ssize_t i = 0; i < list->count; i++)
+    for (int j = 0; j < 3; j++)
+      if (list->held[i][j].obj) PyBuffer_Release(&list->held[i][j]);
+}
+
 static PyObject *burn(PyObject *module, PyObject *args) {
-  Py_buffer planes[3], parts[2][3];
+  Py_buffer planes[3];
   PyObject *chroma, *luma, *colour;
   Py_ssize_t stride, chroma_stride, count;
   int width, height, x, y, ok = 0;
-  nvr_strip strips[2];
-  for (int i = 0; i < 3; i++) planes[i].obj = parts[0][i].obj = parts[1][i].obj = NULL;
-  if (!PyArg_ParseTuple(args, "w*n(ii)O!nOO(ii)", &planes[0], &stride, &width, &height, &PyTuple_Type, &chroma,
-                        &chroma_stride, &luma, &colour, &x, &y))
+  strip_list light, hue;
+  light.count = hue.count = 0;
+  for (int i = 0; i < 3; i++) planes[i].obj = NULL;
+  if (!PyArg_ParseTuple(args, "w*n(ii)O!nO!O!(ii)", &planes[0], &stride, &width, &height, &PyTuple_Type, &chroma,
+                        &chroma_stride, &PyTuple_Type, &luma, &PyTuple_Type, &colour, &x, &y))
     return NULL;
   count = PyTuple_Size(chroma);
   if (count != 1 && count != 2) {
@@ -93,7 +123,7 @@ static PyObject *burn(PyObject *module, PyObject *args) {
   }
   for (Py_ssize_t i = 0; i < count; i++)
     if (PyObject_GetBuffer(PyTuple_GetItem(chroma, i), &planes[1 + i], PyBUF_WRITABLE)) goto done;
-  if (!strip_of(luma, parts[0], &strips[0]) || !strip_of(colour, parts[1], &strips[1])) goto done;
+  if (!strips_of(luma, &light) || !strips_of(colour, &hue)) goto done;
   int wide = count == 1 ? width : width / 2;
   ok = width >= 0 && width <= MOST_PX && height >= 0 && height <= MOST_PX && stride >= 1 && stride >= width &&
        chroma_stride >= 1 && chroma_stride >= wide && fits(planes[0].len, stride, width, height);
@@ -104,18 +134,17 @@ static PyObject *burn(PyObject *module, PyObject *args) {
   }
   nvr_plane first = {planes[0].buf, (size_t)stride, width, height};
   Py_BEGIN_ALLOW_THREADS
-  nvr_blend(&first, &strips[0], x, y);
+  for (Py_ssize_t i = 0; i < light.count; i++) nvr_blend(&first, &light.strips[i], x, y);
   for (Py_ssize_t i = 0; i < count; i++) {
     nvr_plane plane = {planes[1 + i].buf, (size_t)chroma_stride, wide, height / 2};
-    nvr_blend(&plane, &strips[1], count == 1 ? x : x / 2, y / 2);
+    for (Py_ssize_t j = 0; j < hue.count; j++) nvr_blend(&plane, &hue.strips[j], count == 1 ? x : x / 2, y / 2);
   }
   Py_END_ALLOW_THREADS
 done:
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 3; i++)
     if (planes[i].obj) PyBuffer_Release(&planes[i]);
-    if (parts[0][i].obj) PyBuffer_Release(&parts[0][i]);
-    if (parts[1][i].obj) PyBuffer_Release(&parts[1][i]);
-  }
+  let_go(&light);
+  let_go(&hue);
   if (!ok) return NULL;
   Py_RETURN_NONE;
 }

@@ -51,10 +51,10 @@ def burn(planes: Planes, line: Stamp, at: tuple[int, int]) -> None:
         Rounded division by 255 after Blinn, "Three Wrongs Make a Right" (1995).
     """
     colour = line.pairs() if len(planes.chroma) == 1 else line.chroma
-    _burn(planes, line.luma.parts(), colour.parts(), at)
+    _burn(planes, (line.luma.parts(),), (colour.parts(),), at)
 
 
-_Parts = tuple[memoryview, memoryview, memoryview]
+_Parts = tuple[tuple[memoryview, memoryview, memoryview], ...]
 
 
 def _burn(planes: Planes, luma: _Parts, colour: _Parts, at: tuple[int, int]) -> None:
@@ -101,18 +101,17 @@ class _Drawn:
         """All of it for luma and chroma; `paired` for NV12's one plane."""
         found = self._strips.get(paired)
         if found is None:
+            # What stands still is one strip, and is not put together again each second.
             still = self._still(paired=paired)
-            luma, chroma, at = [(still[0], 0)], [(still[1], 0)], 0
+            luma, chroma, at = [still[0].parts()], [still[1].parts()], 0
             for line in self.lines:
                 if line.moving is not None:
                     stamp, x = line.moving
                     colour = stamp.pairs() if paired else stamp.chroma
-                    luma.append((stamp.luma.moved(x, 0), at))
-                    chroma.append((colour.moved(x if paired else x // 2, 0), at // 2))
+                    luma.append(stamp.luma.moved(x, at).parts())
+                    chroma.append(colour.moved(x if paired else x // 2, at // 2).parts())
                 at += line.size[1]
-            # One strip, because each call of the kernel finds the processor cold.
-            found = stacked(luma).parts(), stacked(chroma).parts()
-            self._strips[paired] = found
+            found = self._strips[paired] = tuple(luma), tuple(chroma)
         return found
 
     def _still(self, *, paired: bool) -> tuple[Strip, Strip]:

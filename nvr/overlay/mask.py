@@ -60,7 +60,7 @@ class Masker:
         for luma, colour in solid:
             native.burn(
                 planes.y, planes.y_stride, planes.size, planes.chroma, planes.chroma_stride,
-                luma.parts(), colour.parts(), (0, 0),
+                (luma.parts(),), (colour.parts(),), (0, 0),
             )  # fmt: skip
 
 
