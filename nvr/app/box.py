@@ -20,6 +20,7 @@ from nvr.app.backup import back_up
 from nvr.app.board_dome import keep_dome, start_dome
 from nvr.app.boxstate import BoxState, WallTime
 from nvr.app.cameras import Burner, CameraTable
+from nvr.app.capturing import Capturing, devices
 from nvr.app.control import Control
 from nvr.app.data import DataDirectory
 from nvr.app.doors import open_doors
@@ -47,8 +48,6 @@ from nvr.encode.recode import Recodes
 from nvr.export.jobs import Jobs
 from nvr.export.target import AllTargets
 from nvr.hal.board import Board
-from nvr.hal.linux_sound import LinuxSound
-from nvr.hal.linux_video import LinuxVideo
 from nvr.hal.virtual_stick import VirtualSticks
 from nvr.link.link import Link
 from nvr.media.ingest import Ingest
@@ -211,7 +210,8 @@ class Box:
                 recodes=Recodes(storage.busy),
                 metrics=metrics.families,
                 finder=Onboard(services.link, cameras.permit, clock, cameras, looks.draw),
-                devices=lambda: (LinuxVideo().devices(), LinuxSound().devices()),
+                devices=devices,
+                captures=Capturing(cameras),
                 looks=looks,
                 lines=lines,
                 happenings=looks.store,

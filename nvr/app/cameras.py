@@ -177,7 +177,7 @@ class CameraTable(MaskTable):
             raise Rejected("config.refused", f"$.camera.name: {name} is used already")
         if not url.startswith(written.LOCAL):
             await check(url, self.permit)
-        if sub is not None:
+        if sub is not None and sub.url:
             await check(sub.url, self.permit)
         await self.roster.write(edit.added(name, title, url, user, sub, onvif, capture))
         if password:
@@ -237,7 +237,7 @@ class CameraTable(MaskTable):
         self, name: str, sub: SubSettings | None, by: str = ""
     ) -> None:
         self.roster.must(name)
-        if sub is not None:
+        if sub is not None and sub.url:
             await check(sub.url, self.permit)
         await self.roster.write(edit.subbed(name, sub))
         before = self.roster.must(name).sub
@@ -278,7 +278,9 @@ class CameraTable(MaskTable):
         if self.encode(name) is None:
             raise Rejected("encode.unsupported", "this camera encodes its own picture", camera=name)
         await self.rewrite(name, edit.encoded(name, settings))
-        self.roster.films.follow(name)
+        self.roster.films.follow(stream_of(name))
+        if self.roster.must(name).sub is not None:
+            self.roster.films.follow(stream_of(name, "sub"))
 
     def plan(self, name: str, which: Which = "main") -> PlanSettings:  # noqa: D102 - see Cameras
         camera = self.roster.must(name)

@@ -103,6 +103,18 @@ def encoded(name: str, settings: EncodeSettings) -> Change:
     return change
 
 
+def captured(name: str, capture: Capture) -> Change:
+    """Return the change of how a camera's device is used; what is usual is left out."""
+
+    def change(document: tomlkit.TOMLDocument) -> None:
+        entry = _entry(document, name)
+        entry.pop("capture", None)
+        if capture != Capture():
+            entry["capture"] = _capture_table(capture)
+
+    return change
+
+
 def headed(name: str, head: HeadSettings | None) -> Change:
     """Return the change of a camera's head; None takes it away."""
 
@@ -194,14 +206,21 @@ def _capture_table(capture: Capture) -> Table:
     usual, table = Capture(), tomlkit.table()
     for each in fields(Capture):
         value = getattr(capture, each.name)
-        if value != getattr(usual, each.name):
+        if value != getattr(usual, each.name) and each.name != "controls":
             table[each.name] = list(value) if isinstance(value, tuple) else value
+    if capture.controls:  # a table below has to be the last
+        table["controls"] = tomlkit.table()
+        table["controls"].update(dict(capture.controls))
     return table
 
 
 def _sub_values(sub: SubSettings) -> dict[str, Any]:
     return {
-        "url": sub.url,
+        "url": sub.url or None,
+        "size": None if sub.size is None else list(sub.size),
+        "fps": sub.fps or None,
+        "kbit_s": sub.kbit_s or None,
+        "codec": sub.codec or None,
         "record": None if sub.record else False,
         "retain_h": sub.retain_h or None,
         "guaranteed_h": sub.guaranteed_h or None,

@@ -17,46 +17,46 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 import av
 from msgspec.structs import replace
 
+from nvr.app.film_desk import Desk
+from nvr.app.film_outlet import Outlet, SubOutlet, settings_of
 from nvr.app.film_sender import Sender
 from nvr.base.clock import TICKS_PER_S, Clock, SystemClock
-from nvr.base.errors import Misconfigured, NvrError
+from nvr.base.errors import Misconfigured, NvrError, Unavailable
 from nvr.capture import v4l2
 from nvr.capture.ear import Ear
 from nvr.encode.session import open_encoder
 from nvr.hal.linux_clock import KernelClock
 from nvr.media.camera import CaptionText
-from nvr.media.caption import MODES, clock_text
-from nvr.media.encoder import CodedSource, Encoder, Settings
+from nvr.media.caption import clock_text
+from nvr.media.device import pixel_aspect
+from nvr.media.encoder import CodedSource, Encoder
 from nvr.media.film import (
     LINE_BYTES,
     REPORT_S,
     Began,
     Begin,
-    Caption,
     Condition,
     Failed,
-    Hide,
-    Key,
     Lacking,
-    Order,
+    OfSub,
     Refused,
     Report,
-    Retarget,
+    Sub,
+    SubEnd,
+    SubRetarget,
+    Turn,
     Wish,
     Work,
     line,
     order,
 )
 from nvr.media.mask import Masks
-from nvr.media.picture import Picture, PictureSource
-from nvr.overlay import caption as burned
-from nvr.overlay.burn import Burner
+from nvr.media.picture import Picture, PictureSource, within
 from nvr.overlay.font import Font
 from nvr.sim.pattern import Pattern
 
@@ -64,73 +64,6 @@ _SEND_S: Final = 5.0
 """So long may the recorder not read before we give up."""
 _NICE: Final = 5
 """Recording and steering come first."""
-
-NOTICES: Final = {
-    "camera.no_signal": "无信号 NO SIGNAL",
-    "camera.no_power": "未供电 NO POWER",
-}
-"""What a picture says that stands for one there is not."""
-
-
-@dataclass(slots=True)
-class Desk:
-    """Orders that wait for the next picture: the newest of each kind."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    key: bool = False
-    wish: Wish | None = None
-    captions: list[Caption] = field(default_factory=list)
-    masks: Masks | None = None
-
-    def take(self, given: Order) -> None:
-        """Note an order."""
-        with self.lock:
-            match given:
-                case Key():
-                    self.key = True
-                case Retarget():
-                    self.wish = given.wish
-                case Hide():
-                    self.masks = given.masks
-                case Caption():
-                    self.captions = [*self.captions[-7:], given]
-
-    def hidden(self) -> Masks | None:
-        """Return the masks that have waited, None if there are no other ones."""
-        with self.lock:
-            waited, self.masks = self.masks, None
-            return waited
-
-    def hand_over(self) -> "tuple[bool, Wish | None, list[Caption]]":
-        """Return what has waited."""
-        with self.lock:
-            waited = self.key, self.wish, self.captions
-            self.key, self.wish, self.captions = False, None, []
-            return waited
-
-
-def usual_bps(size: tuple[int, int], fps: int, codec: str) -> int:
-    """Bits a second that look well enough for most: 4 Mbit/s for 1080p at 25 in H.264.
-
-    Small pictures need more for each pixel, for what they show is smaller: the exponent.
-    """
-    rate: float = 4_000_000 * (size[0] * size[1] / (1920 * 1080)) ** 0.8 * (fps / 25) ** 0.7
-    return round(rate * (0.65 if codec == "h265" else 1.0) / 10_000) * 10_000
-
-
-def settings_of(wish: Wish, source: PictureSource) -> Settings:
-    """Return what an encoder is to be opened with."""
-    fps = min(source.fps, wish.fps) if wish.fps else source.fps
-    return Settings(
-        source.size,
-        fps,
-        wish.bitrate_bps or usual_bps(source.size, fps, wish.codec),
-        wish.gop_s,
-        wish.codec,
-        wish.profile,
-        wish.latency,
-        wish.preset,
-    )
 
 
 def opened(begin: Begin) -> PictureSource | v4l2.Coded:
@@ -141,7 +74,9 @@ def opened(begin: Begin) -> PictureSource | v4l2.Coded:
     """
     match begin.url.partition(":")[0]:
         case "test":
-            return Pattern(begin.url)
+            made = Pattern(begin.url)
+            made.aspect = pixel_aspect(made.size, begin.capture.aspect, analogue=False)
+            return made
         case "v4l2":
             return v4l2.opened(begin.url, begin.capture)
     raise Misconfigured("camera.unsupported", "nobody here films such an address")
@@ -175,7 +110,9 @@ class Reporter:
 
 
 class Film:
-    """One source filmed into one socket. Used by one thread.
+    """One source filmed into one socket, and a second, smaller stream of it into another.
+
+    Used by one thread.
 
     Args:
         source: Where the pictures come from.
@@ -197,111 +134,94 @@ class Film:
         reporter: Reporter,
         clock: Clock,
     ) -> None:
-        self._source, self._encoder, self._sender = source, encoder, sender
-        self._desk, self._reporter, self._clock = desk, reporter, clock
+        self._source, self._desk = source, desk
+        self._reporter, self._clock = reporter, clock
         self._say = reporter.say
         self._wish = wish
-        font = Font()
-        self._burner = Burner(font, source.size)
-        self._notice = Burner(font, source.size)
+        self._font = Font()
+        self._main = Outlet(source, encoder, sender, self._font)
+        self._sub: SubOutlet | None = None
+        self._caption: CaptionText | None = None
+        self._masks: Masks = ()
         self._kernel = KernelClock()
-        self._work = Work(0, 0, 0.0, 0.0, 0.0, 0.0)
-        self._next_90k: int | None = None
-        self._keyed_90k: int | None = None
+        self._capture_s = 0.0
 
     def caption(self, text: CaptionText) -> tuple[str, ...]:
         """Burn another one; returns what the font lacks. Raises ``caption.invalid``."""
-        mode = next((mode for mode in MODES if mode == text.mode), MODES[0])
-        return self._burner.set(
-            burned.Caption(text.lines, text.position_permille, text.size_permille, mode)
-        )
+        lacking = self._main.caption(text)
+        self._caption = text
+        if self._sub is not None:
+            self._sub.caption(text)
+        return lacking
 
     def hide(self, masks: Masks) -> None:
         """Hide other areas from the next picture on."""
-        self._burner.mask(masks)
+        self._masks = masks
+        for outlet in self._outlets():
+            outlet.hide(masks)
 
     def run(self, going: Callable[[], bool]) -> None:
         """Film as long as `going` says so.
 
         Raises:
-            NvrError: The source, the encoder or the recorder gave up.
+            NvrError: The source, the main stream's encoder or the recorder gave up.
         """
         self._tell_clock()
-        while going():
-            self._obey()
-            begun_s = time.thread_time()
-            picture = self._source.read()
-            captured_s = time.thread_time()
-            if picture is not None and self._wanted(picture):
-                self._film(picture, captured_s - begun_s)
-            else:
-                self._count(capture_s=captured_s - begun_s)
-            if self._reporter.look(self._source.lack, self._work):
-                self._tell_clock()
+        try:
+            while going():
+                self._obey()
+                begun_s = time.thread_time()
+                picture = self._source.read()
+                self._capture_s += time.thread_time() - begun_s
+                if picture is not None:
+                    self._film(picture)
+                if self._reporter.look(self._source.lack, self._work()):
+                    self._tell_clock()
+                    if self._sub is not None:
+                        self._say(OfSub(self._sub.number, self._sub.work()))
+        finally:
+            self._end_sub()
+
+    def _outlets(self) -> "list[Outlet]":
+        return [self._main] if self._sub is None else [self._main, self._sub]
 
     def _tell_clock(self) -> None:
-        self._burner.clock = clock_text(self._kernel.state(), self._kernel.uncertainty_ms())
+        text = clock_text(self._kernel.state(), self._kernel.uncertainty_ms())
+        for outlet in self._outlets():
+            outlet.burner.clock = text
 
-    def _film(self, picture: Picture, capture_s: float) -> None:
-        begun_s = time.thread_time()
+    def _film(self, picture: Picture) -> None:
         behind_us = round((self._clock.monotonic_s() - picture.pts_90k / TICKS_PER_S) * 1e6)
         wall_us = self._clock.wall_us() - behind_us
-        if self._source.lack:
-            self._notice.set(notice(self._source.lack))
-            self._notice.burn(picture.planes, wall_us)
-        self._burner.burn(picture.planes, wall_us)
-        burned_s = time.thread_time()
-        self._look_for_key(picture)
+        # Before anything is burned in: the small one has its own captions and masks.
+        small = self._scaled(picture)
+        if self._main.wanted(picture.pts_90k):
+            try:
+                self._main.put(picture, wall_us)
+            except Misconfigured as err:
+                self._say(Refused(err.code, err.detail))
+        if small is not None and self._sub is not None:
+            try:
+                self._sub.put(small, wall_us)
+            except Misconfigured as err:
+                self._say(OfSub(self._sub.number, Refused(err.code, err.detail)))
+            except NvrError as err:
+                self._end_sub(err)
+
+    def _scaled(self, picture: Picture) -> Picture | None:
         try:
-            units = self._encoder.encode(picture)
-        except Misconfigured as err:
-            self._say(Refused(err.code, err.detail))
-            return
-        encoded_s = time.thread_time()
-        self._keyed_90k = max((unit.pts_90k for unit in units if unit.key), default=self._keyed_90k)
-        self._sender.send(units)
-        self._count(
-            pictures=1,
-            capture_s=capture_s,
-            burn_s=burned_s - begun_s,
-            encode_s=encoded_s - burned_s,
-        )
-
-    def _look_for_key(self, picture: Picture) -> None:
-        """Ask for a key frame when its time has come.
-
-        Encoders count pictures, and of a source that is slower than it said, or a box that leaves
-        some out, so many take longer.
-        """
-        if self._keyed_90k is None:
-            return
-        settings = self._encoder.settings
-        half = TICKS_PER_S // settings.fps // 2
-        if picture.pts_90k - self._keyed_90k >= round(settings.gop_s * TICKS_PER_S) - half:
-            self._encoder.request_key()
-            self._keyed_90k = picture.pts_90k
-
-    def _wanted(self, picture: Picture) -> bool:
-        """Whether a picture is one of those that make up the rate asked for."""
-        fps = self._encoder.settings.fps
-        if fps >= self._source.fps:
-            return True
-        step = TICKS_PER_S // fps
-        if self._next_90k is None or picture.pts_90k - self._next_90k > 4 * step:
-            self._next_90k = picture.pts_90k
-        # Half a picture early is nearer than half a picture late.
-        if picture.pts_90k < self._next_90k - TICKS_PER_S // self._source.fps // 2:
-            return False
-        self._next_90k += step
-        return True
+            return None if self._sub is None else self._sub.scaled(picture)
+        except (av.FFmpegError, ValueError) as err:
+            self._end_sub(Unavailable("encoder.died", f"the picture cannot be scaled: {err}"))
+            return None
 
     def _obey(self) -> None:
         key, wish, captions = self._desk.hand_over()
         if wish is not None:
             self._wish = wish
-            self._encoder.retarget(settings_of(wish, self._source))
+            self._main.encoder.retarget(settings_of(wish, self._source))
         if key:
-            self._encoder.request_key()
+            self._main.encoder.request_key()
         if (masks := self._desk.hidden()) is not None:
             self.hide(masks)
         for one in captions:
@@ -309,22 +229,57 @@ class Film:
                 self._say(Lacking(one.number, self.caption(one.text)))
             except NvrError as err:
                 self._say(Lacking(one.number, (), err.code, err.detail))
+        turn(self._source, self._desk, self._say)
+        for waited, sock in self._desk.of_sub():
+            self._obey_sub(waited, sock)
 
-    def _count(
-        self,
-        pictures: int = 0,
-        capture_s: float = 0.0,
-        burn_s: float = 0.0,
-        encode_s: float = 0.0,
-    ) -> None:
-        was = self._work
-        self._work = replace(
-            was,
-            pictures=was.pictures + pictures,
-            late=self._source.late,
-            capture_s=was.capture_s + capture_s,
-            burn_s=was.burn_s + burn_s,
-            encode_s=was.encode_s + encode_s,
+    def _obey_sub(self, order: Sub | SubRetarget | SubEnd, sock: socket.socket | None) -> None:
+        sub = self._sub
+        if isinstance(order, Sub):
+            self._end_sub()
+            self._begin_sub(order, sock)
+        elif sub is not None and sub.number == order.number:
+            if isinstance(order, SubEnd):
+                self._end_sub()
+            else:
+                sub.encoder.retarget(settings_of(order.wish, self._source, sub.size))
+
+    def _begin_sub(self, order: Sub, sock: socket.socket | None) -> None:
+        if sock is None:
+            said = Failed("Unavailable", "film.silent", "its socket was lost on the way")
+            self._say(OfSub(order.number, said))
+            return
+        sock.settimeout(_SEND_S)
+        size = within(self._source.size, order.box)
+        settings = settings_of(order.wish, self._source, size)
+        try:
+            encoder = open_encoder(order.wish.encoder, settings)
+        except NvrError as err:
+            sock.close()
+            self._say(OfSub(order.number, _failed(err)))
+            return
+        sender = Sender(sock, order.wish.codec, self._clock)
+        self._sub = sub = SubOutlet(order.number, self._source, encoder, sender, self._font)
+        sub.hide(self._masks)
+        if self._caption is not None:
+            sub.caption(self._caption)
+        self._tell_clock()
+        sets = tuple(one.hex() for one in encoder.parameter_sets)
+        began = Began(encoder.name, size, settings.fps, sets, order.wish.codec)
+        self._say(OfSub(order.number, began))
+
+    def _end_sub(self, error: NvrError | None = None) -> None:
+        """Make the sub stream no more, and say why if it was not asked for."""
+        sub, self._sub = self._sub, None
+        if sub is not None:
+            sub.close()
+            if error is not None:
+                self._say(OfSub(sub.number, _failed(error)))
+
+    def _work(self) -> Work:
+        main = self._main
+        return Work(
+            main.pictures, self._source.late, self._capture_s, main.burn_s, main.encode_s, 0.0
         )
 
 
@@ -350,6 +305,7 @@ def film(
         sock.settimeout(_SEND_S)
         source = opened(begin)
         stack.callback(source.close)
+        desk.take(Turn(begin.capture.controls))
         if isinstance(source, v4l2.Coded):
             sender = Sender(sock, source.codec, clock)
             began = Began("camera", source.size, source.fps, (), source.codec)
@@ -371,6 +327,14 @@ def film(
         made.run(going)
 
 
+def turn(source: object, desk: Desk, say: Callable[[Report], None]) -> None:
+    """Set a device's controls, if others are wished for."""
+    wanted = desk.turned()
+    if wanted is not None and isinstance(source, v4l2.Device):
+        for sentence in source.turn(wanted):
+            say(Refused("device.no_control", sentence))
+
+
 def pass_on(
     source: CodedSource,
     sender: Sender,
@@ -385,6 +349,7 @@ def pass_on(
     """
     work, begun = Work(0, 0, 0.0, 0.0, 0.0, 0.0), False
     while going():
+        turn(source, desk, reporter.say)
         _, _, captions = desk.hand_over()
         for one in captions:
             detail = "this camera encodes its own picture, which is recorded untouched"
@@ -409,9 +374,8 @@ def _with_sound(began: Began, begin: Begin, sender: Sender, stack: contextlib.Ex
     return replace(began, sound=ear.config.hex())
 
 
-def notice(code: str) -> burned.Caption:
-    """What stands in the middle of a picture that stands for one there is not."""
-    return burned.Caption((NOTICES.get(code, code),), (320, 440), 90, "plain")
+def _failed(err: NvrError) -> Failed:
+    return Failed(type(err).__name__, err.code, err.detail)
 
 
 def _listen(orders: BinaryIO, desk: Desk, ended: threading.Event) -> None:
@@ -443,11 +407,14 @@ def main() -> int:
     if not isinstance(begin, Begin):
         return 2
     desk, ended = Desk(), threading.Event()
+    if begin.handover >= 0:
+        desk.handover = socket.socket(fileno=begin.handover)
+        desk.handover.settimeout(_SEND_S)
     threading.Thread(target=_listen, args=(sys.stdin.buffer, desk, ended), daemon=True).start()
     try:
         film(begin, desk, say, lambda: not ended.is_set())
     except NvrError as err:
-        say(Failed(type(err).__name__, err.code, err.detail))
+        say(_failed(err))
         return 1
     return 0
 

@@ -79,6 +79,10 @@ class Sender:
             out += self._sound.packets([unit.data], unit.at)
         self._put(out)
 
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._sock.close()
+
     def _put(self, out: list[bytes]) -> None:
         try:
             if out:

@@ -15,20 +15,22 @@ from nvr.app.settings import caption_of, masks_of
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError
 from nvr.capture.film import Film, FilmSource
+from nvr.capture.film_sub import SubFilm, SubSource
+from nvr.capture.filming import Filming
 from nvr.capture.plugged import until_there
 from nvr.config import camera as written
 from nvr.config.camera import LOCAL, Camera, Encode
 from nvr.encode.desk import FILE, Desk, Offer
-from nvr.encode.share import Ask, Grant
+from nvr.encode.share import MOST_PRIORITY, Ask, Grant
 from nvr.hal.block_device import PROC, boot
 from nvr.hal.board import Board
-from nvr.media.camera import CaptionText
+from nvr.media.camera import SUB_BOX, SUB_FPS, CaptionText
 from nvr.media.caption import MODES
 from nvr.media.device import Capture
 from nvr.media.encoding import EncodedStream, EncodingReport
 from nvr.media.film import Began, Wish
 from nvr.media.mask import Masks
-from nvr.media.name import camera_of, stream_of
+from nvr.media.name import camera_of, stream_of, which_of
 from nvr.overlay.caption import Caption
 
 _BURN_S: Final = 10.0
@@ -56,7 +58,7 @@ class Films:
         board: What there is to encode with.
         data: Data directory.
         clock: Time source.
-        filmed: Who films a stream, None if nobody does.
+        filmed: Who makes a stream of a local camera, None if nobody does.
         camera: Settings of a camera, as the file says now.
     """
 
@@ -65,7 +67,7 @@ class Films:
         board: Board,
         data: Path,
         clock: Clock,
-        filmed: Callable[[str], FilmSource | None],
+        filmed: Callable[[str], Filming | None],
         camera: Callable[[str], Camera],
     ) -> None:
         self._filmed, self._camera = filmed, camera
@@ -82,7 +84,7 @@ class Films:
 
         async def wish(ended: NvrError | None) -> Wish:
             camera = self._camera(name)
-            asked = camera.encode or Encode()
+            asked = self._asked(stream)
             if not self.burns(camera):  # it encodes its own pictures, which pass
                 return self._wish(asked, Grant("x264"))
             only = "" if asked.encoder == "auto" else asked.encoder
@@ -91,9 +93,7 @@ class Films:
             return self._wish(asked, await self._desk.grant(ask, ended))
 
         def began(now: Began) -> None:
-            size = now.size[0] * now.size[1] * now.fps / 1e6
-            self._sizes[stream] = size
-            self._desk.resize(stream, size)
+            self._began(stream, now)
 
         def capture() -> Capture:
             return capture_of(self._camera(name))
@@ -104,6 +104,47 @@ class Films:
         caption = partial(self._caption, name)
         masks = partial(self._masks, name)
         return Film(url, wish, caption, capture=capture, there=there, began=began, masks=masks)
+
+    def sub_film(self, name: str) -> SubFilm:
+        """Return what is made beside a camera's main stream."""
+        stream = stream_of(name, "sub")
+
+        async def wish(ended: NvrError | None) -> Wish:
+            asked, box = self._asked(stream), self._box(name)
+            size = self._sizes.get(stream) or box[0] * box[1] * (asked.fps or SUB_FPS) / 1e6
+            # Behind all main streams: none falls back, or is refused, for a second one.
+            priority = self._camera(name).priority - MOST_PRIORITY - 1
+            ask = Ask(stream, asked.codec, size, priority)
+            return self._wish(asked, await self._desk.grant(ask, ended))
+
+        def main() -> FilmSource | None:
+            found = self._filmed(stream_of(name))
+            return found if isinstance(found, FilmSource) else None
+
+        def began(now: Began) -> None:
+            self._began(stream, now)
+
+        return SubFilm(main, wish, partial(self._box, name), began)
+
+    def _began(self, stream: str, now: Began) -> None:
+        size = now.size[0] * now.size[1] * now.fps / 1e6
+        self._sizes[stream] = size
+        self._desk.resize(stream, size)
+
+    def _box(self, name: str) -> tuple[int, int]:
+        sub = self._camera(name).sub
+        return (sub.size if sub else None) or SUB_BOX
+
+    def _asked(self, stream: str) -> Encode:
+        """How a stream is to be encoded, as the settings say now."""
+        camera = self._camera(camera_of(stream))
+        main = camera.encode or Encode()
+        if which_of(stream) == "main":
+            return main
+        sub = camera.sub or written.Sub()
+        return Encode(
+            codec=sub.codec or "h264", kbit_s=sub.kbit_s, gop_s=main.gop_s, fps=sub.fps or SUB_FPS
+        )
 
     def _masks(self, name: str) -> Masks:
         return masks_of(self._camera(name))
@@ -116,24 +157,35 @@ class Films:
         passed = camera.capture is not None and camera.capture.format == "h264"
         return camera.url.startswith(LOCAL) and not passed
 
-    def follow(self, name: str) -> None:
-        """Encode as the settings say now; another encoder or codec begins anew."""
-        stream = stream_of(name)
+    def follow(self, stream: str) -> None:
+        """Encode as the settings say now; another encoder, codec or size begins anew."""
         source, grant = self._filmed(stream), self._desk.granted(stream)
         if source is None or source.wish is None or grant is None:
             return
-        asked = self._camera(name).encode or Encode()
+        asked = self._asked(stream)
         wanted = self._wish(asked, grant)
-        only = asked.encoder not in {"auto", grant.encoder}
-        if only or (wanted.codec, wanted.latency) != (source.wish.codec, source.wish.latency):
+        other = asked.encoder not in {"auto", grant.encoder}
+        if isinstance(source, SubSource):
+            other = other or source.box != self._box(camera_of(stream))
+        if other or (wanted.codec, wanted.latency) != (source.wish.codec, source.wish.latency):
             source.again()
         elif wanted != source.wish:
             source.retarget(wanted)
 
-    def forget(self, name: str) -> None:
-        """It is filmed no more."""
-        self._sizes.pop(stream_of(name), None)
-        self._desk.leave(stream_of(name))
+    def recapture(self, name: str, before: Capture) -> None:
+        """Use its device as the settings say now: controls at once, anything else begins anew."""
+        source, now = self._filmed(stream_of(name)), capture_of(self._camera(name))
+        if not isinstance(source, FilmSource) or now == before:
+            return
+        if replace(now, controls=before.controls) == before:
+            source.turn(now.controls)
+        else:
+            source.again()
+
+    def forget(self, stream: str) -> None:
+        """It is made no more."""
+        self._sizes.pop(stream, None)
+        self._desk.leave(stream)
 
     def burn(self, name: str, text: CaptionText) -> tuple[str, ...]:
         """Burn another caption; returns what the font lacks. Blocks, outside of the event loop.
@@ -145,14 +197,14 @@ class Films:
         mode = next((mode for mode in MODES if mode == text.mode), MODES[0])
         Caption(text.lines, text.position_permille, text.size_permille, mode)
         source = self._filmed(stream_of(name))
-        if source is None or source.loop is None:
+        if not isinstance(source, FilmSource) or source.loop is None:
             return ()
         return asyncio.run_coroutine_threadsafe(source.caption(text), source.loop).result(_BURN_S)
 
     def hide(self, name: str, masks: Masks) -> None:
         """Hide other areas from the next picture on, if it is filmed now. From any thread."""
         source = self._filmed(stream_of(name))
-        if source is not None and source.loop is not None:
+        if isinstance(source, FilmSource) and source.loop is not None:
             source.loop.call_soon_threadsafe(source.hide, masks)
 
     def report(self) -> EncodingReport:
@@ -179,8 +231,7 @@ class Films:
         if was.encoder != now.encoder:
             source.again()
         elif was.preset != now.preset and source.wish is not None:
-            asked = self._camera(camera_of(stream)).encode or Encode()
-            source.retarget(self._wish(asked, now))
+            source.retarget(self._wish(self._asked(stream), now))
 
     def _wish(self, asked: Encode, grant: Grant) -> Wish:
         return Wish(
@@ -200,7 +251,8 @@ def capture_of(camera: Camera) -> Capture:
     asked = camera.capture or written.Capture()
     return Capture(
         asked.format, asked.size, asked.rate_fps or 0.0, asked.input, asked.standard,
-        asked.deinterlace, asked.no_signal, asked.alsa,
+        asked.deinterlace, asked.no_signal, asked.alsa, asked.aspect,
+        tuple(asked.controls.items()),
     )  # fmt: skip
 
 

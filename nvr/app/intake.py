@@ -12,6 +12,8 @@ from nvr.app.settings import StreamSettings
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
 from nvr.capture.film import Film, FilmSource
+from nvr.capture.film_sub import SubFilm, SubSource
+from nvr.capture.filming import Filming
 from nvr.capture.health import Seen
 from nvr.capture.lockout import Lockout
 from nvr.capture.pulse import Pulse
@@ -28,7 +30,7 @@ from nvr.record.plan import ALWAYS, Gate, Plan
 from nvr.record.retention import DEFAULT, Terms
 from nvr.record.watch import Reason, Watch
 
-Way = Caller | Film
+Way = Caller | Film | SubFilm
 """How a stream is come by: a network camera is called, a local one filmed."""
 
 _MEASURE_S = 2.0
@@ -39,7 +41,7 @@ _LOOK_S = 1.0
 class _Stream:
     name: str
     settings: StreamSettings
-    source: Source | FilmSource
+    source: Source | Filming
     task: asyncio.Task[None]
     pulse: Pulse
     recorded_until_us: int = 0
@@ -224,11 +226,11 @@ class Intake:
             raise refused[0]
         return self._clock.wall_us() + round((max(until_s) - self._clock.monotonic_s()) * 1e6)
 
-    def filmed(self, name: str) -> FilmSource | None:
+    def filmed(self, name: str) -> Filming | None:
         """Return who films a stream, None if nobody does."""
         stream = self._streams.get(name)
         source = stream.source if stream else None
-        return source if isinstance(source, FilmSource) else None
+        return source if isinstance(source, Filming) else None
 
     def counts(self) -> list[StreamCount]:
         """Return what is counted of every stream."""
@@ -308,11 +310,11 @@ class Intake:
     def _lockout(self, name: str) -> Lockout:
         return self._lockouts.setdefault(camera_of(name), Lockout(self._clock))
 
-    def _start(self, source: Source | FilmSource) -> asyncio.Task[None]:
+    def _start(self, source: Source | Filming) -> asyncio.Task[None]:
         assert self._group is not None
         return self._group.create_task(source.run())
 
-    def _source(self, name: str, way: Way) -> Source | FilmSource:
+    def _source(self, name: str, way: Way) -> Source | Filming:
         assert self._hub is not None
         called = camera_of(name) if which_of(name) == "main" else name
         stream, clock = self._hub.stream(name), self._clock
@@ -322,6 +324,8 @@ class Intake:
 
         if isinstance(way, Film):
             return FilmSource(called, way, stream, clock=clock, changed=changed)
+        if isinstance(way, SubFilm):
+            return SubSource(called, way, stream, clock=clock, changed=changed)
         lockout = self._lockout(name)
         return Source(called, way, stream, clock=clock, changed=changed, lockout=lockout)
 

@@ -224,9 +224,9 @@ class Metrics:
             if not may(camera):
                 continue
             if each.code:
-                refused.add(1, camera=camera, code=each.code)
+                refused.add(1, camera=camera, stream=which_of(each.stream), code=each.code)
             for family, value in ((pictures, each.pictures), (late, each.late), (cpu, each.cpu_s)):
-                family.add(value, camera=camera, encoder=each.encoder)
+                family.add(value, camera=camera, stream=which_of(each.stream), encoder=each.encoder)
         return [works, used, pictures, late, cpu, refused]
 
     def _of_volumes(self, may: Callable[[str], bool]) -> list[Family]:

@@ -17,7 +17,7 @@ from nvr.config import camera as written
 from nvr.config import load
 from nvr.config.model import Config
 from nvr.hal.board import Board
-from nvr.media.name import camera_of, stream_of
+from nvr.media.name import camera_of, stream_of, which_of
 
 Follow = Callable[[str, written.Camera | None], None]
 """Told a camera's name and its settings, None when it is gone."""
@@ -129,7 +129,7 @@ class Roster:
         for stream in addresses_of(camera):
             self.reach.forget(stream)
             self._intake.close(stream, by)
-        self.films.forget(name)
+            self.films.forget(stream)
 
     async def retry(self, name: str) -> None:
         """Try now what would wait."""
@@ -150,7 +150,9 @@ class Roster:
     def way(self, stream: str, url: str) -> Way:
         """How a stream is come by."""
         camera = self.must(camera_of(stream))
-        if url.startswith(written.LOCAL):
+        if camera.url.startswith(written.LOCAL):
+            if which_of(stream) == "sub":
+                return self.films.sub_film(camera.name)
             return self.films.film(camera.name, url)
         return self.reach.caller(stream, camera, url)
 
@@ -161,8 +163,10 @@ class Roster:
         if sub is None:
             if opened:
                 self._intake.close(stream, by)
+                self.films.forget(stream)
         elif opened:
             self._intake.set(stream, sub_of(camera, sub), by)
+            self.films.follow(stream)
         else:
             self._intake.open(stream, self.way(stream, sub.url), sub_of(camera, sub))
 

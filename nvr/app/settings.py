@@ -83,6 +83,10 @@ def sub_settings(sub: written.Sub) -> SubSettings:
         sub.guaranteed_h,
         sub.limit_h or 0,
         sub.limit_gb or 0.0,
+        sub.size,
+        sub.fps or 0,
+        sub.kbit_s or 0,
+        sub.codec or "",
     )
 
 

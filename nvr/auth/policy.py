@@ -149,6 +149,8 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http GET /api/encoder": _SIGNED_IN,  # shows streams of cameras the subject may know
         "http GET /api/camera/{name}/encode": _camera("config"),
         "http PUT /api/camera/{name}/encode": _camera("config"),
+        "http GET /api/camera/{name}/capture": _camera("config"),
+        "http PUT /api/camera/{name}/capture": _camera("config"),
         "http GET /metrics": _SCRAPE,  # shows the cameras the subject may see live
         "http GET /api/key": _ADMIN,
         "http POST /api/key/recovery": _ADMIN,

@@ -6,26 +6,21 @@ its reports come here. See `nvr.media.film` for what is said.
 
 import asyncio
 import itertools
-import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, NvrError, Rejected, Unavailable
-from nvr.base.log import event
 from nvr.base.program import Program
-from nvr.base.supervise import Backoff, first_end, supervise
-from nvr.capture.state import Connection, State
-from nvr.capture.tally import Tally
+from nvr.base.supervise import first_end
+from nvr.capture.filming import Filming
+from nvr.capture.state import Connection
 from nvr.media.camera import CaptionText
-from nvr.media.device import Capture
+from nvr.media.device import Capture, Controls
 from nvr.media.film import (
     LINE_BYTES,
-    PAYLOAD_TYPE,
-    SOUND_CHANNEL,
-    SOUND_TYPE,
     Began,
     Begin,
     Caption,
@@ -34,34 +29,29 @@ from nvr.media.film import (
     Hide,
     Key,
     Lacking,
+    OfSub,
     Order,
     Refused,
     Report,
     Retarget,
+    Sub,
+    SubEnd,
+    SubRetarget,
+    Turn,
     Wish,
     Work,
     line,
     report,
 )
 from nvr.media.mask import Masks
-from nvr.media.ports import Run, Stream
-from nvr.media.track import RtpTrack
-from nvr.wire import aac
-
-_log = logging.getLogger(__name__)
+from nvr.media.ports import Stream
 
 _START_S: Final = 30.0
-_FROZEN_S: Final = 3.0
-_SILENT_S: Final = 6.0
-_LOOK_S: Final = 1.0
-_FIRST_LOOK_S: Final = 0.1
 _END_S: Final = 2.0
 _ANSWER_S: Final = 5.0
-_RETRY: Final = Backoff(first_s=0.5, cap_s=4.0, stable_s=30.0)
-_LACKS: Final = {
-    "camera.no_signal": "nothing comes in at its input",
-    "camera.no_power": "its input has no power",
-}
+
+Hear: TypeAlias = Callable[[Began | Work | Failed | Refused], None]
+"""Told what is reported of a sub stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +81,8 @@ class Film:
     masks: Callable[[], Masks] = tuple
 
 
-class FilmSource:
-    """One local camera. Meets its owner as `nvr.capture.source.Source` does.
+class FilmSource(Filming):
+    """The main stream of a local camera, and the process that makes it and its sub stream.
 
     Args:
         name: Camera name, for the log.
@@ -111,32 +101,67 @@ class FilmSource:
         clock: Clock,
         changed: Callable[[Connection], None] | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(name, stream, clock, changed)
         self._film = film
-        self._stream = stream
-        self._clock = clock
-        self._changed = changed
         self._program: Program | None = None
-        self._error: NvrError | None = None
-        self._again = asyncio.Event()
+        self._handover: socket.socket | None = None
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Lacking]] = {}
         self._last: Failed | None = None
-        self._condition: Condition | None = None
-        self.state = Connection("connecting", clock.wall_us())
-        self.tally = Tally(clock)
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.began: Began | None = None
-        self.wish: Wish | None = None
-        self.work: Work | None = None
+        self._seen: Condition | None = None
+        self._subs: dict[int, Hear] = {}
+        self._filming = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
         """The process that films, None while there is none."""
         return self._program.pid if self._program else None
 
-    def retarget(self, wish: Wish) -> None:
-        """Encode otherwise from the next picture on, if it is filmed now."""
+    @property
+    def condition(self) -> Condition | None:
+        """What its source lacks."""
+        return self._seen
+
+    async def filming(self) -> None:
+        """Wait until pictures are made."""
+        await self._filming.wait()
+
+    def begin_sub(self, wish: Wish, box: tuple[int, int], sock: socket.socket, hear: Hear) -> int:
+        """Have a sub stream made into a socket, of which the process gets a descriptor of its own.
+
+        Args:
+            wish: How it is encoded.
+            box: Most ``(width, height)`` in pixels.
+            sock: Where it goes.
+            hear: Told what becomes of it, `Failed` last.
+
+        Returns:
+            What it is called by.
+
+        Raises:
+            Unavailable: ``film.silent``: nothing is filmed now, or the process takes nothing.
+        """
+        number = next(self._numbers)
+        if self.began is None or self._handover is None:
+            raise Unavailable("film.silent", "nothing is filmed now")
+        try:
+            socket.send_fds(self._handover, [b"%d" % number], [sock.fileno()])
+        except OSError as err:
+            raise Unavailable("film.silent", "the process that films takes nothing") from err
+        self._subs[number] = hear
+        self._order(Sub(number, wish, box))
+        return number
+
+    def retarget_sub(self, number: int, wish: Wish) -> None:
+        """Encode a sub stream otherwise from its next picture on."""
+        self._order(SubRetarget(number, wish))
+
+    def end_sub(self, number: int) -> None:
+        """Have it made no more, if it still is."""
+        if self._subs.pop(number, None) is not None:
+            self._order(SubEnd(number))
+
+    def retarget(self, wish: Wish) -> None:  # noqa: D102 - see Filming
         if self.began is not None:
             self.wish = wish
             self._order(Retarget(wish))
@@ -145,13 +170,13 @@ class FilmSource:
         """Hide other areas from the next picture on, if it is filmed now."""
         self._order(Hide(masks))
 
+    def turn(self, controls: Controls) -> None:
+        """Set the device's controls otherwise, if it is filmed now."""
+        self._order(Turn(controls))
+
     def request_key(self) -> None:
         """Make the next picture a key frame."""
         self._order(Key())
-
-    def again(self) -> None:
-        """Begin anew, with what is to be wished for then."""
-        self._again.set()
 
     async def caption(self, text: CaptionText) -> tuple[str, ...]:
         """Burn another caption within a picture; returns the characters the font does not have.
@@ -179,74 +204,43 @@ class FilmSource:
             raise Rejected(found.code, found.detail)
         return found.characters
 
-    async def run(self) -> None:
-        """Film until cancelled; nothing a device or a driver does ends this."""
-        self.loop = asyncio.get_running_loop()
-        await supervise(
-            f"capture/{self.name}",
-            self._try_for_ever,
-            clock=self._clock,
-            backoff=_RETRY,
-            failed=lambda error, _wait_s: self._say("lost", error.code, error.detail),
-        )
-
-    async def _try_for_ever(self) -> None:
-        failures = 0
-        while True:
-            started_s = self._clock.monotonic_s()
-            self.tally.tries()
-            self._error = await self._attempt()
-            ran_s = self._clock.monotonic_s() - started_s
-            failures = 1 if ran_s >= _RETRY.stable_s else failures + 1
-            wait_s = _RETRY.wait_s(failures)
-            event(
-                _log,
-                logging.INFO if failures == 1 else logging.DEBUG,
-                "camera.failed",
-                camera=self.name,
-                code=self._error.code,
-                detail=self._error.detail,
-                ran_s=round(ran_s, 3),
-                wait_s=round(wait_s, 3),
-            )
-            self.tally.waits(failures, wait_s)
-            unsupported = self._error.code == "camera.unsupported"
-            state: State = "unsupported" if unsupported else "lost"
-            self._say(state, self._error.code, self._error.detail)
-            await self._clock.sleep(wait_s)
-
     async def _attempt(self) -> NvrError:
-        """Film until it ends; returns why it did."""
         ours, theirs = socket.socketpair()
+        handover, taken = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        handover.setblocking(False)
+        self._handover = handover
         try:
-            with theirs:
+            with theirs, taken:
                 # With no device to wait for, what keeps us from filming is known before this.
                 wish = await self._film.wish(self._error) if self._film.there is None else None
-                fd = theirs.fileno()
+                fds = theirs.fileno(), taken.fileno()
                 program = await Program.start(
-                    self._film.module, pass_fds=[fd], line_bytes=LINE_BYTES
+                    self._film.module, pass_fds=fds, line_bytes=LINE_BYTES
                 )
-            return await self._with(program, fd, wish, ours)
+            return await self._with(program, fds, wish, ours)
         except NvrError as err:
             return err
         except OSError as err:
             return Unavailable("film.died", f"no process to film with: {err}")
         finally:
+            self._handover = None
+            handover.close()
             ours.close()
 
     async def _with(
-        self, program: Program, fd: int, wish: Wish | None, ours: socket.socket
+        self, program: Program, fds: tuple[int, int], wish: Wish | None, ours: socket.socket
     ) -> NvrError:
         """Film with a process that was started; ends it."""
         self._program = program
+        error: NvrError = Unavailable("film.changed", "its main stream begins anew")
         try:
             if self._film.there is not None:
                 # What it loads takes seconds on a small board: that is done when the device comes.
                 await self._film.there(self._say_missing)
             self.wish = wish or await self._film.wish(self._error)
-            self._order(self._begin(fd, self.wish))
+            self._order(self._begin(fds, self.wish))
             self._order(Hide(self._film.masks()))  # what was hidden while it started
-            await self._carry(program, ours)
+            await self._take(program, ours)
             error = await self._ended(program)
         except NvrError as err:
             # What broke the line is known to the process, if to anybody.
@@ -255,12 +249,20 @@ class FilmSource:
             error = Unavailable("film.died", str(err))
         finally:
             self._program = self.began = self.work = self.wish = None
+            self._filming.clear()
+            subs, self._subs = self._subs, {}
+            for hear in subs.values():
+                hear(Failed(type(error).__name__, error.code, error.detail))
             await program.end(_END_S)
         return error
 
-    def _begin(self, fd: int, wish: Wish) -> Begin:
+    def _begin(self, fds: tuple[int, int], wish: Wish) -> Begin:
         film = self._film
-        return Begin(film.url, fd, wish, film.caption(), film.capture(), film.masks())
+        caption, masks = film.caption(), film.masks()
+        return Begin(film.url, fds[0], wish, caption, film.capture(), masks, fds[1])
+
+    def _condition(self) -> Condition | None:
+        return self._seen
 
     async def _ended(self, program: Program) -> NvrError:
         """Why a process that closed its lines is gone."""
@@ -268,16 +270,11 @@ class FilmSource:
             return self._last.error()
         return Unavailable("film.died", f"the process that films ended {await program.how(_END_S)}")
 
-    async def _carry(self, program: Program, ours: socket.socket) -> None:
+    async def _take(self, program: Program, ours: socket.socket) -> None:
         """Take reports and watch until either ends it."""
-        self._last = self._condition = None
+        self._last = self._seen = None
         began: asyncio.Future[Began] = asyncio.get_running_loop().create_future()
         await first_end(self._listen(program.lines, began), self._watch(began, ours), self._told())
-
-    async def _told(self) -> None:
-        self._again.clear()
-        await self._again.wait()
-        raise Unavailable("film.changed", "it begins anew with another encoder")
 
     async def _listen(self, lines: asyncio.StreamReader, began: "asyncio.Future[Began]") -> None:
         while True:
@@ -300,18 +297,19 @@ class FilmSource:
                 if asked is not None and not asked.done():
                     asked.set_result(found)
             case Refused():
-                event(
-                    _log,
-                    logging.WARNING,
-                    "film.refused",
-                    camera=self.name,
-                    code=found.code,
-                    detail=found.detail,
-                )
+                self._refused(found)
             case Condition():
-                self._condition = found
+                self._seen = found
+            case OfSub():
+                self._hear_sub(found)
             case Failed():
                 self._last = found
+
+    def _hear_sub(self, found: OfSub) -> None:
+        over = isinstance(found.said, Failed)
+        hear = self._subs.pop(found.number, None) if over else self._subs.get(found.number)
+        if hear is not None:
+            hear(found.said)
 
     async def _watch(self, began: "asyncio.Future[Began]", ours: socket.socket) -> None:
         try:
@@ -320,68 +318,12 @@ class FilmSource:
         except TimeoutError as err:
             raise Unavailable("film.silent", "the process that films does not begin") from err
         self._film.began(self.began)
-        sets = tuple(map(bytes.fromhex, self.began.parameter_sets))
-        codec = self.began.codec
-        tracks = [RtpTrack("video", codec, 90_000, PAYLOAD_TYPE, 0, parameter_sets=sets)]
-        if self.began.sound:
-            config = bytes.fromhex(self.began.sound)
-            heard = aac.parse(config)
-            tracks.append(
-                RtpTrack(
-                    "audio", "aac", heard.rate_hz, SOUND_TYPE, SOUND_CHANNEL,
-                    channels=heard.channels, config=config,
-                )
-            )  # fmt: skip
-        ours.setblocking(False)
-        run = self._stream.open_run(tracks, ours)
-        self.tally.begins(run, has_sound=bool(self.began.sound or self.began.sound_code))
-        try:
-            await first_end(self._gone(run), self._look(run))
-        finally:
-            try:
-                await run.close()
-            finally:
-                self.tally.ends()
-
-    def _deaf(self) -> str:
-        """Code that goes with pictures whose sound is missing."""
-        return "camera.sound_missing" if self.began and self.began.sound_code else ""
+        self._filming.set()
+        await self._carry(self.began, ours)
 
     def _say_missing(self) -> None:
         self._say("lost", "device.missing", "it is not plugged in")
 
-    async def _gone(self, run: Run) -> None:
-        """Raise what ends the run; the process has nothing to say on that line."""
-        while True:
-            await run.message()
-
-    async def _look(self, run: Run) -> None:
-        moved_s = self._clock.monotonic_s()
-        frames = 0
-        while True:
-            await self._clock.sleep(_LOOK_S if frames else _FIRST_LOOK_S)
-            now_s = self._clock.monotonic_s()
-            seen = run.stats().frames
-            lack = self._condition.code if self._condition else ""
-            if lack and self._condition and not self._condition.pictures:
-                moved_s = now_s
-                self._say("frozen", lack, _LACKS.get(lack, ""))
-            elif seen != frames:
-                frames, moved_s = seen, now_s
-                self._say("live", lack or self._deaf(), _LACKS.get(lack, ""))
-            elif now_s - moved_s >= _SILENT_S:
-                raise Unavailable("camera.silent", "no picture comes any more")
-            elif frames and now_s - moved_s >= _FROZEN_S:
-                self._say("frozen", "camera.frozen", "no picture since the last one")
-
     def _order(self, order: Order) -> None:
         if self._program is not None:
             self._program.write(line(order))
-
-    def _say(self, state: State, code: str, detail: str) -> None:
-        new = self.state.then(state, code, detail, self._clock.wall_us())
-        if new is None:
-            return
-        self.state = new
-        if self._changed:
-            self._changed(self.state)

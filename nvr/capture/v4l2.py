@@ -25,6 +25,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final, TypeAlias
 
 import av
@@ -39,7 +40,7 @@ from nvr.codec.jpeg import JpegDecoder
 from nvr.codec.tidy import Deinterlace, Fields, Raw, Tidy
 from nvr.hal import v4l2
 from nvr.hal.linux_video import VideoPort, failure, halt, own_descriptors
-from nvr.media.device import Capture
+from nvr.media.device import Capture, Controls, pixel_aspect
 from nvr.media.encoder import AccessUnit
 from nvr.media.picture import Picture
 from nvr.media.track import VideoCodec
@@ -105,6 +106,7 @@ class Device:
         self.damaged = 0
         self.skipped = 0
         self._none = 0
+        self._turned: Controls = ()
         self._last_90k = 0
         self._beat = Beat()
         with contextlib.ExitStack() as stack:
@@ -139,6 +141,11 @@ class Device:
     def late(self) -> int:
         """Pictures that the device or we left out, or that came broken."""
         return self._beat.missed + self.damaged + self.skipped
+
+    def turn(self, controls: Controls) -> list[str]:
+        """Set what is wished of its picture; returns a sentence for each that it does not take."""
+        before, self._turned = self._turned, controls
+        return self._port.turn(controls, before)
 
     def close(self) -> None:
         """Let go of the device; nothing of its pictures may be held any more."""
@@ -302,6 +309,7 @@ class Pictures(Device):
                 self._tidy = Tidy(self.raw(), _deinterlace(wish))
                 self.size = self._tidy.size
                 self.fps = min(60, self.fps * 2) if self._tidy.doubled else self.fps
+            self.aspect = pixel_aspect(self.size, wish.aspect, analogue=bool(self._standard))
         except BaseException:
             self.close()
             raise
@@ -404,10 +412,7 @@ def opened(url: str, wish: Capture) -> Pictures | Coded:
 
 
 def _sized(wish: Capture, size: tuple[int, int]) -> Capture:
-    return Capture(
-        wish.format, size, wish.rate_fps, wish.input, wish.standard, wish.deinterlace,
-        wish.no_signal, wish.alsa,
-    )  # fmt: skip
+    return replace(wish, size=size)
 
 
 def _deinterlace(wish: Capture) -> Deinterlace:

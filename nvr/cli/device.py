@@ -10,7 +10,7 @@ from nvr.capture.choose import USABLE
 from nvr.hal.linux_lines import GpioChip, SerialLine, gpio_chips, serial_lines
 from nvr.hal.linux_sound import LinuxSound
 from nvr.hal.linux_video import LinuxVideo
-from nvr.media.device import SoundDevice, VideoDevice, VideoFormat, VideoInput
+from nvr.media.device import SoundDevice, VideoControl, VideoDevice, VideoFormat, VideoInput
 
 _DESCRIPTION = """\
 Lists the cameras and grabbers of this box with their inputs, formats, sizes and
@@ -92,7 +92,7 @@ def show_video(devices: Sequence[VideoDevice], *, full: bool = False) -> None:
                 continue
             print(f"  {form.fourcc:<5} {form.title}: {_sizes(form, full=full)}")
         for one in device.controls if full else ():
-            print(f"  control {one.title}: {one.least} to {one.most}, usually {one.usual}")
+            print(f"  control {_control(one)}")
 
 
 def _input(entry: VideoInput, device: VideoDevice) -> str:
@@ -106,6 +106,18 @@ def _input(entry: VideoInput, device: VideoDevice) -> str:
         if entry.black_white:
             words.append("black and white")
     return ", ".join(words)
+
+
+def _control(one: VideoControl) -> str:
+    """Its name and value, as ``[camera.capture.controls]`` takes them, and what it may be."""
+    if one.kind == "menu":
+        may = ", ".join(f"{value} {title}" for value, title in one.choices)
+    elif one.kind == "switch":
+        may = "0 or 1"
+    else:
+        may = f"{one.least} to {one.most}" + (f" by {one.step}" if one.step > 1 else "")
+    held = "; held by another control now" if one.held else ""
+    return f"{one.name} = {one.value}: {one.title}, {may}, usually {one.usual}{held}"
 
 
 def _sizes(form: VideoFormat, *, full: bool) -> str:

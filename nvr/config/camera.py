@@ -59,6 +59,8 @@ Segment = Annotated[
     ),
 ]
 Pixels = Annotated[int, Meta(ge=32, le=8192)]
+# Encoders of drivers take nothing smaller.
+SubPixels = Annotated[int, Meta(ge=128, le=1920)]
 Day = Annotated[list[Segment], Meta(max_length=8)]
 
 
@@ -103,6 +105,10 @@ class Encode(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     latency: Literal["low", "normal"] = "low"
 
 
+ControlName = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,40}$")]
+ControlValue = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
+
+
 class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a camera or grabber of this box is used; `nvr device` lists what it offers."""
 
@@ -119,6 +125,10 @@ class Capture(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     no_signal: Literal["picture", "gap"] = "picture"
     # A microphone or line input: ``CARD=Camera,DEV=0``.
     alsa: Annotated[str, Meta(pattern=r"^(CARD=[^,/\s]{1,32}(,DEV=[0-9]{1,3})?)?$")] = ""
+    # Shape of the whole picture, or of its pixels; ``auto``: 4:3 of PAL and NTSC, else square.
+    aspect: Literal["auto", "4:3", "16:9", "square"] = "auto"
+    # Brightness, exposure, ...: what `nvr device` lists of it.
+    controls: Annotated[dict[ControlName, ControlValue], Meta(max_length=32)] = {}
 
 
 # ``rtsps://`` encrypts; nothing of the camera's certificate is verified.
@@ -138,9 +148,20 @@ MainUrl = Annotated[
 
 
 class Sub(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A second, smaller stream of a camera, under the same log-in."""
+    """A second, smaller stream: a network camera's own, or made here of a local camera's pictures.
 
-    url: Url
+    Of a network camera it has a `url`, under the same log-in; the four below it are for a local
+    camera, which has none.
+    """
+
+    url: Url | Literal[""] = ""
+    # Most pixels; the shape of the picture stays.
+    size: tuple[SubPixels, SubPixels] | None = None
+    # At most so many pictures a second.
+    fps: Annotated[int, Meta(ge=1, le=60)] | None = None
+    # None: by size and rate.
+    kbit_s: Annotated[int, Meta(ge=32, le=100_000)] | None = None
+    codec: Literal["h264", "h265"] | None = None
     # False: it is only watched.
     record: bool = True
     plan: Plan | None = None

@@ -25,7 +25,7 @@ from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.shape import Fault, faults
 from nvr.config.analyse import MOST_ZONES, Analyse
-from nvr.config.camera import LOCAL, Aux, Camera, Plan, Ptz
+from nvr.config.camera import LOCAL, Aux, Camera, Plan, Ptz, Sub
 from nvr.config.input import unfit_inputs
 from nvr.config.model import S3, Config, Secrets
 
@@ -275,7 +275,7 @@ def _unfit_sub(at: str, camera: Camera) -> list[Fault]:
     sub = camera.sub
     if sub is None:
         return []
-    found = _unfit_plan(f"{at}.plan", sub.plan)
+    found = _unfit_plan(f"{at}.plan", sub.plan) + _unfit_making(at, camera, sub)
     if sub.url == camera.url:
         found.append(Fault(f"{at}.url", "it is the address of the main stream"))
     retain_h, limit_h = sub.retain_h or camera.retain_h, sub.limit_h or camera.limit_h
@@ -287,6 +287,25 @@ def _unfit_sub(at: str, camera: Camera) -> list[Fault]:
         less = f"limit_h, {limit_h}, must be above retain_h, {retain_h}"
         found.append(Fault(f"{at}.limit_h" if sub.limit_h else f"{at}.retain_h", less))
     return found
+
+
+def _unfit_making(at: str, camera: Camera, sub: Sub) -> list[Fault]:
+    """Who makes the sub stream: a network camera, which is asked for it, or this box."""
+    if not camera.url.startswith(LOCAL):
+        if not sub.url:
+            return [Fault(f"{at}.url", "the address of a network camera's sub stream is missing")]
+        said = [key for key in ("size", "fps", "kbit_s", "codec") if getattr(sub, key) is not None]
+        return [
+            Fault(f"{at}.{key}", "a network camera encodes its own sub stream: set it there")
+            for key in said
+        ]
+    if sub.url:
+        made = "the sub stream of a local camera is made of its own pictures: take url out"
+        return [Fault(f"{at}.url", made)]
+    if camera.capture is not None and camera.capture.format == "h264":
+        passed = "with capture.format h264 pictures go on as they come: no sub stream can be made"
+        return [Fault(at, passed)]
+    return []
 
 
 def _unfit_encode(at: str, camera: Camera) -> list[Fault]:
@@ -321,6 +340,9 @@ def _unfit_capture(at: str, before: Sequence[Camera], camera: Camera) -> list[Fa
         passed = camera.capture is not None and camera.capture.format == "h264"
         if passed and camera.encode is not None:
             found.append(Fault(f"{at}.format", "with h264 the camera encodes: take [encode] out"))
+        if passed and camera.capture is not None and camera.capture.aspect != "auto":
+            own = "with h264 the camera itself says what shape its pixels have"
+            found.append(Fault(f"{at}.aspect", own))
     elif camera.capture is not None:
         found.append(Fault(at, "only a device of this box (v4l2:) is captured"))
     return found

@@ -14,6 +14,8 @@ from nvr.media.track import VideoCodec
 
 SOFTWARE: Final = frozenset({"x264", "x265", "gst-x264", "gst-openh264"})
 """What works on the processor."""
+MOST_PRIORITY: Final = 9
+"""Of main streams; a second stream asks with less than the least of them."""
 _UNMEASURED: Final = {"": 0.02}
 """Processor seconds of a million pixels, where no trial has said."""
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from nvr.base.errors import Misconfigured, NvrError, Unavailable
-from nvr.hal import v4l2
+from nvr.hal import v4l2, video_control
 from nvr.media.device import (
+    Controls,
     Signal,
     VideoControl,
     VideoDevice,
@@ -27,16 +28,12 @@ from nvr.media.device import (
 )
 
 _MOST = 64
-"""Of formats, sizes, rates, inputs and controls that are listed, should a driver never end."""
+"""Of formats, sizes, rates and inputs that are listed, should a driver never end."""
 _USUAL_PX = (
     (3840, 2160), (2560, 1440), (1920, 1080), (1280, 960), (1280, 720), (1024, 768), (800, 600),
     (720, 576), (720, 480), (704, 576), (640, 480), (640, 360), (352, 288), (320, 240),
 )  # fmt: skip
 _T = TypeVar("_T")
-_SETTABLE = {1, 2, 3}
-"""Numbers, switches and menus."""
-_FIXED = 1 | 4
-"""Disabled or read only."""
 _STANDARDS = {"pal": v4l2.PAL, "ntsc": v4l2.NTSC, "secam": v4l2.SECAM}
 
 
@@ -245,20 +242,12 @@ class VideoPort:
             return 0.0
 
     def controls(self) -> tuple[VideoControl, ...]:
-        """The numbers and switches that can be set, but for what is disabled."""
-        found: list[VideoControl] = []
-        number = v4l2.NEXT_CONTROL
-        for _ in range(_MOST):
-            try:
-                one = v4l2.control(self.ask, number)
-            except OSError:
-                break
-            if one.kind in _SETTABLE and not one.flags & _FIXED:
-                found.append(VideoControl(one.title, one.least, one.most, one.usual))
-            if one.number | v4l2.NEXT_CONTROL <= number:
-                break
-            number = one.number | v4l2.NEXT_CONTROL
-        return tuple(found)
+        """What can be set of its picture, but for what is disabled."""
+        return video_control.listed(self.ask)
+
+    def turn(self, wanted: Controls, before: Controls = ()) -> list[str]:
+        """Set controls. See `video_control.turn`."""
+        return video_control.turn(self.ask, wanted, before)
 
     def _sizes(self, fourcc: str) -> tuple[VideoSize, ...]:
         pixels: dict[tuple[int, int], None] = {}

@@ -28,6 +28,7 @@ _INTERVAL: Final = struct.Struct("=I4sIII6I8x")
 _INPUT: Final = struct.Struct("=I32sIIIQII16x")
 _CONTROL_ABOUT: Final = struct.Struct("=II32siiiiI8x")
 _CONTROL: Final = struct.Struct("=Ii")
+_MENU_ITEM: Final = struct.Struct("=II32s4x")
 _FORMAT: Final = struct.Struct("=I4x12I152x")
 _NUMBER: Final = struct.Struct("=i")
 _SET: Final = struct.Struct("=Q")
@@ -45,6 +46,7 @@ ENUMINPUT: Final = _number(_READ | _WRITE, 26, _INPUT.size)
 G_CTRL: Final = _number(_READ | _WRITE, 27, _CONTROL.size)
 S_CTRL: Final = _number(_READ | _WRITE, 28, _CONTROL.size)
 QUERYCTRL: Final = _number(_READ | _WRITE, 36, _CONTROL_ABOUT.size)
+QUERYMENU: Final = _number(_READ | _WRITE, 37, _MENU_ITEM.size)
 G_INPUT: Final = _number(_READ, 38, _NUMBER.size)
 S_INPUT: Final = _number(_READ | _WRITE, 39, _NUMBER.size)
 QUERYSTD: Final = _number(_READ, 63, _SET.size)
@@ -322,6 +324,13 @@ def control(ask: Ioctl, number: int) -> Control:
     ask(QUERYCTRL, data)
     found, kind, title, *rest = _CONTROL_ABOUT.unpack(data)
     return Control(found, kind, text(title), *rest)
+
+
+def menu_item(ask: Ioctl, number: int, index: int) -> str:
+    """Ask what a choice of a menu is called; `OSError` ``EINVAL`` if there is none."""
+    data = bytearray(_MENU_ITEM.pack(number, index, b""))
+    ask(QUERYMENU, data)
+    return text(_MENU_ITEM.unpack(data)[2])
 
 
 def get_control(ask: Ioctl, number: int) -> int:

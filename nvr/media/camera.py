@@ -38,6 +38,11 @@ class CaptionText:
     mode: str
 
 
+SUB_BOX = (640, 360)
+"""Most ``(width, height)`` in pixels of a sub stream that is made here, unless it is said."""
+SUB_FPS = 10
+"""Most pictures a second of such a stream."""
+
 CaptionAt = Callable[[int], CaptionText]
 """Says what a caption was at some UTC microseconds."""
 
@@ -139,12 +144,16 @@ class SubSettings:
     """A camera's sub stream. See ``[camera.sub]`` of the configuration.
 
     Attributes:
-        url: Its address.
+        url: Its address; empty of a local camera, whose pictures are encoded a second time here.
         record: Whether it is to be recorded.
         retain_h: Hours it is to be kept, 0 for as many as the camera's.
         guaranteed_h: Hours of these that no other stream's promise may cost.
         limit_h: Hours after which it is erased, 0 for the camera's limit.
         limit_gb: Most gigabytes (10^9 bytes) of this stream alone, 0 for no such limit.
+        size: Made here: most ``(width, height)`` in pixels, None for `SUB_BOX`.
+        fps: Made here: at most so many pictures a second, 0 for `SUB_FPS`.
+        kbit_s: Made here: target, 0 for what is usual for size and rate.
+        codec: Made here: ``h264`` or ``h265``, empty for H.264.
     """
 
     url: str
@@ -153,6 +162,10 @@ class SubSettings:
     guaranteed_h: int = 0
     limit_h: int = 0
     limit_gb: float = 0.0
+    size: tuple[int, int] | None = None
+    fps: int = 0
+    kbit_s: int = 0
+    codec: str = ""
 
 
 @dataclass(frozen=True, slots=True)

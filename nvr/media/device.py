@@ -1,9 +1,16 @@
 """What the box itself sees and hears with: capture devices as people and settings know them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from fractions import Fraction
+from typing import Literal, Protocol
+
+from nvr.base.errors import Rejected
 
 Signal = Literal["present", "none", "unpowered", "unknown"]
+ControlKind = Literal["number", "switch", "menu"]
+Controls = tuple[tuple[str, int], ...]
+"""Names and values of controls. See `VideoControl`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +74,24 @@ class VideoControl:
         least: Smallest value.
         most: Largest value.
         usual: Value it starts with.
+        name: What settings call it: ``white_balance_automatic``.
+        kind: ``number``, ``switch`` (0 or 1) or ``menu``.
+        step: Between values of a number.
+        value: What it is set to now.
+        choices: Of a menu: each value that it takes, and what the driver calls it.
+        held: Another control holds it now, as automatic exposure the exposure.
     """
 
     title: str
     least: int
     most: int
     usual: int
+    name: str = ""
+    kind: ControlKind = "number"
+    step: int = 1
+    value: int = 0
+    choices: tuple[tuple[int, str], ...] = ()
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +151,9 @@ class Capture:
         deinterlace: ``auto``, ``off``, ``frames`` (25 or 30 a second) or ``fields`` (50 or 60).
         no_signal: ``picture``: a dark picture that says so is recorded; ``gap``: nothing is.
         alsa: A `SoundDevice.name`, empty for none.
+        aspect: Shape of the whole picture, ``4:3`` or ``16:9``, or ``square``: of its pixels;
+            ``auto``: 4:3 of an analogue picture, else square.
+        controls: What is set of its picture; what is not named stays as the device has it.
     """
 
     format: str = "auto"
@@ -142,3 +164,82 @@ class Capture:
     deinterlace: str = "auto"
     no_signal: str = "picture"
     alsa: str = ""
+    aspect: str = "auto"
+    controls: Controls = ()
+
+
+class Captures(Protocol):
+    """How devices of the box are used. Rights are the caller's business."""
+
+    def capture(self, name: str) -> "Capture | None":
+        """Return how a camera's device is used, None if it is none of this box.
+
+        Raises:
+            Rejected: ``camera.unknown``.
+        """
+        ...
+
+    async def offered(self, name: str) -> "tuple[VideoDevice | None, Sequence[SoundDevice]]":
+        """Ask a camera's device what it offers, None while it is not plugged in.
+
+        Returns:
+            The device, and the microphones of the box.
+
+        Raises:
+            Rejected: As `capture`.
+        """
+        ...
+
+    async def write_capture(self, name: str, wanted: Capture) -> None:
+        """Use a camera's device otherwise, at once and for good.
+
+        Controls are turned while it streams; anything else begins the stream anew, which costs a
+        second or two.
+
+        Raises:
+            Rejected: As `capture`; ``capture.refused``: the device does not offer it, as far as it
+                is there to be asked; ``config.refused``.
+            Unavailable: ``config.unwritable``.
+        """
+        ...
+
+
+class NoCaptures:
+    """Of a box without devices. See `Captures`."""
+
+    def capture(self, name: str) -> Capture | None:  # noqa: ARG002, D102 - see Captures
+        return None
+
+    async def offered(  # noqa: D102 - see Captures
+        self,
+        name: str,  # noqa: ARG002
+    ) -> tuple[VideoDevice | None, Sequence[SoundDevice]]:
+        return None, ()
+
+    async def write_capture(self, name: str, wanted: Capture) -> None:  # noqa: ARG002, D102 - see Captures
+        raise Rejected("capture.refused", "it is no device of this box", camera=name)
+
+
+def pixel_aspect(size: tuple[int, int], aspect: str, *, analogue: bool) -> tuple[int, int]:
+    """Return width and height of a pixel, of a whole picture that is shown as `aspect`.
+
+    An analogue line is sampled 13.5 million times a second, whatever its picture shows: 704 of the
+    720 samples are the picture, so that a pixel of PAL at 4:3 is 12:11 and not 16:15.
+
+    Args:
+        size: ``(width, height)`` in pixels.
+        aspect: As of `Capture`.
+        analogue: What comes in is PAL, NTSC or SECAM.
+
+    Source:
+        ITU-R BT.601-7; ITU-T H.264 table E-1, the sizes beside each shape.
+    """
+    if aspect == "square" or (aspect == "auto" and not analogue):
+        return 1, 1
+    wide, high = (16, 9) if aspect == "16:9" else (4, 3)
+    columns, rows = size
+    sampled = {720: 704, 704: 704, 360: 352, 352: 352}.get(columns)
+    if sampled is not None and rows in {576, 480, 288, 240}:
+        columns = sampled
+    shape = Fraction(wide * rows, high * columns)
+    return shape.numerator, shape.denominator

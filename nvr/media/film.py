@@ -11,7 +11,7 @@ import msgspec
 
 from nvr.base.errors import Damaged, Misconfigured, NvrError, Rejected, Unavailable
 from nvr.media.camera import CaptionText
-from nvr.media.device import Capture
+from nvr.media.device import Capture, Controls
 from nvr.media.encoder import Latency, Profile
 from nvr.media.mask import Masks
 from nvr.media.track import VideoCodec
@@ -60,6 +60,7 @@ class Begin(msgspec.Struct, tag=True, frozen=True):
         caption: What is burned in.
         capture: How a device of this box is to be used.
         masks: What is hidden of its pictures.
+        handover: File descriptor over which sockets for sub streams come. See `Sub`.
     """
 
     url: str
@@ -68,12 +69,48 @@ class Begin(msgspec.Struct, tag=True, frozen=True):
     caption: CaptionText | None = None
     capture: Capture = Capture()
     masks: Masks = ()
+    handover: int = -1
+
+
+class Sub(msgspec.Struct, tag=True, frozen=True):
+    """Encode the same pictures a second time, smaller; the last one asked for is the one made.
+
+    Its socket was handed over just before, in a message that holds `number` as text.
+
+    Attributes:
+        number: What reports about it are marked with.
+        wish: How it is encoded.
+        box: Most ``(width, height)`` in pixels. See `nvr.media.picture.within`.
+    """
+
+    number: int
+    wish: Wish
+    box: tuple[int, int]
+
+
+class SubRetarget(msgspec.Struct, tag=True, frozen=True):
+    """Encode the sub stream otherwise from its next picture on."""
+
+    number: int
+    wish: Wish
+
+
+class SubEnd(msgspec.Struct, tag=True, frozen=True):
+    """Make that sub stream no more."""
+
+    number: int
 
 
 class Hide(msgspec.Struct, tag=True, frozen=True):
     """Hide other areas from the next picture on."""
 
     masks: Masks
+
+
+class Turn(msgspec.Struct, tag=True, frozen=True):
+    """Set the device's controls; what it does not take is told by `Refused`."""
+
+    controls: Controls
 
 
 class Retarget(msgspec.Struct, tag=True, frozen=True):
@@ -182,14 +219,26 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 
 
 class Refused(msgspec.Struct, tag=True, frozen=True):
-    """Settings of `Retarget` do not work; the old ones stay in force."""
+    """Settings of `Retarget` or `Turn` do not work; the old ones stay in force."""
 
     code: str
     detail: str
 
 
-Order = Begin | Retarget | Key | Caption | Hide
-Report = Began | Work | Lacking | Condition | Failed | Refused
+class OfSub(msgspec.Struct, tag=True, frozen=True):
+    """A report about a sub stream; after `Failed` it is made no more, and the main stream goes on.
+
+    Attributes:
+        number: Of its order.
+        said: The report.
+    """
+
+    number: int
+    said: Began | Work | Failed | Refused
+
+
+Order = Begin | Retarget | Key | Caption | Hide | Turn | Sub | SubRetarget | SubEnd
+Report = Began | Work | Lacking | Condition | Failed | Refused | OfSub
 _KINDS = {each.__name__: each for each in (Unavailable, Rejected, Damaged, Misconfigured)}
 _ORDERS: Final = msgspec.json.Decoder(Order)
 _REPORTS: Final = msgspec.json.Decoder(Report)

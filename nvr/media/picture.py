@@ -50,16 +50,30 @@ class Picture:
     owner: object = None
 
 
+def within(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of a picture scaled down to fit in a box: of its shape, even, never larger.
+
+    Args:
+        size: ``(width, height)`` in pixels.
+        box: The same.
+    """
+    scale = min(1.0, box[0] / size[0], box[1] / size[1])
+    width, height = (max(2, round(side * scale / 2) * 2) for side in size)
+    return min(width, size[0]), min(height, size[1])
+
+
 class PictureSource(Protocol):
     """Where the pictures of a local camera come from. Used by one thread.
 
     Attributes:
         size: ``(width, height)`` of its pictures in pixels, both even.
         fps: Pictures a second, rounded up to whole ones.
+        aspect: ``(width, height)`` of a pixel.
     """
 
     size: tuple[int, int]
     fps: int
+    aspect: tuple[int, int]
 
     @property
     def late(self) -> int:

@@ -53,6 +53,7 @@ class Pattern:
         width, height, rate = found.groups() if found else (None, None, None)
         self.size = (int(width or 1280), int(height or 720))
         self.fps = int(rate or 25)
+        self.aspect = (1, 1)
         if not found or self.size[0] % 2 or self.size[1] % 2 or not 64 <= self.size[1] <= 2160:
             raise Misconfigured(
                 "config.invalid", "a test picture is test:WIDTHxHEIGHT@RATE, even numbers", url=url

@@ -17,9 +17,9 @@ from nvr.media.camera import (
     OwnOutput,
     StreamState,
 )
-from nvr.media.device import Capture
 from nvr.media.health import StreamHealth
 from nvr.media.transport import Carried
+from nvr.web.device import CaptureBody
 from nvr.web.gate import REASON
 from nvr.web.mask import MaskBody, bodies
 from nvr.web.parts import Caller, Parts, Route
@@ -29,26 +29,6 @@ from nvr.web.sub import URL, SubBody
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _URL = re.compile(rf"{URL}|test:\S{{0,12}}|v4l2:/dev/\S{{1,200}}")
 """Whether a test picture's size is right, the configuration says."""
-
-
-class CaptureBody(Struct, frozen=True, forbid_unknown_fields=True):
-    """How a device of this box is used, as JSON; the configuration's own checks come after."""
-
-    format: str = "auto"
-    size: tuple[int, int] | None = None
-    rate_fps: float = 0.0
-    input: str = ""
-    standard: str = "auto"
-    deinterlace: str = "auto"
-    no_signal: str = "picture"
-    alsa: str = ""
-
-    def settings(self) -> Capture:
-        """Return the same for the cameras."""
-        return Capture(
-            self.format, self.size, self.rate_fps, self.input, self.standard, self.deinterlace,
-            self.no_signal, self.alsa,
-        )  # fmt: skip
 
 
 class NewCamera(Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from nvr.encode.recode import Recodes
 from nvr.export.jobs import Jobs
 from nvr.media.analyse import Looks
 from nvr.media.camera import BoxState, Cameras
-from nvr.media.device import SoundDevice, VideoDevice
+from nvr.media.device import Captures, NoCaptures, SoundDevice, VideoDevice
 from nvr.media.encoding import Encoding, NoEncoding
 from nvr.media.find import Finder
 from nvr.media.gpio import Lines, NoLines
@@ -267,6 +267,7 @@ class Parts:
     """The outputs and alarm inputs of the box."""
     devices: Callable[[], tuple[Sequence[VideoDevice], Sequence[SoundDevice]]] = no_devices
     """The capture devices of the box; blocks."""
+    captures: Captures = field(default_factory=NoCaptures)
 
 
 @dataclass(frozen=True, slots=True)

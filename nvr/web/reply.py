@@ -41,6 +41,7 @@ STATUS: Mapping[str, int] = {
     "camera.unknown": 404,
     "caption.invalid": 400,
     "caption.unsupported": 409,
+    "capture.refused": 409,
     "claim.done": 409,
     "claim.needed": 401,
     "claim.paused": 429,

@@ -1,9 +1,9 @@
 """Sub streams of cameras over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, convert, structs
 
 from nvr.auth.policy import unknown_camera
 from nvr.media.camera import SubSettings
@@ -17,23 +17,20 @@ URL = r"rtsps?://[^@/\s]+(/\S*)?"
 class SubBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A sub stream's settings as JSON; the configuration's own checks come after."""
 
-    url: Annotated[str, Meta(pattern=rf"^{URL}\Z")]
+    url: Annotated[str, Meta(pattern=rf"^({URL})?\Z")] = ""
     record: bool = True
     retain_h: Annotated[int, Meta(ge=0, le=8784)] = 0
     guaranteed_h: Annotated[int, Meta(ge=0, le=8784)] = 0
     limit_h: Annotated[int, Meta(ge=0, le=87840)] = 0
     limit_gb: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    size: tuple[int, int] | None = None
+    fps: Annotated[int, Meta(ge=0, le=60)] = 0
+    kbit_s: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    codec: Literal["h264", "h265", ""] = ""
 
     def settings(self) -> SubSettings:
         """Return the same for the cameras."""
-        return SubSettings(
-            self.url,
-            self.record,
-            self.retain_h,
-            self.guaranteed_h,
-            self.limit_h,
-            self.limit_gb,
-        )
+        return SubSettings(**structs.asdict(self))
 
 
 class SubAnswer(Struct, frozen=True):
@@ -80,9 +77,7 @@ class SubPages:
         sub = self._parts.cameras.sub(name)
         shown = None
         if sub is not None:
-            shown = SubBody(
-                sub.url, sub.record, sub.retain_h, sub.guaranteed_h, sub.limit_h, sub.limit_gb
-            )
+            shown = convert(sub, SubBody, from_attributes=True)
         return answer(SubAnswer(shown))
 
     def _name(self, request: web.Request) -> str:

@@ -72,7 +72,7 @@ async def test_a_local_camera_is_recorded_served_captioned_and_filmed_again(tmp_
         assert report["encoders"][0]["state"] == "works"
         _, metrics = await box.take("/metrics")
         assert b'nvr_encoder_works{encoder="x264",codec="h264"} 1' in metrics
-        assert b'nvr_encoded_pictures_total{camera="east",encoder="x264"}' in metrics
+        assert b'nvr_encoded_pictures_total{camera="east",stream="main",encoder="x264"}' in metrics
         encode = (await box.call("GET", "/api/camera/east/encode"))["encode"]
         assert encode["kbit_s"] == 0
         assert (await box.call("GET", "/api/camera/dome/encode")) == {"encode": None}
@@ -85,12 +85,31 @@ async def test_a_local_camera_is_recorded_served_captioned_and_filmed_again(tmp_
         assert refused["code"] == "config.refused"
         await box.call("PUT", "/api/camera/dome/encode", changed, status=409)
 
+        small = await box.call(
+            "PUT", "/api/camera/east/sub", {"size": [160, 160], "fps": 5, "retain_h": 1}
+        )
+        assert small["sub"]["size"] == [160, 160]
+        assert "[camera.sub]" in (box.data / "nvr.toml").read_text(encoding="utf-8")
+        await box.until("east", "sub", lambda sub: sub["recorded_until_us"] > 0)
+        sub = (await box.camera("east"))["sub"]
+        assert (sub["state"], sub["width_px"], sub["height_px"]) == ("live", 160, 120)
+        streams = (await box.call("GET", "/api/encoder"))["streams"]
+        assert [one["stream"] for one in streams] == ["east/main", "east/sub"]
+        assert streams[1]["mpixel_s"] == round(160 * 120 * 5 / 1e6, 2)
+        other = {"url": "rtsp://192.0.2.1/2"}
+        refused = await box.call("PUT", "/api/camera/east/sub", other, status=409)
+        assert "made of its own pictures" in refused["detail"]
+
         assert box.process is not None
         [pid] = await asyncio.to_thread(filming, box.process.pid)
         os.kill(pid, signal.SIGKILL)
         await box.until("east", "state", lambda state: state != "live")
         await box.until("east", "state", "live")
         await box.until("east", "not_recorded", None)
+        await box.until("east", "sub", lambda sub: sub["state"] == "live")
+        await box.call("DELETE", "/api/camera/east/sub")
+        streams = (await box.call("GET", "/api/encoder"))["streams"]
+        assert [one["stream"] for one in streams] == ["east/main"]
         await box.call("PUT", "/api/camera/east/caption", {**caption, "lines": []})
 
         gaps = await box.call("GET", "/api/camera/east/ranges?from_us=0&to_us=4102444800000000")

@@ -7,13 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from nvr.app.film import Desk, settings_of
 from nvr.app.film import Film as FilmThread
 from nvr.app.films import Films
 from nvr.base.clock import SystemClock
+from nvr.base.errors import Unavailable
 from nvr.codec.encode import picture_of
-from nvr.config.camera import Camera, Encode
+from nvr.config.camera import Camera, Encode, Sub
 from nvr.encode.session import open_encoder
 from nvr.hal.board import Board, Encoder
 from nvr.media.film import Wish
@@ -63,7 +65,7 @@ async def test_an_encoder_that_keeps_dying_is_replaced_and_the_rate_follows_live
         config, states = it.parts[-1].config, len(it.states)
         seen["camera"] = Camera(name="east", url=camera.url, encode=Encode(kbit_s=2000, gop_s=0.4))
         before = len(it.parts)
-        films.follow("east")
+        films.follow("east/main")
         await it.until(lambda: len(it.parts) > before + 4)
         assert it.parts[-1].config == config, "the stream goes on"
         assert len(it.states) == states
@@ -71,9 +73,9 @@ async def test_an_encoder_that_keeps_dying_is_replaced_and_the_rate_follows_live
         assert fast > 2 * max(len(part.mdat) for part in it.parts[before - 3 : before])
 
         seen["camera"] = Camera(name="east", url=camera.url, encode=Encode(encoder="nvenc"))
-        films.follow("east")
+        films.follow("east/main")
         await it.until(lambda: it.states[-1:] == [("lost", "encoder.none")])
-        films.forget("east")
+        films.forget("east/main")
         assert films.report().streams == ()
     await trying
     assert (tmp_path / "encoders.json").exists()
@@ -86,7 +88,7 @@ def test_key_frames_come_by_the_clock_although_pictures_are_missing() -> None:
     class Slow:
         """Says 25 pictures a second and has ten."""
 
-        size, fps, late, lack = (64, 64), 25, 0, ""
+        size, fps, aspect, late, lack = (64, 64), 25, (1, 1), 0, ""
         number = 0
 
         def read(self):
@@ -112,3 +114,32 @@ def test_key_frames_come_by_the_clock_although_pictures_are_missing() -> None:
     encoder.close()
     keys = [unit.pts_90k for unit in sent if unit.key]
     assert [b - a for a, b in pairwise(keys)] == [90_000] * 4
+
+
+async def test_a_sub_stream_gives_way_to_any_main_stream(tmp_path: Path) -> None:
+    board = structs.replace(BOARD, encoder=(Encoder(name="x264", sessions=1),))
+    cameras = {
+        "east": Camera(name="east", url="test:", priority=9, sub=Sub(size=(320, 180))),
+        "west": Camera(name="west", url="test:", priority=0),
+    }
+    moved = []
+
+    class Told:
+        def again(self):
+            moved.append("again")
+
+    streams = {"east/sub": Told()}
+    films = Films(board, tmp_path, SystemClock(), streams.get, cameras.__getitem__)
+    trying = asyncio.ensure_future(films.run())
+    try:
+        sub = await films.sub_film("east").wish(None)
+        assert (sub.encoder, sub.fps, sub.codec) == ("x264", 10, "h264")
+        assert (await films.film("west", "test:").wish(None)).encoder == "x264"
+        assert moved == ["again"], "it had the only session"
+        with pytest.raises(Unavailable, check=lambda err: err.code == "encoder.busy"):
+            await films.sub_film("east").wish(None)
+        films.forget("west/main")
+        assert (await films.sub_film("east").wish(None)).encoder == "x264"
+    finally:
+        trying.cancel()
+        await asyncio.gather(trying, return_exceptions=True)

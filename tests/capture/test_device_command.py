@@ -24,7 +24,7 @@ GRABBER = VideoDevice(
         VideoFormat("YUYV", "4:2:2", False, (VideoSize(720, 576, (25.0,)), VideoSize(360, 288))),
         VideoFormat("BA81", "Bayer", False, (VideoSize(720, 576),)),
     ),
-    controls=(VideoControl("Brightness", 0, 255, 128),),
+    controls=(VideoControl("Brightness", 0, 255, 128, "brightness", value=140),),
 )
 
 
@@ -40,7 +40,7 @@ def test_a_technician_sees_what_to_write_and_what_is_wrong(capsys):
     said = capsys.readouterr().out
     assert "720x576 at 25 fps; 360x288" in said
     assert "Bayer" in said
-    assert "control Brightness: 0 to 255, usually 128" in said
+    assert "control brightness = 140: Brightness, 0 to 255, usually 128" in said
 
 
 def test_what_cannot_be_asked_is_said(capsys):

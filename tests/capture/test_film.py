@@ -12,6 +12,7 @@ import pytest
 
 from nvr.base.clock import SystemClock
 from nvr.capture import film as under_test
+from nvr.capture import filming
 from nvr.capture.film import Film, FilmSource
 from nvr.media.camera import CaptionText
 from nvr.media.film import Wish
@@ -139,7 +140,7 @@ async def test_one_that_dies_is_started_again_and_says_how_it_ended() -> None:
 async def test_whatever_it_does_is_one_error_and_tried_again(
     fault: str, code: str, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(under_test, "_SILENT_S", 2.0)
+    monkeypatch.setattr(filming, "_SILENT_S", 2.0)
     monkeypatch.setattr(under_test, "_START_S", 2.0 if fault == "mute" else 30.0)
     monkeypatch.setattr(under_test, "_END_S", 0.5)
     async with filmed(f"planted:{fault}", "tests.capture.planted_film") as it:

@@ -277,6 +277,48 @@ def test_a_sub_stream_is_not_the_main_stream() -> None:
     ]
 
 
+MADE = "[[camera]]\nname = 'east'\nurl = '{url}'\n{capture}[camera.sub]\n{sub}"
+H264 = "[camera.capture]\nformat = 'h264'\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "capture", "sub", "found"),
+    [
+        ("test:", "", "", []),
+        ("test:", "", "size = [640, 360]\nfps = 10\nkbit_s = 300\ncodec = 'h265'\n", []),
+        ("test:", "", "size = [64, 36]\n", ["$.camera[0].sub.size[0]", "$.camera[0].sub.size[1]"]),
+        ("test:", "", "url = 'rtsp://192.0.2.10/2'\n", ["$.camera[0].sub.url"]),
+        ("v4l2:/dev/video0", H264, "", ["$.camera[0].sub"]),
+        ("rtsp://192.0.2.10/1", "", "", ["$.camera[0].sub.url"]),
+        (
+            "rtsp://192.0.2.10/1",
+            "",
+            "url = 'rtsp://192.0.2.10/2'\nfps = 5\nkbit_s = 99\n",
+            ["$.camera[0].sub.fps", "$.camera[0].sub.kbit_s"],
+        ),
+    ],
+)
+def test_a_sub_stream_is_the_cameras_own_or_made_here(
+    url: str, capture: str, sub: str, found: list[str]
+) -> None:
+    assert places(MADE.format(url=url, capture=capture, sub=sub)) == found
+
+
+@pytest.mark.parametrize(
+    ("capture", "found"),
+    [
+        ("aspect = '16:9'\n[camera.capture.controls]\nbrightness = 128\n", []),
+        ("aspect = '5:4'\n", ["$.camera[0].capture.aspect"]),
+        ("aspect = '4:3'\nformat = 'h264'\n", ["$.camera[0].capture.aspect"]),
+        ("[camera.capture.controls]\n'a b' = 1\n", ["$.camera[0].capture.controls"]),
+        ("[camera.capture.controls]\ngain = 1.5\n", ["$.camera[0].capture.controls.gain"]),
+    ],
+)
+def test_what_may_be_said_of_a_device(capture: str, found: list[str]) -> None:
+    head = "[[camera]]\nname = 'east'\nurl = 'v4l2:/dev/video0'\n[camera.capture]\n"
+    assert places(head + capture) == found
+
+
 @pytest.mark.parametrize(
     ("url", "more", "found"),
     [

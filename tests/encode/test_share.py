@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nvr.encode.share import SOFTWARE, Ask, Grant, Has, load, share
+from nvr.encode.share import MOST_PRIORITY, SOFTWARE, Ask, Grant, Has, load, share
 
 X264 = Has(
     "x264",
@@ -29,6 +29,14 @@ def test_hardware_first_then_the_processor_then_nobody() -> None:
     assert given_["c2"] == Grant("x264", "veryfast", instead_of="v4l2m2m")
     assert given_["c3"].code == "encoder.busy"
     assert "more than what is left of 0.4 processors" in given_["c3"].detail
+
+
+def test_a_second_stream_takes_nothing_from_any_main_stream() -> None:
+    second = Ask("a/sub", "h264", 2.3, priority=9 - MOST_PRIORITY - 1)
+    mains = [Ask("a/main", "h264", SD, priority=9), Ask("b/main", "h264", SD, priority=0)]
+    given_ = share([mains[0], second, mains[1]], [M2M, X264], cores=0.01)
+    assert [given_[c].encoder for c in ("a/main", "b/main")] == ["v4l2m2m", "v4l2m2m"]
+    assert given_["a/sub"].code == "encoder.busy"
 
 
 def test_pixels_are_limited_as_sessions_are() -> None:

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from nvr.base.errors import Misconfigured, Unavailable
 from nvr.hal import v4l2
 from nvr.hal.linux_video import LinuxVideo, VideoPort
+from nvr.hal.video_control import unoffered
 from nvr.media.device import VideoControl, VideoSize
 from tests.hal.v4l2_fake import Device
 
 NUMBERS = (
     "QUERYCAP", "ENUM_FMT", "G_FMT", "S_FMT", "STREAMOFF", "G_PARM", "G_STD", "S_STD",
-    "ENUMINPUT", "G_CTRL", "S_CTRL", "QUERYCTRL", "G_INPUT", "S_INPUT", "QUERYSTD",
+    "ENUMINPUT", "G_CTRL", "S_CTRL", "QUERYCTRL", "QUERYMENU", "G_INPUT", "S_INPUT", "QUERYSTD",
     "ENUM_FRAMESIZES", "ENUM_FRAMEINTERVALS",
 )  # fmt: skip
 CONSTANTS = {
@@ -85,6 +86,9 @@ struct v4l2_queryctrl q = {.id = 0x980900, .type = 1, .minimum = -5, .maximum = 
   .default_value = 3, .flags = 4};
 strcpy((char *)q.name, "Brightness");
 put("control", &q, sizeof q);
+struct v4l2_querymenu m = {.id = 0x9a0901, .index = 1};
+strcpy((char *)m.name, "Manual Mode");
+put("menu", &m, sizeof m);
 struct v4l2_streamparm a = {.type = 1};
 a.parm.capture.timeperframe.numerator = 1; a.parm.capture.timeperframe.denominator = 25;
 put("parameters", &a, sizeof a);
@@ -146,6 +150,7 @@ def test_structures_are_read_where_the_compiler_put_them(kernel):
     assert picture == v4l2.PictureFormat(720, 576, "UYVY", v4l2.FIELD_INTERLACED, 1, 2, 1)
     found = v4l2.control(answers(kernel, "control"), 0)
     assert found == v4l2.Control(0x980900, 1, "Brightness", -5, 9, 2, 3, 4)
+    assert v4l2.menu_item(answers(kernel, "menu"), 0x9A0901, 1) == "Manual Mode"
     assert v4l2.rate_fps(answers(kernel, "parameters")) == 25.0
 
 
@@ -178,6 +183,7 @@ ASKS = [
     v4l2.rate_fps,
     v4l2.standard,
     lambda ask: v4l2.control(ask, 0),
+    lambda ask: v4l2.menu_item(ask, 0, 0),
 ]
 
 
@@ -213,7 +219,65 @@ def test_a_driver_that_never_ends_is_left_in_time():
 
 def test_what_can_be_set_is_listed():
     some = [(0x980900, "Brightness", 0, 255, 1, 128, 0), (0x980901, "Held", 0, 1, 1, 0, 1)]
-    assert port(Device(controls=some)).controls() == (VideoControl("Brightness", 0, 255, 128),)
+    assert port(Device(controls=some)).controls() == (
+        VideoControl("Brightness", 0, 255, 128, "brightness", "number", 1, 128),
+    )
+
+
+EXPOSURE = [
+    (0x980900, "Brightness", 0, 255, 1, 128, 0),
+    (0x9A0901, "Auto Exposure", 0, 3, 1, 3, 0),
+    (0x9A0902, "Exposure Time, Absolute", 3, 2047, 2, 251, 0x10),
+]
+
+
+def webcam():
+    menus = {0x9A0901: {1: "Manual Mode", 3: "Aperture Priority Mode"}}
+    return Device(controls=EXPOSURE, kinds={0x9A0901: 3}, menus=menus)
+
+
+def test_a_menu_says_what_may_be_chosen_and_what_is_held_says_so():
+    _, menu, time = port(webcam()).controls()
+    assert (menu.name, menu.kind, menu.value) == ("auto_exposure", "menu", 3)
+    assert menu.choices == ((1, "Manual Mode"), (3, "Aperture Priority Mode"))
+    assert (time.name, time.held, time.step) == ("exposure_time_absolute", True, 2)
+
+
+def test_what_is_automatic_is_turned_before_what_it_holds_and_back_as_usual():
+    device = webcam()
+    wanted = (("exposure_time_absolute", 301), ("auto_exposure", 1), ("brightness", 128))
+    assert port(device).turn(wanted) == []
+    assert device.turned == [("Auto Exposure", 1), ("Exposure Time, Absolute", 301)]
+    device.turned.clear()
+    assert port(device).turn((("auto_exposure", 1),), wanted) == []
+    assert device.turned == [("Exposure Time, Absolute", 251)], "what is left out is as usual"
+
+
+def test_what_a_device_does_not_take_is_said_and_the_rest_is_set():
+    device = webcam()
+    said = port(device).turn((("brightness", 300), ("zoom", 1), ("auto_exposure", 1)))
+    assert said == [
+        "it has no control zoom",
+        "it does not take 300 for brightness: Numerical result out of range",
+    ]
+    assert device.turned == [("Auto Exposure", 1)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ((("brightness", 255), ("auto_exposure", 3)), None),
+        ((("brightness", 256),), ("brightness 256", "0-255")),
+        ((("exposure_time_absolute", 4),), ("exposure_time_absolute 4", "3-2047/2")),
+        (
+            (("auto_exposure", 2),),
+            ("auto_exposure 2", "1 Manual Mode, 3 Aperture Priority Mode"),
+        ),
+        ((("zoom", 1),), ("zoom", "brightness, auto_exposure, exposure_time_absolute")),
+    ],
+)
+def test_what_is_not_offered_is_known_before(wanted, found):
+    assert unoffered(wanted, port(webcam()).controls()) == found
 
 
 def test_a_device_that_scales_freely_offers_the_usual_sizes():

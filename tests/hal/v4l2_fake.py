@@ -33,6 +33,10 @@ class Device:
     detected: int = 0
     current: tuple = (640, 480, b"YUYV", 1)
     controls: list = field(default_factory=lambda: [(0x980900, "Brightness", 0, 255, 1, 128, 0)])
+    kinds: dict = field(default_factory=dict)  # number: type, 1 where none stands
+    menus: dict = field(default_factory=dict)  # number: {index: title}
+    values: dict = field(default_factory=dict)  # number: value, as set
+    turned: list = field(default_factory=list)
     broken: int = 0  # errno of everything
     busy: bool = False
     asked: list = field(default_factory=list)
@@ -49,7 +53,10 @@ class Device:
             number(2, 23, 8): self._get_standard,
             number(1, 24, 8): self._set_standard,
             number(3, 26, 80): self._input,
+            number(3, 27, 8): self._get_control,
+            number(3, 28, 8): self._set_control,
             number(3, 36, 68): self._control,
+            number(3, 37, 44): self._menu,
             number(2, 38, 4): self._get_input,
             number(3, 39, 4): self._set_input,
             number(2, 63, 8): self._detect,
@@ -132,11 +139,34 @@ class Device:
         width, height, pixels, fields = self.current
         struct.pack_into("=II4sI", data, 8, width, height, pixels, fields)
 
+    def _get_control(self, data):
+        (wanted,) = struct.unpack_from("=I", data)
+        one = next((each for each in self.controls if each[0] == wanted), None)
+        if one is None:
+            raise OSError(errno.EINVAL, "no such control")
+        struct.pack_into("=i", data, 4, self.values.get(wanted, one[5]))
+
+    def _set_control(self, data):
+        wanted, value = struct.unpack_from("=Ii", data)
+        one = next((each for each in self.controls if each[0] == wanted), None)
+        if one is None or not one[2] <= value <= one[3]:
+            raise OSError(errno.ERANGE, "Numerical result out of range")
+        self.turned.append((one[1], value))
+        self.values[wanted] = value
+
+    def _menu(self, data):
+        wanted, index = struct.unpack_from("=II", data)
+        title = self.menus.get(wanted, {}).get(index)
+        if title is None:
+            raise OSError(errno.EINVAL, "no such choice")
+        struct.pack_into("=32s", data, 8, title.encode())
+
     def _control(self, data):
         (wanted,) = struct.unpack_from("=I", data)
         after = wanted & ~0x80000000
         found = [each for each in self.controls if each[0] > after or each[0] == wanted]
         one, title, least, most, step, usual, flags = self._pick(found, 0)
         struct.pack_into(
-            "=II32siiiiI", data, 0, one, 1, title.encode(), least, most, step, usual, flags
+            *("=II32siiiiI", data, 0, one, self.kinds.get(one, 1), title.encode()),
+            *(least, most, step, usual, flags),
         )

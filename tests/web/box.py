@@ -18,6 +18,7 @@ import aiohttp
 from yarl import URL
 
 from nvr.app.backup import back_up
+from nvr.app.capturing import unoffered
 from nvr.app.exporter import arrived
 from nvr.app.keydesk import KeyDesk
 from nvr.app.keyring import Keyring
@@ -50,6 +51,7 @@ from nvr.media.camera import (
 from nvr.media.device import (
     Capture,
     SoundDevice,
+    VideoControl,
     VideoDevice,
     VideoFormat,
     VideoInput,
@@ -325,6 +327,19 @@ DEVICES = (
                     "YUYV", "YUYV 4:2:2", compressed=False, sizes=(VideoSize(640, 480, (30.0,)),)
                 ),
             ),
+            controls=(
+                VideoControl("Brightness", -64, 64, 0, "brightness"),
+                VideoControl(
+                    "Auto Exposure",
+                    0,
+                    3,
+                    3,
+                    "auto_exposure",
+                    "menu",
+                    value=3,
+                    choices=((1, "Manual Mode"), (3, "Aperture Priority Mode")),
+                ),
+            ),
         ),
         VideoDevice(
             "/dev/v4l/by-path/platform-grabber-video-index0",
@@ -554,6 +569,27 @@ class MemoryCameras:
             raise Rejected("caption.unsupported", "this camera cannot have a caption")
         self.set(dataclasses.replace(state, caption=caption))
         return tuple(sorted({c for line in caption.lines for c in line if ord(c) > 0x1F000}))
+
+
+class MemoryCaptures:
+    """Whose camera the first of `DEVICES` is, the test says. See `Captures`."""
+
+    def __init__(self) -> None:
+        self.now = Capture()
+        self.camera = ""
+
+    def capture(self, name: str) -> Capture | None:
+        return self.now if name == self.camera else None
+
+    async def offered(self, name: str) -> tuple[VideoDevice | None, list[SoundDevice]]:
+        return DEVICES[0][0], DEVICES[1]
+
+    async def write_capture(self, name: str, wanted: Capture) -> None:
+        lacking = unoffered(wanted, DEVICES[0][0], DEVICES[1], self.now)
+        if lacking is not None:
+            what, has = lacking
+            raise Rejected("capture.refused", f"not {what}", what=what, has=has)
+        self.now = wanted
 
 
 class LogPtz:
@@ -905,6 +941,7 @@ async def running(
         talks=talks,
         lines=lines or NoLines(),
         devices=lambda: DEVICES,
+        captures=MemoryCaptures(),
     )
     page = Page(parts, load_tls(directory) if tls else None, ["nvr.example"])
     await page.start(host, port)

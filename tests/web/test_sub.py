@@ -15,6 +15,10 @@ SUB = {
     "guaranteed_h": 0,
     "limit_h": 0,
     "limit_gb": 2.5,
+    "size": None,
+    "fps": 0,
+    "kbit_s": 0,
+    "codec": "",
 }
 
 
@@ -32,7 +36,7 @@ async def test_a_sub_stream_is_given_changed_and_taken_away(box: Box) -> None:
         assert (await client.ask("PUT", path, only))[1]["sub"]["retain_h"] == 0
         assert (await client.ask("GET", "/api/camera/gate"))[1]["sub"]["recorded"] is False
         for bad in (
-            {},
+            {"url": "rtsp://192.0.2.10/", "fps": 61},
             {"url": "http://192.0.2.10/"},
             {"url": "rtsp://u:p@192.0.2.10/"},
             {**SUB, "user": "x"},

@@ -6,6 +6,7 @@ import { bitrate, clock, span, t, unit } from "../i18n.js";
 import { icon } from "../icons.js";
 import { codecName, whyWords } from "../tile.js";
 import { causeWords } from "../timeline-draw.js";
+import { captureFields, saveCapture } from "./capture.js";
 import { deviceFields } from "./devices.js";
 import { diagnosisPage } from "./diagnosis.js";
 import { findPage } from "./find.js";
@@ -165,6 +166,7 @@ function add(app) {
       user.input.value = found.user;
       password.input.value = found.password;
     }
+    sub.of(LOCAL.test(url.input.value.trim()));
     if (!touched) name.input.value = suggest(url.input.value, taken);
   });
   const box = dialog({
@@ -187,19 +189,21 @@ function add(app) {
 
 async function edit(app, name) {
   const camera = app.box.camera(name);
-  let second, reached, coded, report;
+  let second, reached, coded, report, taken;
   try {
     second = (await api.get(api.cameraPath(name, "/sub"))).sub;
     reached = await api.get(api.cameraPath(name, "/reach"));
     coded = (await api.get(api.cameraPath(name, "/encode"))).encode;
     report = coded ? await api.get("/api/encoder") : null;
+    taken = await api.get(api.cameraPath(name, "/capture"));
   } catch (error) {
     app.notes.problem(error);
     return;
   }
-  const sub = subFields(second, { long: true });
+  const sub = subFields(second, { long: true, local: Boolean(coded ?? taken.capture) });
   const reach = reachFields(reached);
   const coding = encodeFields(coded, report);
+  const taking = captureFields(taken);
   const title = field(t("camera.title"), { required: true, value: camera.title, max: 64 });
   const user = field(t("camera.user"), { hint: t("camera.login.hint"), max: 64 });
   const password = field(t("user.password"), { type: "password", autocomplete: "new-password", hint: t("camera.password.hint"), max: 128 });
@@ -208,7 +212,7 @@ async function edit(app, name) {
   const more = { guaranteed_h: number("guaranteed_h", "[0-9]{1,4}"), limit_h: number("limit_h", "[0-9]{1,5}"), limit_gb: number("limit_gb", "[0-9]{1,6}(\\.[0-9]{1,2})?") };
   const box = dialog({
     title: t("camera.edit"),
-    body: [form({ rows: [title.row, el("div.two", {}, user.row, password.row), el("div.two", {}, retain.row, more.guaranteed_h.row), el("div.two", {}, more.limit_h.row, more.limit_gb.row), coding.row, coding.row ? null : reach.row, sub.row].filter(Boolean), act: t("save"), onSubmit: async () => {
+    body: [form({ rows: [title.row, el("div.two", {}, user.row, password.row), el("div.two", {}, retain.row, more.guaranteed_h.row), el("div.two", {}, more.limit_h.row, more.limit_gb.row), taking.row, coding.row, coding.row ? null : reach.row, sub.row].filter(Boolean), act: t("save"), onSubmit: async () => {
       const change = {};
       if (title.input.value.trim() !== camera.title) change.title = title.input.value.trim();
       if (user.input.value) change.user = user.input.value;
@@ -221,6 +225,7 @@ async function edit(app, name) {
       const next = sub.read();
       if (!(await sureOfLimits(camera, change)) || !(await sureOfSub(camera, second, next))) return;
       if (Object.keys(change).length) await api.patch(api.cameraPath(name), change);
+      await saveCapture(name, taken.capture, taking.read());
       await saveEncode(name, coded, coding.read());
       await saveSub(name, second, next);
       await saveReach(name, reach.read());

@@ -21,7 +21,7 @@ export function encoders(box, report) {
     ? el("table.encoders", {},
       el("thead", {}, el("tr", {}, ...["camera", "with", "cost.head"].map((key) => el("th", { scope: "col" }, t(`enc.${key}`))))),
       el("tbody", {}, ...report.streams.map((one) => el("tr", {},
-        el("th", { scope: "row" }, box.camera(one.stream.split("/")[0])?.title || one.stream),
+        el("th", { scope: "row" }, box.camera(one.stream.split("/")[0])?.title || one.stream, one.stream.endsWith("/sub") ? el("small", {}, t("stream.sub")) : null),
         el("td", {}, gets(one)), el("td", {}, cost(one))))))
     : el("p.s.dim", {}, t("enc.none"));
   return el("div", {},
