@@ -170,6 +170,7 @@ class Box:
             cameras.event,
             cameras.tell,
             cameras.settings,
+            cameras.roster.write,
         )
         stack.callback(lines.close)
         storage.health.also.append(lines.warnings)

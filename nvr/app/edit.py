@@ -9,6 +9,7 @@ from tomlkit.items import InlineTable, Table
 
 from nvr.app.head import table_of
 from nvr.app.settings import analyse_table, plan_table
+from nvr.config.model import InputAction
 from nvr.media.analyse import AnalyseSettings
 from nvr.media.camera import CaptionText, HeadSettings, OnvifSettings, PlanSettings, SubSettings
 from nvr.media.device import Capture
@@ -137,6 +138,29 @@ def analysed(name: str, wanted: AnalyseSettings | None) -> Change:
             entry.pop("analyse", None)
         else:
             entry["analyse"] = analyse_table(wanted)
+
+    return change
+
+
+def followed(name: str, action: InputAction) -> Change:
+    """Return the change of what follows an alarm input; nothing takes its table out."""
+
+    def change(document: tomlkit.TOMLDocument) -> None:
+        inputs = document.setdefault("input", tomlkit.table(is_super_table=True))
+        if not action.record and not action.call:
+            inputs.pop(name, None)
+            return
+        table = inputs.setdefault(name, tomlkit.table())
+        calls = tomlkit.array()
+        for call in action.call:
+            one = tomlkit.inline_table()
+            one.update({"camera": call.camera, "preset": call.preset})
+            calls.append(one)
+        for key, values in (("record", list(action.record)), ("call", calls)):
+            if values:
+                table[key] = values
+            else:
+                table.pop(key, None)
 
     return change
 

@@ -7,7 +7,7 @@ is told again while it lasts: the time that its plan records after an event woul
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Literal
 
 from nvr.analyse.store import Store
+from nvr.app.edit import Change as Edit
+from nvr.app.edit import followed
 from nvr.auth.audit import Audit, Entry
 from nvr.base.clock import Clock
 from nvr.base.errors import Misconfigured, NvrError, Rejected
 from nvr.base.log import event
-from nvr.config.model import Config, InputAction
+from nvr.config.model import Call, Config, InputAction
 from nvr.gpio.input import Change, Inputs, Sensor
 from nvr.gpio.output import Outputs
 from nvr.gpio.wiper import Blade, Wipers, check
@@ -31,10 +33,12 @@ from nvr.hal.virtual_contact import VirtualContact
 from nvr.media.gpio import (
     STROKE,
     TAMPERED,
+    InputCall,
     InputState,
     InputView,
     OutputView,
     WipeWish,
+    unknown_input,
     unknown_output,
 )
 from nvr.media.happening import BOX, Kind
@@ -56,7 +60,9 @@ class _Input:
     action: InputAction
     since_us: int = 0
     kind: Kind | None = None
-    """What goes on there, as it was written down."""
+    """What goes on there, as it was written down,"""
+    noted: tuple[str, ...] = ()
+    """and at which cameras."""
 
 
 @dataclass(slots=True)
@@ -80,6 +86,7 @@ class BoardLines:
         record: Has a camera record an event.
         tell: Told the camera at which something began or ended.
         known: Settings of a camera, None if there is none.
+        write: Changes the configuration, for good.
 
     Attributes:
         call_up: Sends a head to a preset; by default as any operator does.
@@ -98,9 +105,10 @@ class BoardLines:
         record: Callable[[str], object],
         tell: Callable[[str], None],
         known: Callable[[str], object],
+        write: Callable[[Edit], Awaitable[None]],
     ) -> None:
         self._clock, self._audit, self._store = clock, audit, store
-        self._record, self._tell, self._known = record, tell, known
+        self._record, self._tell, self._known, self._write = record, tell, known, write
         self._ptz = ptz
         self._switches = outputs
         self._outputs = {name: _Output(gpio) for name, gpio in board.gpio.items()}
@@ -148,6 +156,19 @@ class BoardLines:
 
     def inputs(self) -> list[InputView]:  # noqa: D102 - see Lines
         return [self._input_view(name, it) for name, it in self._inputs.items()]
+
+    async def follow(  # noqa: D102 - see Lines
+        self, name: str, cameras: tuple[str, ...], call: tuple[InputCall, ...]
+    ) -> None:
+        it = self._inputs.get(name)
+        if it is None:
+            raise unknown_input(name)
+        action = InputAction(
+            record=tuple(dict.fromkeys(cameras)),
+            call=tuple(Call(camera=one.camera, preset=one.preset) for one in call),
+        )
+        await self._write(followed(name, action))
+        it.action = action
 
     def switch(self, name: str, do: Literal["on", "off", "pulse"], who: str, source: str) -> None:  # noqa: D102 - see Lines
         if do == "off":
@@ -233,13 +254,13 @@ class BoardLines:
         kind = _kind(change.state)
         if kind == it.kind:
             return
-        cameras = (BOX, *it.action.record)
         if it.kind is not None:
-            for camera in cameras:
+            for camera in it.noted:
                 self._keep(self._store.end, camera, it.kind, change.name, at_us)
         it.kind = kind
         if kind is not None:
-            for camera in cameras:
+            it.noted = (BOX, *it.action.record)
+            for camera in it.noted:
                 self._keep(self._store.begin, camera, kind, change.name, at_us)
             self._have_recorded(it.action.record)
             for call in it.action.call:
@@ -308,6 +329,7 @@ class BoardLines:
         return InputView(
             name, one.contact, one.title, one.title_en, now.state, now.storm, it.since_us,
             now.edges, now.changes, now.storms, it.action.record,
+            tuple(InputCall(call.camera, call.preset) for call in it.action.call),
         )  # fmt: skip
 
 

@@ -171,6 +171,7 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http GET /api/audit": _AUDIT,
         "http GET /api/line": _SIGNED_IN,  # shows the lines the subject may know
         "http GET /api/line/event": _SIGNED_IN,  # of these
+        "http PUT /api/input/{input}": _ADMIN,
         "http POST /api/output/{output}": _SIGNED_IN,  # these look at the output and what is done
         "http POST /api/output/{output}/wipe": _SIGNED_IN,
         "http POST /api/camera/{name}/wipe": _camera("relay"),

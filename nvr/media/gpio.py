@@ -38,6 +38,14 @@ class WipeWish:
 
 
 @dataclass(frozen=True, slots=True)
+class InputCall:
+    """A preset that an alarm sends a head to."""
+
+    camera: str
+    preset: int
+
+
+@dataclass(frozen=True, slots=True)
 class OutputView:
     """An output, now.
 
@@ -92,6 +100,7 @@ class InputView:
         changes: Of these, how many became a change.
         storms: How often it chattered.
         cameras: Which cameras it records.
+        call: Where heads look then.
     """
 
     name: str
@@ -105,6 +114,7 @@ class InputView:
     changes: int = 0
     storms: int = 0
     cameras: tuple[str, ...] = ()
+    call: tuple[InputCall, ...] = ()
 
 
 class Lines(Protocol):
@@ -116,6 +126,17 @@ class Lines(Protocol):
 
     def inputs(self) -> list[InputView]:
         """Every input."""
+        ...
+
+    async def follow(
+        self, name: str, cameras: tuple[str, ...], call: tuple[InputCall, ...]
+    ) -> None:
+        """Have an input followed by that from now on, and for good.
+
+        Raises:
+            Rejected: ``gpio.unknown_input``, ``config.refused``.
+            Unavailable: ``config.unwritable``.
+        """
         ...
 
     def switch(self, name: str, do: Literal["on", "off", "pulse"], who: str, source: str) -> None:
@@ -155,6 +176,11 @@ def unknown_output(name: str) -> Rejected:
     return Rejected("gpio.unknown_output", "the board has no such output", output=name)
 
 
+def unknown_input(name: str) -> Rejected:
+    """The answer for an input that is not there."""
+    return Rejected("gpio.unknown_input", "the board has no such input", input=name)
+
+
 class NoLines:
     """A box without. See `Lines`."""
 
@@ -163,6 +189,14 @@ class NoLines:
 
     def inputs(self) -> list[InputView]:  # noqa: D102 - see Lines
         return []
+
+    async def follow(  # noqa: D102 - see Lines
+        self,
+        name: str,
+        cameras: tuple[str, ...],  # noqa: ARG002 - there is no input
+        call: tuple[InputCall, ...],  # noqa: ARG002 - there is no input
+    ) -> None:
+        raise unknown_input(name)
 
     def switch(self, name: str, do: Literal["on", "off", "pulse"], who: str, source: str) -> None:  # noqa: ARG002, D102 - see Lines
         raise unknown_output(name)

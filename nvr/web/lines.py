@@ -13,6 +13,7 @@ from nvr.auth.user import Subject
 from nvr.base.errors import Rejected
 from nvr.media.gpio import (
     OUTPUT_PREFIX,
+    InputCall,
     InputView,
     OutputView,
     Program,
@@ -21,11 +22,12 @@ from nvr.media.gpio import (
 )
 from nvr.media.happening import BOX, LINES
 from nvr.media.ports import Operator
-from nvr.web.gate import SPAN
+from nvr.web.gate import REASON, SPAN
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import answer, read_json
 
 MOST_HAPPENINGS = 500
+Camera = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
 ACTIONS = (
     "output on", "output off", "output pulse", "output wipe", "output door on", "output door pulse",
 )  # fmt: skip
@@ -36,6 +38,20 @@ class SwitchBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of ``POST /api/output/{output}``."""
 
     do: Literal["on", "off", "pulse"]
+
+
+class CallBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A preset that an alarm sends a head to."""
+
+    camera: Camera
+    preset: Annotated[int, Meta(ge=1, le=255)]
+
+
+class InputBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``PUT /api/input/{input}``: what follows it."""
+
+    cameras: Annotated[list[Camera], Meta(max_length=64)] = []
+    call: Annotated[list[CallBody], Meta(max_length=16)] = []
 
 
 class WipeBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +106,7 @@ class LinePages:
         return [
             Route("http GET /api/line", self.all),
             Route("http GET /api/line/event", self.happenings),
+            Route("http PUT /api/input/{input}", self.follow, log="admin-setting"),
             Route("http POST /api/output/{output}", self.switch),
             Route("http POST /api/output/{output}/wipe", self.wipe),
             Route(f"http POST {wipe}", self.wipe_camera, "name"),
@@ -121,6 +138,15 @@ class LinePages:
             if _known(caller.subject, one.zone)
         ]
         return answer({"happenings": shown})
+
+    async def follow(self, request: web.Request, caller: Caller) -> web.Response:
+        """``PUT /api/input/{input}``: which cameras record it, and which heads look there."""
+        name = request.match_info["input"]
+        body = await read_json(request, InputBody)
+        request[REASON] = f"{name}: {' '.join(body.cameras)}"[:300]
+        call = tuple(InputCall(one.camera, one.preset) for one in body.call)
+        await self._parts.lines.follow(name, tuple(body.cameras), call)
+        return await self.all(request, caller)
 
     async def switch(self, request: web.Request, caller: Caller) -> web.Response:
         """``POST /api/output/{output}``: on, off or one pulse."""

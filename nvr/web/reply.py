@@ -57,6 +57,7 @@ STATUS: Mapping[str, int] = {
     "gpio.not_wiper": 409,
     "gpio.range": 400,
     "gpio.resting": 409,
+    "gpio.unknown_input": 404,
     "gpio.unknown_output": 404,
     "host.unknown": 421,
     "key.destroyed": 410,

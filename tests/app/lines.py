@@ -1,5 +1,6 @@
 """Outputs and inputs of a board as `nvr run` puts them together, without the rest of it."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -8,10 +9,12 @@ from pathlib import Path
 import msgspec
 
 from nvr.analyse.store import Store
+from nvr.app.edit import Change
 from nvr.app.lines import BoardLines
 from nvr.app.wiring import wirings
 from nvr.auth.audit import Audit
 from nvr.base.clock import SystemClock
+from nvr.config import load
 from nvr.config.model import Call, Config, InputAction
 from nvr.gpio.output import Outputs
 from nvr.hal import board
@@ -72,6 +75,8 @@ class Bench:
     def __init__(self, place: Path, ptz: Ptz) -> None:
         self.sim = place / "sim"
         self.sim.mkdir()
+        self.toml = place / "nvr.toml"
+        self.toml.write_text('# mine\nschema = 1\n[input.fence]\nrecord = ["gate"]  # why\n')
         self.relays = RelayBox(self.sim / "relay0")
         parsed: Board = msgspec.toml.decode(BOARD, type=Board)
         assert board.check(BOARD) == []
@@ -86,8 +91,12 @@ class Bench:
         self.lines = BoardLines(
             parsed, CONFIG, self.sim, self.outputs, ptz, clock, self.audit, self.store,
             self.recorded.append, self.told.append, {"gate": 1, "yard": 1}.get,
+            self._write,
         )  # fmt: skip
         self.outputs.start()
+
+    async def _write(self, change: Change) -> None:
+        await asyncio.to_thread(load.edit, self.toml, change, board=None)
 
     def _switched(self, name: str, on: bool, why: str) -> None:
         self.lines._loop.call_soon_threadsafe(self.lines.switched, name, on, why)

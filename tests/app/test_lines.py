@@ -11,7 +11,7 @@ import pytest
 from nvr.base.clock import FakeClock
 from nvr.base.errors import Rejected, Unavailable
 from nvr.config import load
-from nvr.media.gpio import WipeWish
+from nvr.media.gpio import InputCall, WipeWish
 from nvr.media.ports import Operator
 from tests.app.lines import Bench, bench
 from tests.web.box import LogPtz
@@ -91,6 +91,8 @@ async def test_a_wiper_wipes_and_off_ends_it(rig: Bench) -> None:
     assert dry_s - sprayed_s >= 0.4
     assert ended_s - wiped_s >= 0.3
     rig.lines.wipe("wiper", WipeWish("intermittent", every_s=3), *WHO)
+    await until(lambda: output(rig, "wiper").on)
+    await asyncio.sleep(0.1)  # that is told
     rig.lines.switch("wiper", "off", *WHO)
     assert output(rig, "wiper").wiping == ""
     await until(lambda: not rig.relays.state["wiper"])
@@ -165,6 +167,27 @@ async def test_a_call_up_goes_to_the_head_and_a_refusal_stops_nothing(rig: Bench
     await until(lambda: sensor(rig, "fence").state == "normal")
     rig.move("fence", 0)
     await until(lambda: rig.happened("gate") == [("input", "fence", True)])
+
+
+async def test_what_follows_is_changed_at_once_and_for_good(rig: Bench) -> None:
+    await until(lambda: sensor(rig, "fence").state == "normal")
+    rig.move("fence", 0)
+    await until(lambda: rig.happened("gate") == [("input", "fence", True)])
+    await rig.lines.follow("fence", ("yard", "yard"), (InputCall("gate", 7),))
+    kept = load.read(rig.toml).input["fence"]
+    assert (kept.record, kept.call[0].camera, kept.call[0].preset) == (("yard",), "gate", 7)
+    assert rig.toml.read_text().startswith("# mine\n")
+    assert sensor(rig, "fence").cameras == ("yard",)
+    rig.move("fence", 1)  # what began at the camera ends there
+    await until(lambda: rig.happened("gate") == [("input", "fence", False)])
+    rig.move("fence", 0)
+    await until(lambda: len(rig.happened("yard")) == 2)
+    assert len(rig.happened("gate")) == 1
+    await rig.lines.follow("cabinet", ("gate",), ())
+    await rig.lines.follow("fence", (), ())
+    assert set(load.read(rig.toml).input) == {"cabinet"}
+    with pytest.raises(Rejected, check=lambda err: err.code == "gpio.unknown_input"):
+        await rig.lines.follow("nothing", (), ())
 
 
 async def test_a_cut_line_is_tampering(rig: Bench) -> None:

@@ -124,3 +124,22 @@ async def test_inputs_are_shown_and_counted_by_rights(rig: tuple[Box, Bench]) ->
     assert 'nvr_input_state{input="fence",state="alarm"} 1' in text
     assert "cabinet" not in text
     assert 'nvr_output_on{output="siren",kind="siren"} 0' in text
+
+
+async def test_only_who_administers_says_what_follows_an_input(rig: tuple[Box, Bench]) -> None:
+    box, lines = rig
+    body = {"cameras": ["gate"], "call": [{"camera": "gate", "preset": 2}]}
+    async with box.client() as client:
+        await client.log_in("op")
+        assert (await client.ask("PUT", "/api/input/fence", body))[0] == 403
+        await client.log_in("owner")
+        status, told, _ = await client.ask("PUT", "/api/input/fence", body)
+        assert status == 200
+        assert (told["inputs"][0]["cameras"], told["inputs"][0]["call"]) == (["gate"], body["call"])
+        for path, wrong, status in (
+            ("nothing", body, 404),
+            ("fence", {"cameras": ["../etc"]}, 400),
+            ("fence", {"call": [{"camera": "gate", "preset": 0}]}, 400),
+        ):
+            assert (await client.ask("PUT", f"/api/input/{path}", wrong))[0] == status
+    assert lines.lines.inputs()[0].cameras == ("gate",)

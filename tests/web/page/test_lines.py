@@ -9,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from nvr.base.clock import FakeClock
+from nvr.config import load
 from tests.app.lines import Bench, bench
 from tests.web.box import PASSWORD, Box, LogPtz, running
 from tests.web.page.test_page import Visit
@@ -34,6 +35,7 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[B
         bench(place, LogPtz((), FakeClock())) as lines,
         running(place, lines=lines.lines) as box,
     ):
+        box.parts.cameras.put("gate", "大门")
         await box.parts.claim.claim(box.parts.claim.code(), "admin", PASSWORD)
         yield box, lines
 
@@ -86,6 +88,12 @@ async def test_switched_wiped_and_listened_to(
     await expect(card("fence").locator(".chip")).to_have_text(words["alarm"])
     lines.move("fence", 1)
     await expect(card("fence").locator(".chip")).to_have_text(words["normal"])
+    await card("fence").locator("button.q").click()
+    await question.locator("input[value=gate]").set_checked(language == "zh-CN")
+    await question.locator("button[type=submit]").click()
+    await question.wait_for(state="detached")
+    kept = load.read(lines.toml).input
+    assert (kept["fence"].record == ("gate",)) == (language == "zh-CN")
     wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, "it does not fit"
     await context.close()

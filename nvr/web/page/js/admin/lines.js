@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { el } from "../dom.js";
 import { clock, language, span, t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { button, dialog, field, form } from "../ui.js";
+import { button, dialog, field, form, iconButton } from "../ui.js";
 
 /** What its owner calls it, else what it is. @param {any} one @param {string} what */
 export const lineName = (one, what) => (language() === "en" ? one.title_en || one.title : one.title || one.title_en) || `${t(what)} ${one.name}`;
@@ -34,6 +34,28 @@ function wipe(one, send) {
       onSubmit: async () => {
         await send({ program: program.input.value, strokes: Number(strokes.input.value), every_s: Number(every.input.value), wash_s: Number(wash.input.value) });
         box.close();
+      },
+    })],
+  });
+}
+
+/** What follows an input: who records it, and which head looks where. */
+function follow(app, one, done) {
+  const cameras = app.box.cameras.map((camera) => [camera.name, camera.title || camera.name]);
+  const boxes = cameras.map(([name, title]) => el("label.check", {}, el("input", { type: "checkbox", value: name, prop: { checked: one.cameras.includes(name) } }), title));
+  const heads = [["", "–"], ...cameras.filter(([name]) => app.box.camera(name).ptz)];
+  const calls = [...one.call, { camera: "", preset: 1 }].map((call) => [field(t("line.head"), { value: call.camera, options: heads }), field(t("line.preset"), { value: String(call.preset), pattern: "[0-9]{1,3}" })]);
+  const box = dialog({
+    title: lineName(one, "line.input"), actions: [],
+    body: [form({
+      act: t("save"), rows: [el("div.field", {}, el("label", {}, t("line.record")), el("div.checks", {}, ...boxes)), ...calls.map((pair) => el("div.two", {}, ...pair.map(({ row }) => row)))],
+      onSubmit: async () => {
+        await api.put(`/api/input/${one.name}`, {
+          cameras: boxes.map((label) => label.firstChild).filter((input) => input.checked).map((input) => input.value),
+          call: calls.filter(([head]) => head.input.value).map(([head, preset]) => ({ camera: head.input.value, preset: Number(preset.input.value) })),
+        });
+        box.close();
+        await done();
       },
     })],
   });
@@ -73,7 +95,8 @@ export async function linesPage(app, host, part) {
     const since = one.since_us ? ` · ${t("line.since", { span: span((app.box.now_us - one.since_us) / 1e6) })}` : "";
     return el("article.cam-card.panel", { data: { line: one.name } }, icon("inp"),
       el("div.grow", {}, el("b", {}, lineName(one, "line.input")), el("p.s.sub", {}, `${one.name} · ${t(`line.${one.contact}`)}${since}`)),
-      el(`span.chip${state === "normal" ? "" : state === "alarm" ? ".alarm" : ".warn"}`, {}, t(`line.is.${state}`)));
+      el(`span.chip${state === "normal" ? "" : state === "alarm" ? ".alarm" : ".warn"}`, {}, t(`line.is.${state}`)),
+      app.box.admin ? iconButton("gear", t("line.follow"), () => follow(app, one, look), "q") : null);
   }
 
   async function look() {
