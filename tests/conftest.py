@@ -57,6 +57,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """What a failed test left running is named, and does not hold the run for ever."""
+    if hasattr(config, "workerinput"):
+        return  # has threads of its own, and is ended by the process that began it
     main = threading.main_thread()
     left = [it for it in threading.enumerate() if it is not main and not it.daemon]
     if left:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import ssl
 import sys
 import time
@@ -18,15 +17,10 @@ import aiohttp
 from multidict import CIMultiDictProxy
 
 from nvr.sim import launch
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 NAME, PASSWORD = "admin", "correct horse battery"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RunningBox:

@@ -15,10 +15,11 @@ import av
 import pytest
 import pytest_asyncio
 
-from tests.app.box import ROOT, RunningBox, free_port, running_box
+from tests.app.box import ROOT, RunningBox, running_box
 from tests.app.liar import liars
 from tests.capture.test_secure import certificate
 from tests.capture.test_source import gst_camera
+from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nvr.sim import launch
-from tests.app.box import ROOT, RunningBox, free_port, running_box
+from tests.app.box import ROOT, RunningBox, running_box
+from tests.ports import free_port
 
 ALL = "from_us=0&to_us=4102444800000000"
 

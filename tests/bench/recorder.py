@@ -23,6 +23,7 @@ from typing import Any
 from tests.bench.camera import Missing
 from tests.bench.content import CACHE
 from tests.bench.figures import ROOT
+from tests.ports import free_port
 
 START_S = 30
 STOP_S = 20
@@ -50,15 +51,6 @@ class Recorder:
     rtsps_port: int
     claim: str
     log: Path
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports nobody listens on at this moment."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 @contextmanager
@@ -186,7 +178,7 @@ def set_up(
 @contextmanager
 def recorder(urls: Sequence[str], directory: Path, **more: Any) -> Iterator[Recorder]:
     """Run `nvr run` until the block ends; for the arguments see `set_up`."""
-    setup = set_up(urls, directory, free_ports(3), **more)
+    setup = set_up(urls, directory, [free_port() for _ in range(3)], **more)
     with setup.spawn() as process:
         try:
             claim = claim_code(process, setup.log)

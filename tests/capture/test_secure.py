@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from nvr.capture.rtsp import Account, untrusting_tls
 from tests.capture.test_source import Watched, gst_camera, liar
-from tests.capture.test_through import box, free_port, recorded_and_read, until
+from tests.capture.test_through import box, recorded_and_read, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.needs("gst-rtsp-server")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 
@@ -14,14 +13,10 @@ from nvr.capture.source import Source
 from nvr.media.ingest import Ingest
 from nvr.serve.rtsp import RtspServer
 from tests.capture.test_source import gst_camera
+from tests.ports import free_port
 from tests.serve.test_rtsp_peers import ffmpeg, run, stamps
 
 FAULTS = ("error while decoding", "non-existing", "concealing", "non monoton", "invalid nal")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
 
 
 @asynccontextmanager

@@ -24,8 +24,9 @@ from tests.bench import figures
 from tests.bench.camera import Missing, cameras
 from tests.bench.content import SMALL
 from tests.bench.figures import ROOT
-from tests.bench.recorder import STOP_S, Page, claim_code, free_ports, scratch, set_up
+from tests.bench.recorder import STOP_S, Page, claim_code, scratch, set_up
 from tests.bench.stored import begun, headers
+from tests.ports import free_port
 
 CAMERAS = 2
 SECONDS = 300.0
@@ -121,7 +122,9 @@ def run(seconds: float, seed: int, jumps: int = JUMPS) -> Found:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         urls = [running.url(number) for number in range(CAMERAS)]
-        setup = set_up(urls, directory, free_ports(3), size_mib=256, environment=environment)
+        setup = set_up(
+            urls, directory, [free_port() for _ in range(3)], size_mib=256, environment=environment
+        )
         with setup.spawn() as process:
             try:
                 Page(setup.page_port, claim_code(process, setup.log)).close()

@@ -20,13 +20,9 @@ from nvr.base.errors import Unavailable
 from nvr.sim import launch
 from nvr.wire import pelco_d
 from nvr.wire.pelco_d import Frame, Op
+from tests.ports import free_port
 
 SMALL = ("--size=640x360", "--bitrate=1500000", "--zone=Asia/Shanghai")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 class Running:

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import functools
 import random
-import socket
 import ssl
 import threading
 import uuid
@@ -990,9 +989,3 @@ async def fragments_of(*clips: clip.Clip) -> tuple[StreamConfig, list[Fragment],
     with contextlib.suppress(asyncio.CancelledError):
         await task
     return configs[0], taken, parts
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

@@ -2,12 +2,13 @@ import asyncio
 
 import pytest
 
+from tests.ports import free_port
 from tests.web import box as boxes
 from tests.web import demo
 
 
 async def test_the_demo_shows_moving_pictures_and_a_lost_camera(tmp_path):
-    port = boxes.free_port()
+    port = free_port()
     task = asyncio.create_task(demo.serve("127.0.0.1", port, tmp_path, claimed=True))
     async with boxes.Client(f"https://127.0.0.1:{port}") as client:
         for _ in range(100):

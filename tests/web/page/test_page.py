@@ -29,8 +29,9 @@ from nvr.record.remembered import Damage, Remembered, Round
 from nvr.seal import root
 from nvr.web.parts import VolumeLook
 from tests.hal import test_stick
+from tests.ports import free_port
 from tests.seal.simulated import SimulatedTpm
-from tests.web.box import PASSWORD, Box, MemoryArchive, free_port, running, sealed_volume
+from tests.web.box import PASSWORD, Box, MemoryArchive, running, sealed_volume
 from tests.web.demo import camera, refresh
 
 pytestmark = [
