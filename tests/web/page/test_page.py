@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Response
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response
 
 from nvr.app import backup
 from nvr.base.clock import SystemClock
@@ -80,10 +80,12 @@ class Visit:
         self.page.on("console", self._console)
         self.page.on("response", self._response)
 
-    def _console(self, message: object) -> None:
-        text = getattr(message, "text", "")
-        if getattr(message, "type", "") in {"error", "warning"} and "status of" not in text:
-            self.faults.append(f"console: {text}")
+    def _console(self, message: ConsoleMessage) -> None:
+        where = message.location["url"]
+        if where.startswith("blob:") and "FILE_NOT_FOUND" in message.text:
+            return  # an element that was let go while it was still opening its source
+        if message.type in {"error", "warning"} and "status of" not in message.text:
+            self.faults.append(f"console: {message.text} {where}")
 
     def _response(self, response: Response) -> None:
         if response.status >= 400 and response.status not in self.expected:
