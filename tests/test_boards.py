@@ -6,8 +6,26 @@ from nvr.app import data
 from nvr.config import load
 from nvr.encode.session import NAMES
 from nvr.hal import board
+from nvr.ptz import profile
 
 FILES = sorted((Path(__file__).parent.parent / "board").glob("*.toml"))
+
+
+HEADS = sorted((Path(__file__).parent.parent / "board" / "ptz").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", HEADS, ids=lambda path: path.stem)
+def test_a_shipped_head_is_whole(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert profile.check(text, path.stem) == []
+    it = profile.library().profiles[path.stem]
+    assert it.about
+    assert it.about_zh
+    assert it.proof is None or (path.parents[2] / it.proof).exists()
+    for one in it.function:
+        assert it.head(1).perform(one.name) is not None
+    head = it.head(7, reports=True)
+    assert all(1 <= number <= 255 for number in head.reserved)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -8,7 +8,7 @@ from functools import partial
 from nvr.app import edit
 from nvr.app.captions import FILE, CaptionLog, noted
 from nvr.app.data import DataDirectory, has
-from nvr.app.head import settings_of
+from nvr.app.head import kinds, settings_of
 from nvr.app.intake import Intake
 from nvr.app.masks import Hider, Hiding, MaskTable
 from nvr.app.reach import keys
@@ -40,7 +40,6 @@ from nvr.media.camera import (
     CameraState,
     CaptionAt,
     CaptionText,
-    HeadSettings,
     OnvifSettings,
     PlanSettings,
     Sockets,
@@ -49,6 +48,7 @@ from nvr.media.camera import (
 from nvr.media.device import Capture
 from nvr.media.encoding import EncodeSettings, EncodingReport
 from nvr.media.happening import Happening
+from nvr.media.head import HeadSettings
 from nvr.media.health import StreamReport
 from nvr.media.name import WHICH, Which, stream_of
 from nvr.media.transport import Reached, ReachSettings
@@ -84,7 +84,8 @@ class CameraTable(MaskTable):
         mount: Callable[[str, written.Ptz | None], None],
         hiders: Mapping[str, Hider] | None = None,
     ) -> None:
-        self._board = has(board)
+        self._board = has(board, data.path)
+        self._kinds = kinds(data.path)
         self.permit = Permit(exceptions(config, board))
         self._burners = burners
         self._captions = CaptionLog(data.path / FILE)
@@ -227,7 +228,7 @@ class CameraTable(MaskTable):
 
     def head(self, name: str) -> HeadSettings | None:  # noqa: D102 - see Cameras
         ptz = self.roster.must(name).ptz
-        return None if ptz is None else settings_of(ptz)
+        return None if ptz is None else settings_of(ptz, self._kinds)
 
     def sub(self, name: str) -> SubSettings | None:  # noqa: D102 - see Cameras
         sub = self.roster.must(name).sub
@@ -312,7 +313,8 @@ class CameraTable(MaskTable):
         self._tell(name)
 
     def sockets(self) -> Sockets:  # noqa: D102 - see Cameras
-        return Sockets(tuple(sorted(self._board.buses)), tuple(sorted(self._board.outputs)))
+        buses, outputs = sorted(self._board.buses), sorted(self._board.outputs)
+        return Sockets(tuple(buses), tuple(outputs), self._kinds)
 
     async def write_head(self, name: str, head: HeadSettings | None) -> None:  # noqa: D102 - see Cameras
         camera = await self.rewrite(name, edit.headed(name, head))

@@ -10,8 +10,10 @@ from pathlib import Path
 from nvr.app.services import Services
 from nvr.app.wiring import wirings
 from nvr.base.clock import Clock
+from nvr.base.errors import Misconfigured
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, supervise
+from nvr.config import camera as written
 from nvr.config.camera import Ptz
 from nvr.config.model import Config
 from nvr.gpio.output import Outputs
@@ -22,9 +24,11 @@ from nvr.hal.virtual_serial import VirtualSerial
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Audit, Controller, Mount
 from nvr.ptz.guard_link import GuardLink
+from nvr.ptz.line import Aux
 from nvr.ptz.onvif import OnvifHead, OnvifLine
-from nvr.ptz.pelco import Aux, Pelco, frame_s
+from nvr.ptz.pelco import byte_s, frame_s
 from nvr.ptz.preset import PresetBook
+from nvr.ptz.profile import Profile, library
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +62,7 @@ class Control:
         services: Services | None = None,
     ) -> None:
         self._board = board
+        self._profiles = library(data)
         self._clock = clock
         self._services = services
         self._lines: dict[str, OnvifLine] = {}
@@ -70,7 +75,7 @@ class Control:
         )
         self.buses = {name: self._bus(name, line, sim) for name, line in board.serial.items()}
         self.ptz = Controller(
-            [self._mount(camera.name, camera.ptz) for camera in config.camera if camera.ptz],
+            self._mounts(config),
             switches=self.outputs,
             presets=_presets(data / "presets.json", config),
             clock=clock,
@@ -86,26 +91,42 @@ class Control:
         """Give a camera a head, another one, or none, while everything runs."""
         if ptz is None:
             self.ptz.unmount(camera)
-        else:
+            return
+        try:
             self.ptz.mount(self._mount(camera, ptz))
+        except Misconfigured as err:
+            self.ptz.unmount(camera)
+            event(_log, logging.ERROR, "ptz.profile_refused", camera=camera, error=str(err))
 
     async def leave(self) -> None:
         """Stop the heads that are steered over ONVIF, while that can still be said."""
         lines = list(self._lines.values())
         await asyncio.gather(*(line.close() for line in lines), return_exceptions=True)
 
+    def _mounts(self, config: Config) -> list[Mount]:
+        """All heads but those whose profile is no good: their cameras are recorded nevertheless."""
+        found = []
+        for camera in config.camera:
+            try:
+                found += [self._mount(camera.name, camera.ptz)] if camera.ptz else []
+            except Misconfigured as err:
+                event(
+                    _log, logging.ERROR, "ptz.profile_refused", camera=camera.name, error=str(err)
+                )
+        return found
+
     def _mount(self, camera: str, ptz: Ptz) -> Mount:
         self._lines.pop(camera, None)  # `Controller.mount` has it leave
         if ptz.protocol == "onvif":
             return self._mount_onvif(camera, ptz)
-        head = Pelco(
-            ptz.protocol,
+        profile = self._profiles.find(ptz.profile, ptz.protocol)
+        head = profile.head(
             ptz.address,
             turbo=ptz.turbo,
-            reports=self._board.serial[ptz.bus].receive,
             tilt_reply=ptz.tilt_reply,
+            reports=self._board.serial[ptz.bus].receive,
         )
-        return Mount(camera, self.buses[ptz.bus], head, _outputs(ptz))
+        return Mount(camera, self.buses[ptz.bus], head, _outputs(ptz, profile))
 
     def _mount_onvif(self, camera: str, ptz: Ptz) -> Mount:
         services = self._services
@@ -155,6 +176,7 @@ class Control:
             tell=tell,
             gap_s=line.gap_ms / 1000,
             frame_s=frame_s(line.baud),
+            byte_s=byte_s(line.baud),
         )
 
     def _save(self, write: Callable[[], None]) -> None:
@@ -165,14 +187,20 @@ class Control:
         self._loop.run_in_executor(None, write).add_done_callback(done)
 
 
-def _outputs(ptz: Ptz) -> dict[str, str | Aux]:
+def _outputs(ptz: Ptz, profile: Profile | None = None) -> dict[str, str | Aux]:
+    """What the file says hangs where, and else what such a head has of its own."""
+    own = {"wiper": profile.aux.wiper, "lamp": profile.aux.lamp} if profile else {}
+    said = {place.aux for place in (ptz.wiper, ptz.lamp) if isinstance(place, written.Aux)}
     found: dict[str, str | Aux] = {}
     for function, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+        number = own.get(function)
         if isinstance(place, str):
             found[function] = place
         elif place is not None:
             limit_s = _MAX_ON_S[function] if place.max_on_s is None else place.max_on_s
             found[function] = Aux(place.aux, limit_s)
+        elif number is not None and number not in said:
+            found[function] = Aux(number, _MAX_ON_S[function])
     return found
 
 

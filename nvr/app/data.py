@@ -11,15 +11,31 @@ from nvr.base.errors import Rejected, Unavailable
 from nvr.config import load
 from nvr.config.model import Config, Secrets
 from nvr.hal.board import Board
+from nvr.ptz.profile import library
 
 
-def has(board: Board) -> load.Has:
+def has(board: Board, data: Path | None = None) -> load.Has:
     """Return what a configuration is checked against.
 
     A door or a siren is no wiper or lamp of a camera, or the right to that would open it.
+
+    Args:
+        board: What the box has.
+        data: The data directory, which may have profiles of heads of its own.
     """
     outputs = (name for name, one in board.gpio.items() if one.kind not in {"door", "siren"})
-    return load.Has(frozenset(board.serial), frozenset(outputs), frozenset(board.input))
+    return load.Has(
+        frozenset(board.serial), frozenset(outputs), frozenset(board.input), heads(data)
+    )
+
+
+def heads(data: Path | None = None) -> dict[str, load.Kind | None]:
+    """Return the kinds of heads that a configuration may name. See `Has.heads`."""
+    found = library(data)
+    kinds: dict[str, load.Kind | None] = {
+        name: load.Kind(it.protocol, it.limits.address) for name, it in found.profiles.items()
+    }
+    return kinds | dict.fromkeys(found.damaged)
 
 
 class DataDirectory:
@@ -71,7 +87,7 @@ class DataDirectory:
         """
         if not self.config_path.exists():
             load.write(self.config_path, board.start)
-        return load.read(self.config_path, board=has(board))
+        return load.read(self.config_path, board=has(board, self.path))
 
     def secrets(self) -> Secrets:
         """Read the cameras' passwords.

@@ -11,9 +11,10 @@ from nvr.app.head import table_of
 from nvr.app.settings import analyse_table, plan_table
 from nvr.config.model import InputAction
 from nvr.media.analyse import AnalyseSettings
-from nvr.media.camera import CaptionText, HeadSettings, OnvifSettings, PlanSettings, SubSettings
+from nvr.media.camera import CaptionText, OnvifSettings, PlanSettings, SubSettings
 from nvr.media.device import Capture
 from nvr.media.encoding import EncodeSettings
+from nvr.media.head import HeadSettings
 from nvr.media.mask import Masks
 from nvr.media.name import Which
 

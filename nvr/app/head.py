@@ -1,23 +1,46 @@
 """A head's settings, between the configuration and what the page knows of them."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import tomlkit
 
 from nvr.config.camera import Aux, Ptz
-from nvr.media.camera import HeadSettings, OwnOutput
+from nvr.media.head import HeadKind, HeadSettings, OwnOutput
+from nvr.ptz.profile import library
 
 
-def settings_of(ptz: Ptz) -> HeadSettings:
+def kinds(data: Path) -> tuple[HeadKind, ...]:
+    """Return the kinds of heads that can be chosen, those that came with the recorder first."""
+    found = library(data)
+    return tuple(
+        HeadKind(
+            name,
+            it.protocol,
+            it.title,
+            it.title_zh,
+            it.about,
+            it.about_zh,
+            proven=it.proof is not None,
+            own=name in found.own,
+        )
+        for name, it in found.profiles.items()
+    )
+
+
+def settings_of(ptz: Ptz, kinds: Iterable[HeadKind]) -> HeadSettings:
     """Return what the file says."""
+    of_profile = next((one.protocol for one in kinds if one.name == ptz.profile), "pelco-d")
     return HeadSettings(
         ptz.bus,
         ptz.address,
-        ptz.protocol,
+        ptz.protocol or of_profile,
         ptz.turbo,
         ptz.tilt_reply,
         _output_of(ptz.wiper),
         _output_of(ptz.lamp),
+        ptz.profile,
     )
 
 
@@ -27,8 +50,9 @@ def table_of(head: HeadSettings) -> dict[str, Any]:
         "bus": head.bus or None,
         "address": None if head.protocol == "onvif" else head.address,
         "protocol": head.protocol,
-        "turbo": head.turbo or None,
-        "tilt_reply": None if head.tilt_reply == "falls" else head.tilt_reply,
+        "profile": head.profile or None,
+        "turbo": head.turbo,
+        "tilt_reply": head.tilt_reply,
         "wiper": _value_of(head.wiper),
         "lamp": _value_of(head.lamp),
     }

@@ -20,8 +20,9 @@ from nvr.capture.trial import try_stream
 from nvr.link import discover
 from nvr.link.address import target_of, written
 from nvr.media import onvif_wish as wish
-from nvr.media.camera import CameraState, HeadSettings, OnvifSettings, SubSettings
+from nvr.media.camera import CameraState, OnvifSettings, SubSettings
 from nvr.media.find import Cure, Examined, Login, Seen, Trial
+from nvr.media.head import HeadSettings
 from nvr.media.onvif import Device, Profile, Sighting, Target
 from nvr.media.onvif_wish import OnvifAsk
 from nvr.media.part import Part

@@ -55,7 +55,7 @@ class Roster:
         self.noted: Callable[[Config], None] = lambda _: None
         self.follow: Follow = lambda _name, _camera: None
         self._data = data
-        self._board = has(board)
+        self._board = has(board, data.path)
         self._intake = intake
         self.films = Films(board, data.path, clock, intake.filmed, self.must)
         self.reach = Reach(permit, data.path, self._account, clock)

@@ -120,6 +120,8 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http PUT /api/camera/{name}/plan": _camera("config"),
         "http POST /api/camera/{name}/event": _camera("relay"),
         "http GET /api/camera/{name}/event": _camera("playback"),
+        "http GET /api/camera/{name}/function": _camera("ptz"),
+        "http POST /api/camera/{name}/function": _camera("ptz"),  # "config" too where it is risky
         "http GET /api/camera/{name}/event/{number}/picture.jpg": _pictures("playback"),
         "http GET /api/camera/{name}/snapshot.jpg": Rule(
             frozenset(("user", "machine")), right="live", pictures=True
@@ -193,6 +195,7 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "control preset call": _camera("ptz"),
         "control preset set": _camera("ptz"),
         "control preset clear": _camera("ptz"),
+        "control function": _camera("ptz"),  # "config" too where it is risky
         "control output": _camera("relay"),
         "control stop": _camera("live"),  # whoever sees it move may stop it
         "control stop_all": _SIGNED_IN,

@@ -9,7 +9,7 @@ from nvr.base.errors import NvrError
 
 COMMANDS = (
     "run", "check", "board", "output", "safe", "camera", "find", "user", "export", "target",
-    "verify", "gaps", "lock", "event", "key", "plan", "resize", "disk", "device", "encoder",
+    "verify", "gaps", "lock", "event", "key", "plan", "resize", "disk", "device", "ptz", "encoder",
     "unseal", "fsck", "backup",
 )  # fmt: skip
 """Modules, most named like their command, in the order in which people meet them."""

@@ -38,12 +38,16 @@ class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # Serial line of the board; none with ``onvif``.
     bus: Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$")] = ""
     address: Annotated[int, Meta(ge=1, le=254)] = 1
-    protocol: Literal["pelco-d", "pelco-p", "onvif"] = "pelco-d"
+    # None: what the profile speaks, and Pelco-D where none is named.
+    protocol: Literal["pelco-d", "pelco-p", "onvif"] | None = None
+    # What kind of head it is: a file of ``board/ptz``, or of ``ptz`` in the data directory.
+    profile: Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$")] = ""
     # A head that says where it points counts tilt below the horizon down from 360 or up from 0.
-    tilt_reply: Literal["falls", "rises"] = "falls"
-    # Pan value for full deflection. Makers disagree, and some heads take harm above 63: off
-    # unless the head's manual names one.
-    turbo: Literal[0, 0x40, 0xFF] = 0
+    # None: as the profile says.
+    tilt_reply: Literal["falls", "rises"] | None = None
+    # Pan value for full deflection. Makers disagree, and some heads take harm above 63: as the
+    # profile says, which is off unless the head's manual names one.
+    turbo: Literal[0, 0x40, 0xFF] | None = None
     # The name of an output of the board, or ``{ aux = 1 }``: the head's own.
     wiper: Name | Aux | None = None
     lamp: Name | Aux | None = None

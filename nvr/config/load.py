@@ -10,8 +10,8 @@ import os
 import stat
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,6 +31,19 @@ from nvr.config.model import S3, Config, Secrets
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of head, as its profile says.
+
+    Attributes:
+        protocol: What it speaks.
+        address_max: The highest address it knows.
+    """
+
+    protocol: str
+    address_max: int = 254
+
+
+@dataclass(frozen=True, slots=True)
 class Has:
     """What the board has, by name.
 
@@ -38,26 +51,32 @@ class Has:
         buses: Its serial lines.
         outputs: Its switching outputs that may be a wiper or lamp.
         inputs: Its alarm inputs.
+        heads: Kinds of heads: profiles that are there; None of one that cannot be read, which is no
+            fault of who uses it.
     """
 
     buses: frozenset[str]
     outputs: frozenset[str]
     inputs: frozenset[str] = frozenset()
+    heads: Mapping[str, Kind | None] = field(default_factory=dict)
 
 
-def check(text: str, *, board: Has | None = None) -> list[Fault]:
+def check(
+    text: str, *, board: Has | None = None, heads: Mapping[str, Kind | None] | None = None
+) -> list[Fault]:
     """Every fault of a configuration, shape first, then what must fit together.
 
     Args:
         text: The TOML text.
         board: What the board has; None skips the check against it.
+        heads: Kinds of heads, where no board is known.
     """
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as err:
         return [Fault("$", f"not TOML: {err}")]
     found = faults(tree, Config)
-    return found or _unfit(msgspec.convert(tree, Config), board)
+    return found or _unfit(msgspec.convert(tree, Config), board, board.heads if board else heads)
 
 
 def read(path: Path, *, board: Has | None = None) -> Config:
@@ -222,7 +241,9 @@ def _text(path: Path) -> str:
         raise Misconfigured("config.unreadable", str(err), file=str(path)) from err
 
 
-def _unfit(config: Config, board: Has | None) -> list[Fault]:
+def _unfit(
+    config: Config, board: Has | None, heads: Mapping[str, Kind | None] | None
+) -> list[Fault]:
     """Faults between the parts of a file that is right in shape."""
     found = []
     volumes = [("$.volume", config.volume)]
@@ -234,7 +255,7 @@ def _unfit(config: Config, board: Has | None) -> list[Fault]:
             if volume.uuid and volume.uuid == other.uuid:
                 found.append(Fault(f"{at}.uuid", "another volume has it already"))
     names = Counter(camera.name for camera in config.camera)
-    heads = Counter((c.ptz.bus, c.ptz.address) for c in config.camera if c.ptz and c.ptz.bus)
+    users = Counter((c.ptz.bus, c.ptz.address) for c in config.camera if c.ptz and c.ptz.bus)
     for i, camera in enumerate(config.camera):
         if names[camera.name] > 1:
             found.append(Fault(f"$.camera[{i}].name", f"{camera.name} is used twice"))
@@ -251,7 +272,8 @@ def _unfit(config: Config, board: Has | None) -> list[Fault]:
         if camera.ptz.protocol == "onvif":
             found += _unfit_onvif_head(at, camera.ptz, camera)
         else:
-            found += _unfit_bus(at, camera.ptz, heads[camera.ptz.bus, camera.ptz.address], board)
+            found += _unfit_bus(at, camera.ptz, users[camera.ptz.bus, camera.ptz.address], board)
+        found += _unfit_profile(at, camera.ptz, heads)
         found += _unfit_head(at, camera.ptz, board)
     found += unfit_inputs(config, None if board is None else board.inputs)
     return (
@@ -391,12 +413,35 @@ def _unfit_bus(at: str, ptz: Ptz, users: int, board: Has | None) -> list[Fault]:
     return found
 
 
+def _unfit_profile(at: str, ptz: Ptz, heads: Mapping[str, Kind | None] | None) -> list[Fault]:
+    if heads is None or not ptz.profile or ptz.protocol == "onvif":
+        return []
+    if ptz.profile not in heads:
+        said = f"there is no profile {ptz.profile}; nvr ptz profiles lists them"
+        return [Fault(f"{at}.profile", said)]
+    kind = heads[ptz.profile]
+    if kind is None:
+        return []
+    found = []
+    if ptz.protocol not in {None, kind.protocol}:
+        said = f"{ptz.profile} speaks {kind.protocol}, not {ptz.protocol}"
+        found.append(Fault(f"{at}.protocol", said))
+    if ptz.address > kind.address_max:
+        said = f"{ptz.profile} knows addresses up to {kind.address_max}"
+        found.append(Fault(f"{at}.address", said))
+    if kind.protocol == "pelco-p" and ptz.protocol is None and ptz.turbo == 0xFF:
+        found.append(Fault(f"{at}.turbo", "Pelco-P knows no turbo but 0x40"))
+    return found
+
+
 def _unfit_onvif_head(at: str, ptz: Ptz, camera: Camera) -> list[Fault]:
     found = []
     if camera.onvif is None:
         found.append(Fault(f"{at}.protocol", "onvif needs [camera.onvif] with its address"))
     if ptz.bus:
         found.append(Fault(f"{at}.bus", "a head that is steered over ONVIF is on no serial line"))
+    if ptz.profile:
+        found.append(Fault(f"{at}.profile", "is of heads on a serial line only"))
     for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
         if isinstance(place, Aux):
             found.append(Fault(f"{at}.{name}", "over ONVIF only an output of the board"))

@@ -11,6 +11,7 @@ from nvr.base.errors import NvrError
 from nvr.media.analyse import AnalyseSettings
 from nvr.media.device import Capture
 from nvr.media.happening import Happening
+from nvr.media.head import HeadKind, HeadSettings
 from nvr.media.health import StreamHealth, StreamReport
 from nvr.media.mask import Masks
 from nvr.media.name import Which
@@ -186,42 +187,6 @@ class OnvifSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnOutput:
-    """An auxiliary output of a head.
-
-    Attributes:
-        aux: Its number, 1-8.
-        max_on_s: Longest time on, None for what is usual.
-    """
-
-    aux: int
-    max_on_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HeadSettings:
-    """How a camera's head is reached. See ``[camera.ptz]`` of the configuration.
-
-    Attributes:
-        bus: Serial line of the board, empty over ONVIF.
-        address: Number on the head's switch.
-        protocol: ``pelco-d``, ``pelco-p`` or ``onvif``.
-        turbo: Pan value for full deflection, 0 if it knows none.
-        tilt_reply: ``falls`` or ``rises``.
-        wiper: Name of an output of the board, or the head's own; None if there is none.
-        lamp: The same.
-    """
-
-    bus: str
-    address: int = 1
-    protocol: str = "pelco-d"
-    turbo: int = 0
-    tilt_reply: str = "falls"
-    wiper: str | OwnOutput | None = None
-    lamp: str | OwnOutput | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class PlanSettings:
     """When a camera is recorded. See ``[camera.plan]`` of the configuration.
 
@@ -245,10 +210,12 @@ class Sockets:
     Attributes:
         buses: Serial lines of the board.
         outputs: Outputs of the board.
+        kinds: Kinds of heads on a serial line.
     """
 
     buses: tuple[str, ...]
     outputs: tuple[str, ...]
+    kinds: tuple[HeadKind, ...] = ()
 
 
 class Cameras(Protocol):

@@ -327,6 +327,27 @@ class PtzStatus:
     stop_sent_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class HeadFunction:
+    """Something that a head can be told beside motions, presets and outputs.
+
+    Attributes:
+        name: Name in the API.
+        title: For people, in English.
+        title_zh: For people, in Chinese.
+        risk: It interrupts or changes what the head does for everybody: a restart, a limit.
+        runs: It goes on until a stop.
+        preset: The preset number that it takes, 0 if it is no preset.
+    """
+
+    name: str
+    title: str
+    title_zh: str
+    risk: bool = False
+    runs: bool = False
+    preset: int = 0
+
+
 class Ptz(Protocol):
     """Commands to heads and their outputs.
 
@@ -416,8 +437,22 @@ class Ptz(Protocol):
         """Go to, store or clear a preset. `name` is kept with a stored one.
 
         Raises:
-            Rejected: As `move`, and ``ptz.reserved``: domes give that number another meaning.
+            Rejected: As `move`, and ``ptz.reserved``: the head gives that number another meaning,
+                which the context has as ``what`` and ``what_zh``; see `perform`.
                 ``ptz.unknown_preset``. ``ptz.busy``: too many commands wait for the bus.
+            Unavailable: As `move`.
+        """
+        ...
+
+    def functions(self, camera: str) -> tuple[HeadFunction, ...]:
+        """What the head of a camera can be told by `perform`."""
+        ...
+
+    def perform(self, camera: str, who: Operator, function: str) -> None:
+        """Do one of `functions`. One that runs on ends with a stop, or with a motion.
+
+        Raises:
+            Rejected: As `move`, and ``ptz.unknown_function``, ``ptz.busy``.
             Unavailable: As `move`.
         """
         ...

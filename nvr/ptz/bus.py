@@ -68,6 +68,7 @@ class Bus:
         tell: Called in the bus's thread for each event; must not block.
         gap_s: From the start of one frame to the start of the next.
         frame_s: Time of a frame on the wire, where that is longer.
+        byte_s: Time of a byte: some dialects write several frames at once.
         heard: Called in the bus's thread with bytes received, echo removed.
     """
 
@@ -81,6 +82,7 @@ class Bus:
         tell: Callable[[BusEvent], None],
         gap_s: float = 0.08,
         frame_s: float = 0.0,
+        byte_s: float = 0.0,
         heard: Callable[[bytes], None] = lambda _data: None,
     ) -> None:
         self.name = name
@@ -90,7 +92,7 @@ class Bus:
         self._tell = tell
         self._gap_s = max(gap_s, frame_s)
         self._heard = heard
-        self._schedule = Schedule(self._gap_s)
+        self._schedule = Schedule(self._gap_s, byte_s=byte_s)
         self._locator = Locator(frame_s)
         self._askable: list[tuple[str, Asked | None]] = []  # for the owner thread to take up
         self._pointed: dict[str, Position | None] = {}
@@ -326,9 +328,8 @@ class Bus:
             if query is None:
                 return
             self._schedule.ask(now_s)
-        data = query.encode()
-        self._echo.sent(data)
-        port.write(data)
+        self._echo.sent(query)
+        port.write(query)
         self._sent_s = self._clock.monotonic_s()
 
     def _tell_positions(self, now_s: float) -> None:

@@ -4,6 +4,7 @@ Everything here runs in the event loop's thread; buses report from theirs throug
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -11,12 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from nvr.base.clock import Clock
-from nvr.base.errors import Rejected
-from nvr.media.ports import Holder, Operator, Position, PtzStatus
+from nvr.base.errors import Rejected, Unavailable
+from nvr.media.ports import HeadFunction, Holder, Operator, Position, PtzStatus
 from nvr.ptz.arbiter import Arbiter
 from nvr.ptz.bus import BusEvent
-from nvr.ptz.line import Dialect, Line
-from nvr.ptz.pelco import Aux, Pelco
+from nvr.ptz.line import Aux, Dialect, Line
 from nvr.ptz.preset import NAME_MAX, PresetBook
 from nvr.ptz.schedule import NEUTRAL, Motion
 
@@ -71,6 +71,7 @@ class _Camera:
     stop_sent_ms: float | None = None
     refused: dict[tuple[Operator, str], float] = field(default_factory=dict)
     position: Position | None = None
+    running: bool = False  # something that the head goes on with by itself
     published: PtzStatus | None = None
     since: tuple[float, int] = (-1.0, 0)
 
@@ -118,8 +119,9 @@ class Controller:
         self.unmount(mount.camera)
         mount.bus.add(mount.camera, mount.head.encode, mount.head.asked)
         for name, place in mount.outputs.items():
-            if isinstance(place, Aux) and isinstance(mount.head, Pelco):
-                mount.bus.add_auxiliary(mount.camera, name, mount.head.auxiliary(place))
+            auxiliary = mount.head.auxiliary(place) if isinstance(place, Aux) else None
+            if auxiliary is not None:
+                mount.bus.add_auxiliary(mount.camera, name, auxiliary)
         arbiter = Arbiter(mount.camera, priority, self._wall_us)
         self._cameras[mount.camera] = _Camera(mount, arbiter)
         self._mounted.set()
@@ -216,11 +218,16 @@ class Controller:
         name: str = "",
     ) -> None:
         it = self._find(camera)
-        if not 1 <= number <= 255 or len(name) > NAME_MAX:
-            raise Rejected("ptz.range", "presets are 1 to 255, names up to 32 characters")
-        if number in it.mount.head.reserved:
+        most = it.mount.head.presets_max
+        if not 1 <= number <= most or len(name) > NAME_MAX:
             raise Rejected(
-                "ptz.reserved", f"domes give preset {number} another meaning", camera=camera
+                "ptz.range", f"presets are 1 to {most}, names up to 32 characters", camera=camera
+            )
+        if number in it.mount.head.reserved:
+            what, what_zh = it.mount.head.reserved[number]
+            said = f"preset {number} is reserved on this head: {what}"
+            raise Rejected(
+                "ptz.reserved", said, camera=camera, number=number, what=what, what_zh=what_zh
             )
         if do != "set" and not self._presets.has(camera, number):
             raise Rejected("ptz.unknown_preset", f"preset {number} is not stored", camera=camera)
@@ -238,6 +245,26 @@ class Controller:
         if do != "call":
             names = self._presets.snapshot()
             self._save(lambda: self._presets.save(names))
+        self._publish(it)
+
+    def functions(self, camera: str) -> tuple[HeadFunction, ...]:  # noqa: D102 - see Ptz
+        return self._find(camera).mount.head.functions
+
+    def perform(self, camera: str, who: Operator, function: str) -> None:  # noqa: D102 - see Ptz
+        it = self._find(camera)
+        deed = it.mount.head.perform(function)
+        if deed is None:
+            raise Rejected(
+                "ptz.unknown_function", f"this head has no function {function}", camera=camera
+            )
+        moving = it.arbiter.moving
+        with self._refusals(it, who):
+            it.arbiter.act(who, self._clock.monotonic_s())
+        if moving:
+            self._halt(it)
+        self._audit("ptz.function", who, camera, function)
+        it.mount.bus.command(camera, deed.data, moves=deed.moves)
+        it.running |= any(one.runs for one in it.mount.head.functions if one.name == function)
         self._publish(it)
 
     def output(self, camera: str, who: Operator, name: str, on: bool) -> None:  # noqa: D102 - see Ptz
@@ -346,6 +373,16 @@ class Controller:
         it.stop_asked_s = self._clock.monotonic_s()
         it.stop_sent_ms = None
         it.mount.bus.stop(it.mount.camera)
+        if it.running:
+            it.running = False
+            self._end(it)
+
+    def _end(self, it: _Camera) -> None:
+        """Have the head end what it does by itself; it has been told to stop."""
+        deed = it.mount.head.end()
+        if deed is not None:
+            with contextlib.suppress(Rejected, Unavailable):  # nobody is refused a stop
+                it.mount.bus.command(it.mount.camera, deed.data, moves=False)
 
     def _stop(self, cameras: Iterable[_Camera], who: Operator) -> None:
         stopped = list(cameras)

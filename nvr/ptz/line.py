@@ -5,11 +5,42 @@ one head and a conversation. Both end a motion whose lease lapses by themselves,
 whoever asked for it.
 """
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
 
+from nvr.media.ports import HeadFunction
 from nvr.ptz.position import Asked
 from nvr.ptz.schedule import Auxiliary, Motion
+
+Said: TypeAlias = tuple[str, str]
+"""The same in English and in Chinese."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aux:
+    """An auxiliary output of a head.
+
+    Attributes:
+        number: 1-8; what hangs on it differs from dome to dome, 1 is mostly the wiper.
+        max_on_s: Longest time on.
+    """
+
+    number: int
+    max_on_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What a function of a head comes to on its line.
+
+    Attributes:
+        data: What is sent.
+        moves: It moves the head: a STOP drops it while it waits.
+    """
+
+    data: bytes
+    moves: bool
 
 
 class Line(Protocol):
@@ -66,8 +97,30 @@ class Dialect(Protocol):
         ...
 
     @property
-    def reserved(self) -> frozenset[int]:
-        """Preset numbers that mean something else."""
+    def reserved(self) -> Mapping[int, Said]:
+        """Preset numbers that mean something else, and what."""
+        ...
+
+    @property
+    def presets_max(self) -> int:
+        """The highest number of a preset."""
+        ...
+
+    @property
+    def functions(self) -> tuple[HeadFunction, ...]:
+        """What it can be told beside motions, presets and outputs."""
+        ...
+
+    def perform(self, function: str) -> Deed | None:
+        """What does a function, by its name; None if there is none of that name."""
+        ...
+
+    def end(self) -> Deed | None:
+        """What ends a function that runs until it is ended, beside a STOP."""
+        ...
+
+    def auxiliary(self, aux: Aux) -> Auxiliary | None:
+        """What switches an output of its own, None if it has none."""
         ...
 
     def encode(self, motion: Motion) -> bytes:

@@ -12,8 +12,8 @@ others get the lowest that is free, in the order in which the camera lists them.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from nvr.base.clock import Clock
@@ -21,7 +21,9 @@ from nvr.base.errors import NvrError, Rejected, Unavailable
 from nvr.base.log import event
 from nvr.media import onvif_wish as wish
 from nvr.media.onvif import CameraPreset, Profile
+from nvr.media.ports import HeadFunction
 from nvr.ptz.bus import BusEvent
+from nvr.ptz.line import Aux, Deed, Said
 from nvr.ptz.position import Asked
 from nvr.ptz.schedule import Auxiliary, Motion
 
@@ -40,7 +42,9 @@ Ask = Callable[[wish.Wish[Any]], Awaitable[Any]]
 class OnvifHead:
     """Its dialect: presets as ``do number``; motions need none. See `Dialect`."""
 
-    reserved: frozenset[int] = frozenset()
+    reserved: Mapping[int, Said] = field(default_factory=dict)
+    presets_max: int = MOST_PRESETS
+    functions: tuple[HeadFunction, ...] = ()
 
     @property
     def asked(self) -> Asked | None:  # noqa: D102 - see Dialect
@@ -51,6 +55,15 @@ class OnvifHead:
 
     def preset(self, do: Literal["call", "set", "clear"], number: int) -> bytes:  # noqa: D102 - see Dialect
         return f"{do} {number}".encode()
+
+    def perform(self, function: str) -> Deed | None:  # noqa: ARG002, D102 - see Dialect
+        return None
+
+    def end(self) -> Deed | None:  # noqa: D102 - see Dialect
+        return None
+
+    def auxiliary(self, aux: Aux) -> Auxiliary | None:  # noqa: ARG002, D102 - see Dialect
+        return None
 
 
 def numbered(presets: tuple[CameraPreset, ...]) -> dict[int, CameraPreset]:

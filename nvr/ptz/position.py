@@ -3,17 +3,16 @@
 Nobody is asked while a head on the line is driven: an answer that meets a STOP on a two-wire line
 may drown it. A head is asked once its line is quiet after what it was told and, as a preset moves
 it by itself, until two rounds agree. What is commanded meanwhile ends the query. Most heads are
-deaf-mute: one that does not answer its first queries is left alone from then on.
-
-Source: Pelco "D" Protocol Manual TF-0002 (2003): queries 51, 53, 55, answers 59, 5B, 5D.
+deaf-mute: one that does not answer its first queries is left alone from then on. What is asked, and
+what the answers are, each dialect says itself: `Asked`.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import Literal
+from typing import Protocol, TypeAlias
 
 from nvr.media.ports import Position
-from nvr.wire.pelco_d import Frame, Op, ReplyDecoder
 
 QUIET_S = 0.25
 """Nothing is asked so soon after a command: whoever turns a stick sends several a second."""
@@ -24,22 +23,30 @@ RETRY_S = 1.0
 TRIES = 3
 REPLY_S = 0.1
 """Time for a head to begin its answer, on top of what the frames take on the wire."""
-ZOOM_UNITS = 0xFFFF
 
-_ROUND = ((Op.QUERY_PAN, Op.PAN), (Op.QUERY_TILT, Op.TILT), (Op.QUERY_ZOOM, Op.ZOOM))
+Feed: TypeAlias = Callable[[bytes], tuple[int, ...] | None]
+"""Takes bytes as they come, without echo; the numbers of the answer once they completed one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A head that may be asked.
+class Asked(Protocol):
+    """How a head is asked where it points, in one round of queries."""
 
-    Attributes:
-        address: Its address.
-        tilt_reply: Below the horizon its answer ``falls`` from 360 degrees or ``rises`` from 0.
-    """
+    @property
+    def queries(self) -> Sequence[bytes]:
+        """The frames of a round, in their order."""
+        ...
 
-    address: int
-    tilt_reply: Literal["falls", "rises"] = "falls"
+    def answer(self, step: int) -> Feed:
+        """Return what finds the answer to a query that goes out now.
+
+        Args:
+            step: Its index in `queries`.
+        """
+        ...
+
+    def position(self, values: Sequence[tuple[int, ...]]) -> Position:
+        """Return what the answers of a round mean."""
+        ...
 
 
 @dataclass(slots=True)
@@ -47,7 +54,7 @@ class _Head:
     asked: Asked
     due_s: float = inf
     told_s: float = -inf
-    values: list[int] = field(default_factory=list)  # of the round under way
+    values: list[tuple[int, ...]] = field(default_factory=list)  # of the round under way
     misses: int = 0
     answered: bool = False
     mute: bool = False
@@ -57,7 +64,7 @@ class _Head:
 @dataclass(slots=True)
 class _Query:
     head: str
-    answer: Op
+    feed: Feed
     until_s: float
 
 
@@ -71,7 +78,6 @@ class Locator:
     def __init__(self, frame_s: float = 0.0) -> None:
         self._reply_s = REPLY_S + 2 * frame_s
         self._heads: dict[str, _Head] = {}
-        self._replies = ReplyDecoder()
         self._query: _Query | None = None
         self._quiet_s = 0.0
 
@@ -103,7 +109,7 @@ class Locator:
             it.position, it.due_s, it.misses = None, inf, 0
             it.values.clear()
 
-    def next(self, now_s: float) -> Frame | None:
+    def next(self, now_s: float) -> bytes | None:
         """Take the query that goes out now, None if nobody is to be asked."""
         if self._query or now_s < self._quiet_s:
             return None
@@ -111,11 +117,9 @@ class Locator:
         if now_s < due_s:
             return None
         it = self._heads[name]
-        op, answer = _ROUND[len(it.values)]
-        frame = Frame(it.asked.address, op)
-        self._query = _Query(name, answer, now_s + self._reply_s)
-        self._replies.sent(frame)
-        return frame
+        step = len(it.values)
+        self._query = _Query(name, it.asked.answer(step), now_s + self._reply_s)
+        return it.asked.queries[step]
 
     def wake_at_s(self) -> float:
         """When `expire` or `next` will have something to do; infinity if never."""
@@ -125,13 +129,13 @@ class Locator:
 
     def heard(self, data: bytes, now_s: float) -> bool:
         """Take bytes off the line, without echo; True if they ended the query under way."""
-        for reply in self._replies.feed(data) if self._query else ():
-            query = self._query
-            if query and isinstance(reply, Frame) and reply.op is query.answer:
-                self._query = None
-                self._answer(query.head, reply.value, now_s)
-                return True
-        return False
+        query = self._query
+        values = query.feed(data) if query else None
+        if query is None or values is None:
+            return False
+        self._query = None
+        self._answer(query.head, values, now_s)
+        return True
 
     def expire(self, now_s: float) -> str:
         """Give up a query without an answer; names a head that will not be asked again."""
@@ -153,22 +157,15 @@ class Locator:
         """Where each head says it points, None if it does not say."""
         return {name: it.position for name, it in self._heads.items()}
 
-    def _answer(self, head: str, value: int, now_s: float) -> None:
+    def _answer(self, head: str, values: tuple[int, ...], now_s: float) -> None:
         it = self._heads[head]
         it.answered, it.misses = True, 0
-        it.values.append(value)
-        if len(it.values) < len(_ROUND):
+        it.values.append(values)
+        if len(it.values) < len(it.asked.queries):
             it.due_s = now_s
             return
-        position = _position(it.asked, *it.values)
+        position = it.asked.position(it.values)
         moved = position != it.position and now_s - it.told_s < FOLLOW_MAX_S
         it.position = position
         it.values.clear()
         it.due_s = now_s + FOLLOW_S if moved else inf
-
-
-def _position(asked: Asked, pan: int, tilt: int, zoom: int) -> Position:
-    tilt_deg = (tilt / 100 + 180) % 360 - 180
-    if asked.tilt_reply == "rises":
-        tilt_deg = -tilt_deg
-    return Position(pan / 100 % 360, tilt_deg, zoom / ZOOM_UNITS)

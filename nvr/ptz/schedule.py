@@ -112,9 +112,10 @@ class Schedule:
         pace_s: From the start of one frame to the start of the next, at least.
         repeat_s: A motion is repeated this often: decoders stop by themselves after 15 s, some
             clones sooner, and a frame lost to noise must not leave the old motion on.
+        byte_s: Time of a byte on the wire: what is longer than the pace takes longer.
     """
 
-    def __init__(self, pace_s: float, repeat_s: float = 2.0) -> None:
+    def __init__(self, pace_s: float, repeat_s: float = 2.0, byte_s: float = 0.0) -> None:
         self._heads: dict[str, _Head] = {}
         self._switches: dict[tuple[str, str], _Switch] = {}
         self._leaving: set[str] = set()
@@ -122,6 +123,7 @@ class Schedule:
         self._commands: deque[_Command] = deque()  # full: the newest is refused
         self._pace_s = pace_s
         self._repeat_s = repeat_s
+        self._byte_s = byte_s
         self._free_s = 0.0
         self._holder: Literal["stop", "query", "other"] = "other"  # of the line, until it is free
 
@@ -267,7 +269,7 @@ class Schedule:
         else:
             return None
         if order:
-            self._free_s = now_s + self._pace_s
+            self._free_s = now_s + max(self._pace_s, len(order.data) * self._byte_s)
             self._holder = "stop" if order.kind == "stop" else "other"
         return order
 

@@ -9,14 +9,8 @@ from msgspec import Meta, Struct
 from nvr.auth.policy import unknown_camera
 from nvr.auth.user import Subject, plain
 from nvr.base.errors import Rejected
-from nvr.media.camera import (
-    CameraState,
-    CaptionText,
-    HeadSettings,
-    NotRecorded,
-    OwnOutput,
-    StreamState,
-)
+from nvr.media.camera import CameraState, CaptionText, NotRecorded, StreamState
+from nvr.media.head import HeadKind, HeadSettings, OwnOutput
 from nvr.media.health import StreamHealth
 from nvr.media.transport import Carried
 from nvr.web.device import CaptureBody
@@ -76,10 +70,11 @@ class HeadBody(Struct, frozen=True, forbid_unknown_fields=True):
     bus: str
     address: int = 1
     protocol: str = "pelco-d"
-    turbo: int = 0
-    tilt_reply: str = "falls"
+    turbo: int | None = None
+    tilt_reply: str | None = None
     wiper: Place = None
     lamp: Place = None
+    profile: str = ""
 
 
 class HeadAnswer(Struct, frozen=True):
@@ -88,6 +83,7 @@ class HeadAnswer(Struct, frozen=True):
     ptz: HeadBody | None
     buses: tuple[str, ...]
     outputs: tuple[str, ...]
+    kinds: tuple[HeadKind, ...]
 
 
 class CaptionBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +118,7 @@ class HeadView(Struct, frozen=True):
     presets: list[PresetView]
     wiper: bool
     lamp: bool
+    functions: bool
 
 
 class NotRecordedView(Struct, frozen=True):
@@ -243,7 +240,8 @@ def _head(parts: Parts, camera: str) -> HeadView:
     status = parts.ptz.status(camera)
     outputs = {name for name, _ in status.outputs}
     presets = [PresetView(one.number, one.name) for one in status.presets]
-    return HeadView(presets, "wiper" in outputs, "lamp" in outputs)
+    functions = bool(parts.ptz.functions(camera))
+    return HeadView(presets, "wiper" in outputs, "lamp" in outputs, functions)
 
 
 def _caption(caption: CaptionText, missing: tuple[str, ...] = ()) -> CaptionAnswer:
@@ -341,7 +339,8 @@ class CameraPages:
         """``PUT /api/camera/{name}/ptz``."""
         name = self._find(request).name
         body = await read_json(request, HeadBody)
-        request[REASON] = f"{body.protocol} {body.address} on {body.bus or 'ONVIF'}"[:300]
+        said = f"{body.profile or body.protocol} {body.address} on {body.bus or 'ONVIF'}"
+        request[REASON] = said[:300]
         head = HeadSettings(
             body.bus,
             body.address,
@@ -350,6 +349,7 @@ class CameraPages:
             body.tilt_reply,
             _own(body.wiper),
             _own(body.lamp),
+            body.profile,
         )
         await self._parts.cameras.write_head(name, head)
         return self._answer_head(name)
@@ -373,8 +373,9 @@ class CameraPages:
                 head.tilt_reply,
                 _place(head.wiper),
                 _place(head.lamp),
+                head.profile,
             )
-        return answer(HeadAnswer(shown, has.buses, has.outputs))
+        return answer(HeadAnswer(shown, has.buses, has.outputs, has.kinds))
 
     async def caption(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``GET /api/camera/{name}/caption``."""

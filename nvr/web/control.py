@@ -24,8 +24,10 @@ from nvr.media.ports import Operator, PtzStatus
 from nvr.web.camera import CameraView, camera_views
 from nvr.web.entry import BoxView, box_view
 from nvr.web.frame import SIGNED_OUT, closing, frame
+from nvr.web.function import perform
 from nvr.web.operation import (
     OPERATIONS,
+    FunctionOp,
     Lens,
     Move,
     Operation,
@@ -147,6 +149,7 @@ class Page:
             Take: lambda op: parts.ptz.take(op.cam, who),
             Release: self._release,
             PresetOp: lambda op: parts.ptz.preset(op.cam, who, op.do, op.number, op.name),
+            FunctionOp: lambda op: perform(parts, session.subject, who, op.cam, op.function),
             Output: lambda op: parts.ptz.output(op.cam, who, op.name, op.on),
             Ping: lambda op: self.send(Pong(op.t)),
         }

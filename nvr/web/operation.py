@@ -75,6 +75,13 @@ class PresetOp(Operation, frozen=True, kw_only=True, tag="preset"):
         return f"control preset {self.do}"
 
 
+class FunctionOp(Operation, frozen=True, kw_only=True, tag="function"):
+    """Have a head do one of its functions."""
+
+    cam: Camera
+    function: Annotated[str, Meta(max_length=32)]
+
+
 class Output(Operation, frozen=True, kw_only=True, tag="output"):
     """Switch the wiper or the lamp."""
 
@@ -89,7 +96,7 @@ class Ping(Operation, frozen=True, kw_only=True, tag="ping"):
     t: Any = None
 
 
-OPERATIONS = Move | Lens | Stop | StopAll | Take | Release | PresetOp | Output | Ping
+OPERATIONS = Move | Lens | Stop | StopAll | Take | Release | PresetOp | FunctionOp | Output | Ping
 
 ACTIONS = (
     "control move",
@@ -101,6 +108,7 @@ ACTIONS = (
     "control preset call",
     "control preset set",
     "control preset clear",
+    "control function",
     "control output",
     "control ping",
 )

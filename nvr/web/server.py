@@ -22,6 +22,7 @@ from nvr.web.encode import Encoders
 from nvr.web.entry import Entrance
 from nvr.web.export import ExportPages
 from nvr.web.find import FindPages
+from nvr.web.function import FunctionPages
 from nvr.web.gate import Gate
 from nvr.web.health import HealthPages
 from nvr.web.key import KeyPages
@@ -84,6 +85,7 @@ class Page:
         self._locks = LockPages(parts)
         self._sizes = SizePages(parts)
         self._plans = PlanPages(parts)
+        self._functions = FunctionPages(parts)
         self._analyse = AnalysePages(parts)
         self._health = HealthPages(parts)
         self._finding = FindPages(parts)
@@ -124,6 +126,7 @@ class Page:
             self._locks,
             self._sizes,
             self._plans,
+            self._functions,
             self._analyse,
             self._health,
             self._finding,

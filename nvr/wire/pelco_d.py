@@ -7,13 +7,16 @@
     cmd2: 7 focus far | 6 wide | 5 tele | 4 down | 3 up | 2 left | 1 right | 0 extended
 
 A general response is ``FF addr alarms ck`` with ``ck`` = checksum of the command answered +
-alarms; an extended response has the layout of a command.
+alarms; an extended response has the layout of a command; the answer to a query for the device is
+``FF addr part[15] ck`` with ``ck`` = checksum of the query + address + all of part.
 
 Source: Pelco C466M-E (6/1999) pp. 19-24; Pelco "D" Protocol Manual TF-0002 (2003).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
+from typing import TypeAlias
 
 SYNC = 0xFF
 SIZE = 7
@@ -93,9 +96,59 @@ class Op(IntEnum):
 
 REPLIES = frozenset({Op.PAN, Op.TILT, Op.ZOOM, Op.MAGNIFICATION})
 QUERIES = frozenset({Op.QUERY_PAN, Op.QUERY_TILT, Op.QUERY_ZOOM, Op.QUERY_MAGNIFICATION})
+DELTAS = frozenset(op for op in Op if Op.LINE_LOCK <= op <= Op.IRIS_PEAK)
+"""Where cmd1 says whether the value is absolute, 0, or a change, 1."""
 
-_OPS = frozenset(Op)
-_DELTA_OPS = range(Op.LINE_LOCK, Op.IRIS_PEAK + 1)  # cmd1: 0 absolute, 1 delta
+CENTIDEGREES = range(36000)
+ROW = 20
+"""Characters of a row on the screen; two rows, for the zone's label and the preset's."""
+
+_NONE, _BYTE, _WORD = range(1), range(256), range(0x10000)
+BYTES: dict[Op, range] = {
+    Op.SET_PRESET: range(1, 256),
+    Op.CLEAR_PRESET: range(1, 256),
+    Op.CALL_PRESET: range(1, 256),
+    Op.SET_AUX: _BYTE,  # 1-8; 0 starts auto scan in old papers on Pelco-P
+    Op.CLEAR_AUX: _BYTE,
+    Op.DUMMY: _NONE,
+    Op.RESET: _NONE,
+    Op.ZONE_START: range(1, 9),
+    Op.ZONE_END: range(1, 9),
+    Op.CLEAR_SCREEN: _NONE,
+    Op.ALARM_ACK: range(1, 9),
+    Op.ZONE_SCAN_ON: _NONE,
+    Op.ZONE_SCAN_OFF: _NONE,
+    Op.PATTERN_START: _BYTE,
+    Op.PATTERN_STOP: _BYTE,
+    Op.PATTERN_RUN: _BYTE,
+    Op.ZOOM_SPEED: range(0x34),  # 0-3; a page that many copied prints 33 hex
+    Op.FOCUS_SPEED: range(0x34),
+    Op.DEFAULTS: _NONE,
+    Op.AUTO_FOCUS: _BYTE,
+    Op.AUTO_IRIS: _BYTE,
+    Op.AGC: _BYTE,
+    Op.BACKLIGHT: _BYTE,
+    Op.WHITE_BALANCE: _BYTE,
+    Op.PHASE_DELAY: _BYTE,
+    Op.QUERY_DEVICE: _NONE,
+    Op.SET_ZERO: _NONE,
+    Op.QUERY_PAN: _NONE,
+    Op.QUERY_TILT: _NONE,
+    Op.QUERY_ZOOM: _NONE,
+    Op.QUERY_MAGNIFICATION: _NONE,
+}
+"""What data2 can be, of commands that leave data1 at 0."""
+WORDS: dict[Op, range] = {
+    Op.SHUTTER: _WORD,
+    **dict.fromkeys(sorted(DELTAS), _WORD),
+    Op.SET_PAN: CENTIDEGREES,
+    Op.SET_TILT: CENTIDEGREES,
+    Op.SET_ZOOM: _WORD,
+    Op.SET_MAGNIFICATION: _WORD,
+    **dict.fromkeys(sorted(REPLIES), _WORD),  # what heads answer keeps to no range
+}
+"""What both data bytes together can be."""
+
 _RESERVED = 0x6000  # for the in-video form only
 _OPPOSITE = (
     Cmd.LEFT | Cmd.RIGHT,
@@ -104,6 +157,7 @@ _OPPOSITE = (
     Cmd.FOCUS_NEAR | Cmd.FOCUS_FAR,
     Cmd.IRIS_OPEN | Cmd.IRIS_CLOSE,
 )
+_OPS = frozenset(Op)
 # 0x40 and 0xFF are the two turbo values in use; tilt FF is sent by some controllers.
 _SPEEDS = frozenset((*range(SPEED_MAX + 1), 0x40, 0xFF))
 
@@ -154,6 +208,24 @@ class General:
     address: int
     alarms: int
 
+    @property
+    def alarm_numbers(self) -> tuple[int, ...]:
+        """The alarms that are on, 1-8."""
+        return tuple(n for n in range(1, 9) if self.alarms >> n - 1 & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a head says it is. Asked over the line, every head on it answers at once.
+
+    Attributes:
+        address: Head that answers.
+        part: Fifteen bytes, mostly the name of a part in ASCII.
+    """
+
+    address: int
+    part: bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Noise:
@@ -197,13 +269,23 @@ def plausible(frame: Frame) -> bool:
     """
     command = frame.command
     if command & Cmd.EXTENDED:
-        op, high = command & 0xFF, command >> 8
-        return op in _OPS and (high == 0 or (high == 1 and op in _DELTA_OPS))
+        return _plausible_extended(frame)
     if command & _RESERVED or any(command & pair == pair for pair in _OPPOSITE):
         return False
     if command & Cmd.SENSE and not command & (Cmd.CAMERA | Cmd.SCAN):
         return False
     return frame.data1 in _SPEEDS and frame.data2 in _SPEEDS
+
+
+def _plausible_extended(frame: Frame) -> bool:
+    op, high = frame.command & 0xFF, frame.command >> 8
+    if high and (high != 1 or op not in DELTAS):
+        return False
+    if op == Op.WRITE_CHARACTER:
+        return frame.data1 <= 2 * ROW  # the last column is 39; a transcription says 40
+    if (fits := BYTES.get(Op(op)) if op in _OPS else None) is not None:
+        return frame.data1 == 0 and frame.data2 in fits
+    return op in _OPS and frame.value in WORDS[Op(op)]
 
 
 class Decoder:
@@ -256,49 +338,66 @@ class Decoder:
         return frame if 1 <= address <= self._address_max and plausible(frame) else None
 
 
-class ReplyDecoder:
-    """Finds replies to the last command sent: a position to a query, else a general response.
+Reply: TypeAlias = Frame | General | Device
 
-    Both are optional: most return pairs are not wired.
+DEVICE_SIZE = 18
+_GENERAL_SIZE = 4
+
+
+class ReplyDecoder:
+    """Finds replies to the last command sent: what was asked for, else a general response.
+
+    All are optional: most return pairs are not wired.
     """
 
     def __init__(self) -> None:
         self._held = bytearray()
         self._address = 0
         self._check = 0
-        self._query = False
+        self._size = _GENERAL_SIZE
+        self._read: Callable[[bytes], Reply | None] = self._general
 
     def sent(self, frame: Frame) -> None:
         """Expect the answer to `frame` from now on; what is buffered answered another one."""
         self._held.clear()
         self._address = frame.address
         self._check = frame.encode()[-1]
-        self._query = frame.op in QUERIES
+        if frame.op in QUERIES:
+            self._size, self._read = SIZE, self._position
+        elif frame.op is Op.QUERY_DEVICE:
+            self._size, self._read = DEVICE_SIZE, self._device
+        else:
+            self._size, self._read = _GENERAL_SIZE, self._general
 
-    def feed(self, data: bytes) -> list[Frame | General]:
+    def feed(self, data: bytes) -> list[Reply]:
         """Take bytes, without our own echo, and return the replies they completed."""
         held = self._held
         held += data
-        size = SIZE if self._query else 4
-        found: list[Frame | General] = []
-        while len(held) >= size:
-            reply = self._position(held) if self._query else self._general(held)
+        found: list[Reply] = []
+        while len(held) >= self._size:
+            reply = self._read(bytes(held[: self._size])) if held[0] == SYNC else None
             if reply is None:
                 del held[0]
                 continue
-            del held[:size]
+            del held[: self._size]
             found.append(reply)
         return found
 
-    def _general(self, held: bytearray) -> General | None:
-        sync, address, alarms, check = held[:4]
-        if sync != SYNC or address != self._address or check != (self._check + alarms) & 0xFF:
+    def _general(self, data: bytes) -> General | None:
+        _, address, alarms, check = data
+        if address != self._address or check != (self._check + alarms) & 0xFF:
             return None
         return General(address, alarms)
 
-    def _position(self, held: bytearray) -> Frame | None:
-        sync, address, high, low, data1, data2, check = held[:SIZE]
-        if sync != SYNC or address != self._address or high or low not in REPLIES:
+    def _device(self, data: bytes) -> Device | None:
+        # Whoever answers says its own address: the query is for whatever is on the line.
+        if data[-1] != (self._check + sum(data[1:-1])) & 0xFF:
+            return None
+        return Device(data[1], data[2:-1])
+
+    def _position(self, data: bytes) -> Frame | None:
+        _, address, high, low, data1, data2, check = data
+        if address != self._address or high or low not in REPLIES:
             return None
         if (address + low + data1 + data2) & 0xFF != check:
             return None

@@ -6,7 +6,8 @@ commands are D's; d2 is D's cmd2 but for focus far, and d1 is arranged anew:
     d1: 7 zero | 6 camera on | 5 auto scan | 4 camera on/off | 3 iris close | 2 iris open
         | 1 focus near | 0 focus far
 
-Receivers may answer with one byte, `ACK`. Three things differ in the field, see `Dialect`.
+Receivers may answer with one byte, `ACK`; those that answer D's queries do it in a frame of their
+own protocol. Three things differ in the field, see `Dialect`.
 
 Source: Pelco C466M-E (6/1999) p. 24; Pelco "P" protocol tables as transcribed in 2012.
 """
@@ -17,7 +18,7 @@ from functools import reduce
 from operator import xor
 from typing import Literal
 
-from nvr.wire.pelco_d import Cmd, Frame, Noise, plausible
+from nvr.wire.pelco_d import QUERIES, REPLIES, Cmd, Frame, Noise, plausible
 
 STX = 0xA0
 ETX = 0xAF
@@ -141,6 +142,44 @@ class Decoder:
             return None
         frame = Frame(address, command, body[3], body[4])
         return frame if plausible(frame) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The short response: some head took the command; it does not say which."""
+
+
+class ReplyDecoder:
+    """See `nvr.wire.pelco_d.ReplyDecoder`.
+
+    Args:
+        dialect: How the heads on this line write P.
+    """
+
+    def __init__(self, dialect: Dialect = PELCO) -> None:
+        self._dialect = dialect
+        self._frames = Decoder(dialect)
+        self._address = 0
+        self._query = False
+
+    def sent(self, frame: Frame) -> None:
+        """Expect the answer to `frame` from now on; what is buffered answered another one."""
+        self._frames = Decoder(self._dialect)
+        self._address = frame.address
+        self._query = frame.op in QUERIES
+
+    def feed(self, data: bytes) -> list[Frame | Acknowledged]:
+        """Take bytes, without our own echo, and return the replies they completed."""
+        if not self._query:
+            # Only between frames: the byte may stand in a frame too.
+            return [Acknowledged()] if data[:1] == bytes((ACK,)) else []
+        return [
+            found
+            for found in self._frames.feed(data)
+            if isinstance(found, Frame)
+            and found.address == self._address
+            and found.command in REPLIES
+        ]
 
 
 def _d_command(d1: int, d2: int) -> int:

@@ -14,6 +14,7 @@ from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Controller, Mount
 from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
+from nvr.ptz.profile import library
 from nvr.wire.pelco_d import Frame, Op
 from tests.ptz.line import FarEnd, PaperGuard
 
@@ -257,6 +258,47 @@ def test_numbers_with_another_meaning_are_refused(box: Box, number: int) -> None
     for do in ("set", "call", "clear"):
         with refused("ptz.reserved"):
             box.ptz.preset("gate", ADA, do, number)
+
+
+HIKVISION = library().profiles["hikvision"]
+
+
+def test_a_reserved_number_says_what_it_is(box: Box) -> None:
+    box.ptz.mount(Mount("pier", box.bus, HIKVISION.head(3)))
+    with pytest.raises(Rejected, match="preset 94 is reserved on this head: Restart") as err:
+        box.ptz.preset("pier", ADA, "call", 94)
+    assert err.value.code == "ptz.reserved"
+    assert (err.value.context["number"], err.value.context["what_zh"]) == (94, "重启球机")
+
+
+def test_a_function_is_done_when_it_is_asked_for(box: Box, far: FarEnd) -> None:
+    box.ptz.mount(Mount("pier", box.bus, HIKVISION.head(3)))
+    far.wait_count(2)  # the newcomer is told to stop
+    far.clear()
+    assert {one.name: one.risk for one in box.ptz.functions("pier")}["reboot"]
+    with refused("ptz.unknown_function"):
+        box.ptz.perform("pier", ADA, "coffee")
+    box.ptz.perform("pier", ADA, "menu")
+    far.wait_count(1)
+    assert far.heard[-1].frame == Frame(3, Op.CALL_PRESET, 0, 95)
+    with refused("ptz.held"):
+        box.ptz.perform("pier", BO, "menu")
+
+
+def test_what_the_head_does_by_itself_ends_with_a_stop(box: Box, far: FarEnd) -> None:
+    box.ptz.mount(Mount("pier", box.bus, HIKVISION.head(3)))
+    far.wait_count(2)
+    far.clear()
+    box.ptz.perform("pier", ADA, "scan-auto")
+    far.wait_count(1)
+    box.ptz.stop("pier", BO)
+    far.wait_count(4)
+    stop, end = Frame(3), Frame(3, Op.CALL_PRESET, 0, 96)
+    assert [h.frame for h in far.heard[1:]] == [stop, stop, end]
+    far.clear()
+    box.ptz.stop("pier", BO)
+    far.wait_count(2)
+    assert [h.frame for h in far.heard] == [stop, stop], "it is told so once"
 
 
 @pytest.mark.parametrize("number", [0, -1, 256])

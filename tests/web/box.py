@@ -41,7 +41,6 @@ from nvr.media.camera import (
     CameraState,
     CaptionText,
     ClockState,
-    HeadSettings,
     PlanSettings,
     Sockets,
     StreamState,
@@ -58,12 +57,13 @@ from nvr.media.device import (
 )
 from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happening, Kind
+from nvr.media.head import HeadKind, HeadSettings
 from nvr.media.health import Counters, History, Rates, StreamReport
 from nvr.media.ingest import Ingest
 from nvr.media.mask import Masks, fault_of
 from nvr.media.name import Which
 from nvr.media.part import Fragment, Part
-from nvr.media.ports import Holder, Operator, Preset, PtzStatus
+from nvr.media.ports import HeadFunction, Holder, Operator, Preset, PtzStatus
 from nvr.media.talk import Talks
 from nvr.media.track import StreamConfig
 from nvr.media.transport import Reached, ReachSettings
@@ -481,7 +481,20 @@ class MemoryCameras:
         return self.heads.get(name)
 
     def sockets(self) -> Sockets:
-        return Sockets(("ptz", "yard"), ("relay-1",))
+        kinds = tuple(
+            HeadKind(
+                f"generic-{protocol}",
+                protocol,
+                protocol,
+                f"{protocol}（通用）",
+                "As the manual has it.",
+                "按手册。",
+                proven=False,
+                own=False,
+            )
+            for protocol in ("pelco-d", "pelco-p")
+        )
+        return Sockets(("ptz", "yard"), ("relay-1",), kinds)
 
     async def write_head(self, name: str, head: HeadSettings | None) -> None:
         if head is None:
@@ -669,6 +682,17 @@ class LogPtz:
         elif do == "call":
             presets = self._status[camera].presets
         self._change(camera, presets=presets)
+
+    def functions(self, camera: str) -> tuple[HeadFunction, ...]:
+        return (
+            HeadFunction("menu", "Menu", "菜单", preset=95),
+            HeadFunction("reboot", "Restart", "重启", risk=True, preset=94),
+        )
+
+    def perform(self, camera: str, who: Operator, function: str) -> None:
+        if function not in {one.name for one in self.functions(camera)}:
+            raise Rejected("ptz.unknown_function", f"no {function}", camera=camera)
+        self.log.append(("perform", camera, who.name, function))
 
     def output(self, camera: str, who: Operator, name: str, on: bool) -> None:
         self.log.append(("output", camera, who.name, name, on))

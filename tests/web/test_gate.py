@@ -9,7 +9,7 @@ import pytest
 from nvr.auth.policy import TABLE
 from nvr.auth.user import RIGHTS
 from nvr.base.errors import Misconfigured, Unavailable
-from nvr.media.camera import OwnOutput
+from nvr.media.head import OwnOutput
 from nvr.record.remembered import Damage, Remembered, Round
 from nvr.web.assets import load_assets
 from nvr.web.gate import Gate, host_of
@@ -520,7 +520,21 @@ async def test_a_head_through_the_api(box):
     async with box.client() as client:
         await client.log_in("owner")
         path = "/api/camera/gate/ptz"
-        none = {"ptz": None, "buses": ["ptz", "yard"], "outputs": ["relay-1"]}
+        kinds = [
+            {
+                "name": f"generic-{protocol}",
+                "protocol": protocol,
+                "title": protocol,
+                "title_zh": f"{protocol}（通用）",
+                "about": "As the manual has it.",
+                "about_zh": "按手册。",
+                "proven": False,
+                "own": False,
+            }
+            for protocol in ("pelco-d", "pelco-p")
+        ]
+        sockets = {"buses": ["ptz", "yard"], "outputs": ["relay-1"], "kinds": kinds}
+        none = {"ptz": None, **sockets}
         assert (await client.ask("GET", path))[1] == none
         body = {"bus": "yard", "address": 7, "wiper": "relay-1", "lamp": {"aux": 2}}
         status, told, _ = await client.ask("PUT", path, body)
@@ -528,16 +542,47 @@ async def test_a_head_through_the_api(box):
         assert told["ptz"] == {
             **body,
             "protocol": "pelco-d",
-            "turbo": 0,
-            "tilt_reply": "falls",
+            "turbo": None,
+            "tilt_reply": None,
+            "profile": "",
         }
         kept = box.parts.cameras.heads["gate"]
         assert (kept.wiper, kept.lamp) == ("relay-1", OwnOutput(2))
+        await client.ask("PUT", path, {**body, "profile": "hikvision", "turbo": 64})
+        kept = box.parts.cameras.heads["gate"]
+        assert (kept.profile, kept.turbo) == ("hikvision", 64)
         for wrong in ({}, {"bus": 1}, {**body, "horn": "relay-1"}, {**body, "lamp": {"aux": "2"}}):
             assert (await client.ask("PUT", path, wrong))[0] == 400
         assert (await client.ask("DELETE", path))[1] == none
         told = (await client.ask("GET", "/api/audit"))[1]["rows"]
         assert ("pelco-d 7 on yard", "ok") in {(row["reason"], row["outcome"]) for row in told}
+
+
+async def test_functions_of_a_head_through_the_api(box):
+    async with box.client() as client:
+        await client.log_in("owner")
+        path = "/api/camera/gate/function"
+        told = (await client.ask("GET", path))[1]["functions"]
+        assert [(one["name"], one["risk"]) for one in told] == [("menu", False), ("reboot", True)]
+        assert (await client.ask("POST", path, {"function": "reboot"}))[0] == 200
+        assert ("perform", "gate", "owner", "reboot") in box.parts.ptz.log
+        status, told, _ = await client.ask("POST", path, {"function": "coffee"})
+        assert (status, told["code"]) == (403, "ptz.unknown_function")
+        assert (await client.ask("POST", path, {"do": "reboot"}))[0] == 400
+
+
+async def test_what_is_risky_needs_more_than_the_stick(box):
+    async with box.client() as client:
+        await client.log_in("owner")
+        body = {"name": "bo", "role": "operator", "password": "correct horse"}
+        await client.ask("POST", "/api/user", {**body, "rights": {"gate": ["live", "ptz"]}})
+    async with box.client() as client:
+        await client.log_in("bo", "correct horse")
+        path = "/api/camera/gate/function"
+        assert (await client.ask("POST", path, {"function": "menu"}))[0] == 200
+        status, told, _ = await client.ask("POST", path, {"function": "reboot"})
+        assert (status, told["code"]) == (403, "auth.denied")
+    assert [entry[3] for entry in box.parts.ptz.log if entry[0] == "perform"] == ["menu"]
 
 
 async def test_accounts_and_credentials_through_the_api(box):

@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvr.wire.pelco_d import (
+    BYTES,
+    WORDS,
     Cmd,
     Decoder,
+    Device,
     Frame,
     General,
     Noise,
@@ -64,8 +67,21 @@ signs = st.sampled_from((-1, 0, 1))
 motions = st.builds(
     motion, st.integers(1, 254), pan=speeds, tilt=speeds, zoom=signs, focus=signs, iris=signs
 )
-extended = st.builds(
-    Frame, st.integers(1, 254), st.sampled_from(Op), st.integers(0, 255), st.integers(0, 255)
+
+
+def carried(op: Op) -> st.SearchStrategy[tuple[int, int]]:
+    """Both data bytes that `op` may carry."""
+    if op is Op.WRITE_CHARACTER:
+        return st.tuples(st.integers(0, 39), st.integers(0, 255))
+    if op in BYTES:
+        return st.tuples(st.just(0), st.sampled_from(BYTES[op]))
+    return st.sampled_from(WORDS[op]).map(lambda value: divmod(value, 256))
+
+
+extended = st.sampled_from(Op).flatmap(
+    lambda op: st.builds(
+        lambda address, data: Frame(address, op, *data), st.integers(1, 254), carried(op)
+    )
 )
 frames = motions | extended
 
@@ -206,7 +222,7 @@ def test_a_position_is_hundredths_of_a_degree() -> None:
     assert STOP.op is None
 
 
-@given(frames.filter(lambda f: f.op not in {0x51, 0x53, 0x55, 0x61}), st.integers(0, 255))
+@given(frames.filter(lambda f: f.op not in {0x45, 0x51, 0x53, 0x55, 0x61}), st.integers(0, 255))
 def test_a_general_response_answers_its_command(frame: Frame, alarms: int) -> None:
     replies = ReplyDecoder()
     replies.sent(frame)
@@ -241,6 +257,46 @@ def test_what_does_not_answer_the_query_is_dropped(line: str) -> None:
     replies.sent(Frame(1, Op.QUERY_PAN))
     good = Frame(1, Op.PAN, 1, 2)
     assert replies.feed(bytes.fromhex(line) + good.encode()) == [good]
+
+
+def test_a_head_says_what_it_is() -> None:
+    replies = ReplyDecoder()
+    query = Frame(1, Op.QUERY_DEVICE)
+    replies.sent(query)
+    part = b"SD53TC-PG-E1-X\x00"
+    body = bytes((7, *part))
+    answer = bytes((0xFF, *body, (query.encode()[-1] + sum(body)) & 0xFF))
+    assert len(answer) == 18
+    assert replies.feed(b"\xff\x01" + answer[:9]) == []
+    assert replies.feed(answer[9:]) == [Device(7, part)], "whoever it is that answers"
+    assert replies.feed(answer[:-1] + b"\x00") == []
+
+
+def test_alarms_are_counted_from_one() -> None:
+    assert General(1, 0b1000_0101).alarm_numbers == (1, 3, 8)
+
+
+@pytest.mark.parametrize(
+    ("op", "data"),
+    [
+        (Op.CALL_PRESET, (0, 0)),
+        (Op.CALL_PRESET, (1, 5)),
+        (Op.ZONE_START, (0, 9)),
+        (Op.ZONE_END, (0, 0)),
+        (Op.ALARM_ACK, (0, 9)),
+        (Op.ZOOM_SPEED, (0, 0x34)),
+        (Op.RESET, (0, 1)),
+        (Op.CLEAR_SCREEN, (1, 0)),
+        (Op.QUERY_PAN, (0, 1)),
+        (Op.WRITE_CHARACTER, (41, 65)),
+        (Op.SET_PAN, divmod(36000, 256)),
+        (Op.SET_TILT, (0xFF, 0xFF)),
+    ],
+)
+def test_a_value_that_a_command_cannot_carry_is_refused(op: Op, data: tuple[int, int]) -> None:
+    assert not plausible(Frame(1, op, *data))
+    line = Frame(1, op, *data).encode() * 2
+    assert Frame(1, op, *data) not in Decoder().feed(line)
 
 
 def test_a_new_command_forgets_half_an_old_answer() -> None:

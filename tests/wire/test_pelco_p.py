@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvr.wire.pelco_d import Cmd, Frame, Noise, Op, motion
-from nvr.wire.pelco_p import ACK, PELCO, Decoder, Dialect, encode
+from nvr.wire.pelco_p import ACK, PELCO, Acknowledged, Decoder, Dialect, ReplyDecoder, encode
+from tests.wire.test_pelco_d import carried
 
 # pelco.md 1.10; "cam 1" is wire address 0.
 VECTORS = {
@@ -39,8 +40,10 @@ speeds = st.integers(-63, 63)
 signs = st.sampled_from((-1, 0, 1))
 frames = st.builds(
     motion, st.integers(1, 255), pan=speeds, tilt=speeds, zoom=signs, focus=signs, iris=signs
-) | st.builds(
-    Frame, st.integers(1, 255), st.sampled_from(Op), st.integers(0, 255), st.integers(0, 255)
+) | st.sampled_from(Op).flatmap(
+    lambda op: st.builds(
+        lambda address, data: Frame(address, op, *data), st.integers(1, 255), carried(op)
+    )
 )
 dialects = st.sampled_from(ALL)
 
@@ -140,6 +143,27 @@ def test_addresses_that_are_not_believed() -> None:
 def test_an_address_off_the_bus_cannot_be_encoded(address: int, dialect: Dialect) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         encode(motion(address), dialect)
+
+
+@given(dialects, st.integers(1, 254), st.integers(0, 0xFFFF), st.integers(0, 8))
+def test_a_head_that_answers_queries_does_it_in_its_own_frames(
+    dialect: Dialect, address: int, value: int, cut: int
+) -> None:
+    replies = ReplyDecoder(dialect)
+    replies.sent(Frame(address, Op.QUERY_TILT))
+    wanted = Frame(address, Op.TILT, *divmod(value, 256))
+    other = encode(Frame(address + 1, Op.TILT, 1, 1), dialect)
+    line = other + encode(wanted, dialect)
+    assert replies.feed(line[: 8 + cut]) + replies.feed(line[8 + cut :]) == [wanted]
+
+
+def test_a_command_may_be_acknowledged() -> None:
+    replies = ReplyDecoder()
+    replies.sent(Frame(1, Op.CALL_PRESET, 0, 1))
+    assert replies.feed(b"\x00") == []
+    assert replies.feed(bytes((ACK,))) == [Acknowledged()]
+    replies.sent(Frame(1, Op.QUERY_PAN))
+    assert replies.feed(bytes((ACK,))) == [], "no answer to a question"
 
 
 def test_pelco_p_has_no_manual_scan() -> None:

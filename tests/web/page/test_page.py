@@ -21,7 +21,8 @@ from nvr.export.s3 import Bucket, Notes
 from nvr.export.store import Place
 from nvr.export.target import AllTargets
 from nvr.hal.virtual_stick import VirtualSticks
-from nvr.media.camera import HeadSettings, NotRecorded, OwnOutput
+from nvr.media.camera import NotRecorded
+from nvr.media.head import HeadSettings, OwnOutput
 from nvr.media.ingest import Ingest
 from nvr.playback.trust import NOT_NOTED, Trust
 from nvr.record.keys import day_of
@@ -449,12 +450,17 @@ async def test_a_dome_is_set_up_where_its_camera_is(site: Site, visit: Visit) ->
     dialog = page.locator(".dialog")
     await dialog.get_by_label("串口", exact=True).select_option("yard")
     await dialog.get_by_label("地址", exact=True).fill("12")
-    await dialog.get_by_label("协议").select_option("pelco-p")
+    kind = dialog.get_by_label("类型")
+    assert await kind.input_value() == "generic-pelco-d"
+    await kind.select_option("generic-pelco-p")
+    await dialog.get_by_text("未经真机验证。 按手册。").wait_for()
     await dialog.get_by_label("雨刷").select_option("aux 1")
     await dialog.get_by_label("灯").select_option("relay-1")
     await dialog.locator("button[type=submit]").click()
     await dialog.wait_for(state="detached")
-    head = HeadSettings("yard", 12, "pelco-p", wiper=OwnOutput(1), lamp="relay-1")
+    head = HeadSettings(
+        "yard", 12, "pelco-p", wiper=OwnOutput(1), lamp="relay-1", profile="generic-pelco-p"
+    )
     assert cameras.heads == {"gate": head}
 
     # What the form cannot show is not lost by it.
@@ -471,6 +477,24 @@ async def test_a_dome_is_set_up_where_its_camera_is(site: Site, visit: Visit) ->
     assert cameras.heads == {}
     await page.goto(page.url.split("#")[0] + "#/live")
     await page.locator(".tile.focus.live").wait_for()
+
+
+async def test_what_a_head_keeps_for_itself_is_done_from_its_list(site: Site, visit: Visit) -> None:
+    page = visit.page
+    await page.get_by_role("button", name="功能", exact=True).click()
+    dialog = page.locator(".dialog").first
+    mark = len(site.log)
+    await dialog.get_by_role("button", name="菜单", exact=True).click()
+    await until("the menu", lambda: site.since(mark, "perform"))
+    await dialog.get_by_role("button", name="重启", exact=True).click()
+    asked = page.locator(".dialog").last
+    await asked.get_by_text("云台可能重启，或它的设置对所有人改变。").wait_for()
+    assert len(site.since(mark, "perform")) == 1, "a person is asked first"
+    await asked.get_by_role("button", name="重启", exact=True).last.click()
+    await until("the restart", lambda: len(site.since(mark, "perform")) == 2)
+    assert [entry[3] for entry in site.since(mark, "perform")] == ["menu", "reboot"]
+    await page.keyboard.press("Escape")
+    await dialog.wait_for(state="detached")
 
 
 async def test_the_stick_moves_the_dome_and_letting_go_stops_it(site: Site, visit: Visit) -> None:

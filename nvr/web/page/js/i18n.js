@@ -33,8 +33,13 @@ export async function speak(next) {
 export function t(key, values) {
   const text = words[key];
   if (text === undefined) return key;
-  return values ? text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? "")) : text;
+  // What the box says in both languages comes as `name` and `name_zh`.
+  const said = (name) => (lang === "zh" && values?.[`${name}_zh`]) || (values?.[name] ?? "");
+  return values ? text.replace(/\{(\w+)\}/g, (_, name) => String(said(name))) : text;
 }
+
+/** What the box says in both languages. @param {any} said @param {string} key */
+export const spoken = (said, key) => said[lang === "zh" ? `${key}_zh` : key];
 
 /** True if the dictionary has the key. @param {string} key */
 export const knows = (key) => key in words;

@@ -3,6 +3,7 @@
 import { codeOf, sentence } from "./api.js";
 import { attr, el, Part, put } from "./dom.js";
 import { clock, source, t, unit } from "./i18n.js";
+import { functionsDialog } from "./functions.js";
 import { icon } from "./icons.js";
 import "./stick.js";
 import { button, stopButton } from "./ui.js";
@@ -38,6 +39,7 @@ export class Ptz extends Part {
       if (!camera?.ptz?.[name] || !camera.rights.includes("relay")) continue;
       this.aux.append(el("button.btn", { type: "button", data: { output: name }, "aria-pressed": "false", on: { click: () => this.#output(name) } }, icon(name), el("span", {}, t(`output.${name}`))));
     }
+    if (camera?.ptz?.functions) this.aux.append(button("gear", t("fn"), () => functionsDialog(app, this.camera)));
     this.aux.append(el("button.btn", { type: "button", on: { click: () => app.learnPad() } }, icon("stick"), el("span", {}, t("pad"))));
     this.replaceChildren(this.hold,
       el("div.body", {}, this.stick, rock, this.aux),
