@@ -9,12 +9,13 @@ from typing import Self
 from nvr.app import reserve
 from nvr.base.errors import Rejected, Unavailable
 from nvr.config import load
+from nvr.config.head import Has, Kind
 from nvr.config.model import Config, Secrets
 from nvr.hal.board import Board
 from nvr.ptz.profile import library
 
 
-def has(board: Board, data: Path | None = None) -> load.Has:
+def has(board: Board, data: Path | None = None) -> Has:
     """Return what a configuration is checked against.
 
     A door or a siren is no wiper or lamp of a camera, or the right to that would open it.
@@ -24,16 +25,14 @@ def has(board: Board, data: Path | None = None) -> load.Has:
         data: The data directory, which may have profiles of heads of its own.
     """
     outputs = (name for name, one in board.gpio.items() if one.kind not in {"door", "siren"})
-    return load.Has(
-        frozenset(board.serial), frozenset(outputs), frozenset(board.input), heads(data)
-    )
+    return Has(frozenset(board.serial), frozenset(outputs), frozenset(board.input), heads(data))
 
 
-def heads(data: Path | None = None) -> dict[str, load.Kind | None]:
+def heads(data: Path | None = None) -> dict[str, Kind | None]:
     """Return the kinds of heads that a configuration may name. See `Has.heads`."""
     found = library(data)
-    kinds: dict[str, load.Kind | None] = {
-        name: load.Kind(it.protocol, it.limits.address) for name, it in found.profiles.items()
+    kinds: dict[str, Kind | None] = {
+        name: Kind(it.protocol, it.limits.address) for name, it in found.profiles.items()
     }
     return kinds | dict.fromkeys(found.damaged)
 

@@ -11,7 +11,6 @@ import stat
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,40 +24,17 @@ from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.shape import Fault, faults
 from nvr.config.analyse import MOST_ZONES, Analyse
-from nvr.config.camera import LOCAL, Aux, Camera, Plan, Ptz, Sub
+from nvr.config.camera import LOCAL, Camera, Plan, Sub
+from nvr.config.head import (
+    Has,
+    Kind,
+    unfit_bus,
+    unfit_head,
+    unfit_onvif_head,
+    unfit_profile,
+)
 from nvr.config.input import unfit_inputs
 from nvr.config.model import S3, Config, Secrets
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of head, as its profile says.
-
-    Attributes:
-        protocol: What it speaks.
-        address_max: The highest address it knows.
-    """
-
-    protocol: str
-    address_max: int = 254
-
-
-@dataclass(frozen=True, slots=True)
-class Has:
-    """What the board has, by name.
-
-    Attributes:
-        buses: Its serial lines.
-        outputs: Its switching outputs that may be a wiper or lamp.
-        inputs: Its alarm inputs.
-        heads: Kinds of heads: profiles that are there; None of one that cannot be read, which is no
-            fault of who uses it.
-    """
-
-    buses: frozenset[str]
-    outputs: frozenset[str]
-    inputs: frozenset[str] = frozenset()
-    heads: Mapping[str, Kind | None] = field(default_factory=dict)
 
 
 def check(
@@ -270,11 +246,11 @@ def _unfit(
             continue
         at = f"$.camera[{i}].ptz"
         if camera.ptz.protocol == "onvif":
-            found += _unfit_onvif_head(at, camera.ptz, camera)
+            found += unfit_onvif_head(at, camera.ptz, camera)
         else:
-            found += _unfit_bus(at, camera.ptz, users[camera.ptz.bus, camera.ptz.address], board)
-        found += _unfit_profile(at, camera.ptz, heads)
-        found += _unfit_head(at, camera.ptz, board)
+            found += unfit_bus(at, camera.ptz, users[camera.ptz.bus, camera.ptz.address], board)
+        found += unfit_profile(at, camera.ptz, heads)
+        found += unfit_head(at, camera.ptz, board)
     found += unfit_inputs(config, None if board is None else board.inputs)
     return (
         found + _bad_endpoints(config) + _unfit_store(config.export.s3) + _ports_used_twice(config)
@@ -397,70 +373,6 @@ def _unfit_plan(at: str, plan: Plan | None) -> list[Fault]:
             if not ended <= begin < end:
                 found.append(Fault(f"{at}.{day}[{n}]", f"{segment} is not after the one before"))
             ended = end
-    return found
-
-
-def _unfit_bus(at: str, ptz: Ptz, users: int, board: Has | None) -> list[Fault]:
-    if not ptz.bus:
-        return [Fault(f"{at}.bus", 'a serial line is needed, or protocol = "onvif"')]
-    found = []
-    if users > 1:
-        found.append(Fault(f"{at}.address", f"{ptz.address} on {ptz.bus} is used twice"))
-    if board is not None and ptz.bus not in board.buses:
-        has = ", ".join(sorted(board.buses)) or "none"
-        said = f"the board has no serial line {ptz.bus} (it has {has})"
-        found.append(Fault(f"{at}.bus", said))
-    return found
-
-
-def _unfit_profile(at: str, ptz: Ptz, heads: Mapping[str, Kind | None] | None) -> list[Fault]:
-    if heads is None or not ptz.profile or ptz.protocol == "onvif":
-        return []
-    if ptz.profile not in heads:
-        said = f"there is no profile {ptz.profile}; nvr ptz profiles lists them"
-        return [Fault(f"{at}.profile", said)]
-    kind = heads[ptz.profile]
-    if kind is None:
-        return []
-    found = []
-    if ptz.protocol not in {None, kind.protocol}:
-        said = f"{ptz.profile} speaks {kind.protocol}, not {ptz.protocol}"
-        found.append(Fault(f"{at}.protocol", said))
-    if ptz.address > kind.address_max:
-        said = f"{ptz.profile} knows addresses up to {kind.address_max}"
-        found.append(Fault(f"{at}.address", said))
-    if kind.protocol == "pelco-p" and ptz.protocol is None and ptz.turbo == 0xFF:
-        found.append(Fault(f"{at}.turbo", "Pelco-P knows no turbo but 0x40"))
-    return found
-
-
-def _unfit_onvif_head(at: str, ptz: Ptz, camera: Camera) -> list[Fault]:
-    found = []
-    if camera.onvif is None:
-        found.append(Fault(f"{at}.protocol", "onvif needs [camera.onvif] with its address"))
-    if ptz.bus:
-        found.append(Fault(f"{at}.bus", "a head that is steered over ONVIF is on no serial line"))
-    if ptz.profile:
-        found.append(Fault(f"{at}.profile", "is of heads on a serial line only"))
-    for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
-        if isinstance(place, Aux):
-            found.append(Fault(f"{at}.{name}", "over ONVIF only an output of the board"))
-    return found
-
-
-def _unfit_head(at: str, ptz: Ptz, board: Has | None) -> list[Fault]:
-    found = []
-    if ptz.protocol == "pelco-p" and ptz.turbo == 0xFF:
-        found.append(Fault(f"{at}.turbo", "Pelco-P knows no turbo but 0x40"))
-    taken: dict[int, str] = {}
-    for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
-        if isinstance(place, Aux):
-            before = taken.setdefault(place.aux, name)
-            if before != name:
-                found.append(Fault(f"{at}.{name}.aux", f"{place.aux} is already the {before}'s"))
-        elif place is not None and board is not None and place not in board.outputs:
-            has = ", ".join(sorted(board.outputs)) or "none"
-            found.append(Fault(f"{at}.{name}", f"the board has no output {place} (it has {has})"))
     return found
 
 

@@ -11,6 +11,7 @@ import pytest
 from nvr.base.clock import FakeClock
 from nvr.base.errors import Rejected, Unavailable
 from nvr.config import load
+from nvr.config.head import Has
 from nvr.media.gpio import InputCall, WipeWish
 from nvr.media.ports import Operator
 from tests.app.lines import Bench, bench
@@ -219,7 +220,7 @@ async def test_a_line_that_chatters_floods_nothing(rig: Bench) -> None:
 
 
 def test_what_follows_an_input_is_checked() -> None:
-    has = load.Has(frozenset(), frozenset(), frozenset({"door"}))
+    has = Has(frozenset(), frozenset(), frozenset({"door"}))
     text = 'schema = 1\n[input.fence]\nrecord = ["gate"]\n'
     assert [str(fault) for fault in load.check(text, board=has)] == [
         "$.input.fence: the board has no input fence (it has door)",

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nvr.base.errors import Misconfigured, Rejected
 from nvr.config import load
+from nvr.config.head import Has
 
 GOOD = """
 schema = 1
@@ -17,7 +18,7 @@ url = "rtsp://192.0.2.10/stream1"
 """
 
 
-def places(text: str, **more: load.Has) -> list[str]:
+def places(text: str, **more: Has) -> list[str]:
     return [fault.path for fault in load.check(text, **more)]
 
 
@@ -84,7 +85,7 @@ def test_two_volumes_cannot_be_the_same() -> None:
 
 
 def test_outputs_are_relays_of_the_board_or_the_head_s_own() -> None:
-    board = load.Has(frozenset({"ptz"}), frozenset({"relay-1"}))
+    board = Has(frozenset({"ptz"}), frozenset({"relay-1"}))
     good = HEAD + 'wiper = "relay-1"\nlamp = { aux = 2, max_on_s = 600 }\nturbo = 0x40\n'
     assert load.check(GOOD + good, board=board) == []
     (fault,) = load.check(GOOD + HEAD + 'lamp = "relay-2"\n', board=board)
@@ -145,7 +146,7 @@ def test_segments_of_a_plan_are_in_order_and_apart(lines: str, wrong: list[str])
 def test_a_serial_line_the_board_lacks_is_named() -> None:
     (fault,) = load.check(
         GOOD + '[camera.ptz]\nbus = "ptz2"\n',
-        board=load.Has(frozenset({"ptz"}), frozenset({"relay-1"})),
+        board=Has(frozenset({"ptz"}), frozenset({"relay-1"})),
     )
     assert "ptz2 (it has ptz)" in fault.detail
 

@@ -8,6 +8,7 @@ from nvr.app.data import heads
 from nvr.base.errors import Misconfigured
 from nvr.cli.main import main
 from nvr.config import load
+from nvr.config.head import Has
 from nvr.ptz.pelco import Pelco, ranges
 from nvr.ptz.profile import Library, check, library
 from nvr.ptz.schedule import Motion
@@ -186,7 +187,7 @@ def test_a_camera_names_a_kind_that_there_is(
     file.write_text(CAMERA + lines, encoding="utf-8")
     assert main(["check", str(file)]) == (0 if fault is None else 1)
     assert capsys.readouterr().out.startswith(fault or f"{file}: no faults")
-    has = load.Has(frozenset({"ptz"}), frozenset(), heads=heads(tmp_path))
+    has = Has(frozenset({"ptz"}), frozenset(), heads=heads(tmp_path))
     found = load.check(CAMERA + lines, board=has)
     assert [str(one) for one in found[:1]] == ([] if fault is None else [str(found[0])])
     assert (found == []) == (fault is None)
