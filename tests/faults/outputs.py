@@ -1,6 +1,6 @@
 """Outputs when the recorder is killed or frozen: how long until each is as after a crash.
 
-    python -m tests.faults.outputs --rounds 25 --json
+    python -m tests.faults.outputs --rounds 10 --json
 
 Five outputs, one of them on after a crash, are switched on by a recorder in a process of its own;
 then it is killed or stopped at a random moment of its beat. The lines keep their state elsewhere:
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the harness."""
     assert __doc__ is not None
     parser = figures.arguments(__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=25, help="of each driver and signal")
+    parser.add_argument("--rounds", type=int, default=10, help="of each driver and signal")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args(arguments)
     rng = random.Random(chosen.seed)

@@ -1,6 +1,7 @@
 """Outputs and inputs on the page: switched with a question where it is heard, seen to change."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from playwright.async_api import Browser, expect
 
 from nvr.base.clock import FakeClock
 from nvr.config import load
+from nvr.media.happening import Happening
 from tests.app.lines import Bench, bench
 from tests.web.box import PASSWORD, Box, LogPtz, running
 from tests.web.page.test_page import Visit
@@ -36,6 +38,9 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[B
         running(place, lines=lines.lines) as box,
     ):
         box.parts.cameras.put("gate", "大门")
+        box.parts.happenings.all.append(
+            Happening(1, "", "input", "fence", time.time_ns() // 1000 - 60_000_000, None)
+        )
         await box.parts.claim.claim(box.parts.claim.code(), "admin", PASSWORD)
         yield box, lines
 
@@ -94,6 +99,8 @@ async def test_switched_wiped_and_listened_to(
     await question.wait_for(state="detached")
     kept = load.read(lines.toml).input
     assert (kept["fence"].record == ("gate",)) == (language == "zh-CN")
+    await expect(page.locator("table.log tr")).to_have_count(1)
+    await expect(page.locator("table.log")).to_contain_text("fence")
     wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, "it does not fit"
     await context.close()

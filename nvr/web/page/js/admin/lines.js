@@ -86,7 +86,7 @@ export async function linesPage(app, host, part) {
     return el("article.cam-card.panel", { data: { line: one.name } }, icon(one.kind === "wiper" ? "wiper" : one.kind === "lamp" ? "lamp" : "relay"),
       el("div.grow", {}, el("b", {}, outputName(one)), el("p.s.sub", {}, says.join(" · ") || `${one.name} · ${t(`line.${one.kind}`)}`)),
       el(`span.chip${one.online ? (one.on ? ".oth" : "") : ".alarm"}`, {}, t(one.online ? (one.on ? "line.on" : "line.off") : "line.gone")),
-      el("div.row.acts", {}, may.includes("wipe") && button("", t("line.wipe"), () => wipe(one, (body) => api.post(`${path}/wipe`, body))),
+      el("div.row.end", {}, may.includes("wipe") && button("", t("line.wipe"), () => wipe(one, (body) => api.post(`${path}/wipe`, body))),
         one.on || one.wiping ? does("off", t("line.off.do"), "p") : [does("pulse", t("line.pulse")), one.pulse_ms === null && does("on", t("line.on.do"))]));
   }
 
@@ -96,7 +96,7 @@ export async function linesPage(app, host, part) {
     return el("article.cam-card.panel", { data: { line: one.name } }, icon("inp"),
       el("div.grow", {}, el("b", {}, lineName(one, "line.input")), el("p.s.sub", {}, `${one.name} · ${t(`line.${one.contact}`)}${since}`)),
       el(`span.chip${state === "normal" ? "" : state === "alarm" ? ".alarm" : ".warn"}`, {}, t(`line.is.${state}`)),
-      app.box.admin ? iconButton("gear", t("line.follow"), () => follow(app, one, look), "q") : null);
+      app.box.admin ? el("div.row.acts", {}, iconButton("gear", t("line.follow"), () => follow(app, one, look), "q")) : null);
   }
 
   async function look() {
@@ -111,7 +111,7 @@ export async function linesPage(app, host, part) {
     past.replaceChildren(...happenings.slice(-50).reverse().map((one) => el("tr", {}, el("td", {}, clock(one.from_us)), el("td", {}, names[one.name] ?? one.name), el("td", {}, t(`look.${one.kind}`)), el("td", {}, one.to_us === null ? t("look.now") : span((one.to_us - one.from_us) / 1e6)))));
   }
 
-  host.replaceChildren(el("div.head", {}, el("h2", {}, t("manage.lines"))), list, el("section.panel.scroll", {}, el("h2", {}, icon("clock"), t("line.past")), past));
+  host.replaceChildren(el("div.head", {}, el("h2", {}, t("manage.lines"))), list, el("section.panel", {}, el("h2", {}, icon("clock"), t("line.past")), el("div.pb.scroll-x", {}, past)));
   await look();
   part.every(1000, () => look().catch(() => {}));
 }
