@@ -353,6 +353,11 @@ class CameraTable(MaskTable):
         """What an export burns into its picture, None if that carries it already; any thread."""
         return None if self._burner(name) else self._captions.of(name)
 
+    def captions_over(  # noqa: D102 - see Cameras
+        self, name: str, span: tuple[int, int]
+    ) -> list[tuple[int, CaptionText]]:
+        return [] if self._burner(name) else self._captions.between(name, *span)
+
     def _burner(self, name: str) -> Burner | None:
         """Who burns a camera's caption, None if its pictures come as they are."""
         camera = self.roster.get(name)

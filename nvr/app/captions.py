@@ -1,7 +1,8 @@
-"""What each camera's caption was, and since when: an export burns in what stood there then.
+"""What each camera's caption was, and since when: exports burn in, and playback draws, that one.
 
 ``captions.jsonl`` in the data directory has a row for each change, ``from_us`` and what the page
-knows of a caption; the newest counts that is not later than the picture.
+knows of a caption; the newest counts that is not later than the picture. A camera without a caption
+has a row too, with ``set`` false: its title and the time, which exports burn in and nobody draws.
 """
 
 import json
@@ -9,18 +10,29 @@ import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
-from nvr.app.settings import caption_to_burn
+from nvr.app.settings import caption_to_burn, has_caption
 from nvr.base.errors import Rejected
 from nvr.base.log import event
 from nvr.config import camera as written
 from nvr.export.burned import lacking
 from nvr.media.camera import CaptionAt, CaptionText
-from nvr.media.caption import MODES
+from nvr.media.caption import MODES, TIME
 from nvr.overlay.caption import Caption
 
 FILE = "captions.jsonl"
+MOST_CHANGES = 500
+"""Of one answer; the newest count."""
 _log = logging.getLogger(__name__)
+_NOTHING = CaptionText((), (0, 0), 15, "plain")
+
+
+class _Row(NamedTuple):
+    from_us: int
+    camera: str
+    caption: CaptionText
+    shown: bool
 
 
 def noted(caption: CaptionText) -> tuple[str, ...]:
@@ -48,21 +60,20 @@ class CaptionLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows: list[tuple[int, str, CaptionText]] | None = None
+        self._rows: list[_Row] | None = None
 
     def note(self, cameras: Iterable[written.Camera], now_us: int) -> None:
         """Add the captions that have changed; what cannot be kept is logged."""
-        known = {camera: caption for _, camera, caption in self._read()}
-        captions = {one.name: caption_to_burn(one, one.name) for one in cameras}
-        fresh = [
-            (now_us, name, caption)
-            for name, caption in captions.items()
-            if known.get(name) != caption
+        known = {row.camera: row[2:] for row in self._read()}
+        rows = [
+            _Row(now_us, one.name, caption_to_burn(one, one.name), has_caption(one))
+            for one in cameras
         ]
+        fresh = [row for row in rows if known.get(row.camera) != row[2:]]
         if not fresh:
             return
         # A row that was cut off by a loss of power ends where the next one begins.
-        text = "\n" + "".join(_line(*row) for row in fresh)
+        text = "\n" + "".join(map(_line, fresh))
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(text)
@@ -78,14 +89,25 @@ class CaptionLog:
         """
 
         def at(wall_us: int) -> CaptionText:
-            rows = [row for row in self._read() if row[1] == camera]
-            then = (caption for from_us, _, caption in reversed(rows) if from_us <= wall_us)
-            first = rows[0][2] if rows else caption_to_burn(config, camera)
+            rows = [row for row in self._read() if row.camera == camera]
+            then = (row.caption for row in reversed(rows) if row.from_us <= wall_us)
+            first = rows[0].caption if rows else caption_to_burn(config, camera)
             return next(then, first)
 
         return at
 
-    def _read(self) -> list[tuple[int, str, CaptionText]]:
+    def between(self, camera: str, from_us: int, to_us: int) -> list[tuple[int, CaptionText]]:
+        """Return what was drawn over a camera's pictures in a span: since when, and what.
+
+        In order; the first one may have begun before the span. Without lines where nothing was.
+        """
+        rows = [row for row in self._read() if row.camera == camera and row.from_us < to_us]
+        # What was so before anything is known is what was known first.
+        begun = max((n for n, row in enumerate(rows) if row.from_us <= from_us), default=0)
+        kept = rows[begun:][-MOST_CHANGES:]
+        return [(row.from_us, row.caption if row.shown else _NOTHING) for row in kept]
+
+    def _read(self) -> list[_Row]:
         if self._rows is None:
             try:
                 lines = self._path.read_text(encoding="utf-8").splitlines()
@@ -95,12 +117,12 @@ class CaptionLog:
         return self._rows
 
 
-def _line(from_us: int, camera: str, caption: CaptionText) -> str:
-    tree = {"from_us": from_us, "camera": camera, **asdict(caption)}
+def _line(row: _Row) -> str:
+    tree = {"from_us": row.from_us, "camera": row.camera, **asdict(row.caption), "set": row.shown}
     return json.dumps(tree, ensure_ascii=False) + "\n"
 
 
-def _row(line: str) -> tuple[int, str, CaptionText] | None:
+def _row(line: str) -> _Row | None:
     """Read a row, None if it is not whole."""
     try:
         tree = json.loads(line)
@@ -109,6 +131,8 @@ def _row(line: str) -> tuple[int, str, CaptionText] | None:
             tuple(map(str, tree["lines"])), (int(x), int(y)), int(tree["size_permille"]),
             str(tree["mode"]),
         )  # fmt: skip
-        return int(tree["from_us"]), str(tree["camera"]), caption
+        # Rows of before the key was: what a camera without a caption has is known by its form.
+        shown = bool(tree.get("set", len(caption.lines) != 2 or caption.lines[1] != TIME))
+        return _Row(int(tree["from_us"]), str(tree["camera"]), caption, shown)
     except (ValueError, TypeError, KeyError):
         return None

@@ -4,17 +4,19 @@
 platforms of GB/T 28181 take. `nvr.export.evidence` is another matter: it copies nothing, it proves.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from nvr.export.burned import Burned, bitrate_bps, burnable
 from nvr.export.mp4 import config_of, movie_of, portion
 from nvr.export.ps import ps
-from nvr.media.camera import CaptionAt
+from nvr.media.camera import CaptionAt, CaptionText
+from nvr.media.caption import CLOCK, clock_text
 from nvr.media.mask import Masks
 from nvr.playback.joined import Recordings
+from nvr.playback.query import Recorded
 from nvr.wire.mp4 import Provenance
 
 CopyForm = Literal["mp4", "fragmented", "ps"]
@@ -64,7 +66,8 @@ def copied(
         config = config_of(archive, stream, from_us)
         if (how.caption is not None or how.masks) and burnable(config):
             pieces = archive.export_pieces(*span)
-            film = Burned(config, pieces, how.caption, how.spool, masks=how.masks)
+            caption = how.caption and _clocked(how.caption, archive.ranges(*span).runs)
+            film = Burned(config, pieces, caption, how.spool, masks=how.masks)
             yield from film.write(how.origin, from_us, to_us)
         else:
             yield from _progressive(archive, *span, how.origin)
@@ -72,6 +75,20 @@ def copied(
     found = ps(archive, *span) if how.form == "ps" else archive.export_timed(*span)
     for piece, at_us in found:
         yield piece, portion(from_us, at_us, to_us)
+
+
+def _clocked(caption: CaptionAt, runs: Sequence[Recorded]) -> CaptionAt:
+    """Return a caption that says how far the clock could be trusted then, where it says so."""
+
+    def at(wall_us: int) -> CaptionText:
+        then = caption(wall_us)
+        if not any(CLOCK in line for line in then.lines):
+            return then
+        run = next((one for one in runs if one.from_us <= wall_us < one.to_us), None)
+        text = clock_text(run.trust.clock, run.trust.uncertainty_ms) if run else ""
+        return replace(then, lines=tuple(line.replace(CLOCK, text) for line in then.lines))
+
+    return at
 
 
 def _progressive(

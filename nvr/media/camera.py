@@ -401,6 +401,16 @@ class Cameras(Protocol):
         """
         ...
 
+    def captions_over(self, name: str, span: tuple[int, int]) -> list[tuple[int, CaptionText]]:
+        """What is to be drawn over a camera's recordings of a span, as it was then.
+
+        Returns:
+            Since when, UTC microseconds, and what, in order; the first may have begun before the
+            span. Without lines where there was no caption. Nothing of pictures that carry theirs.
+            From any thread.
+        """
+        ...
+
     async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:
         """Change a caption, at once and for good.
 

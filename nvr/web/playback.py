@@ -63,6 +63,16 @@ class GapView(Struct, frozen=True):
     open: bool
 
 
+class CaptionView(Struct, frozen=True):
+    """What was to be drawn over pictures since a time, as JSON."""
+
+    from_us: int
+    lines: tuple[str, ...]
+    position_permille: tuple[int, int]
+    size_permille: int
+    mode: str
+
+
 class RangesView(Struct, frozen=True):
     """What is recorded, as JSON."""
 
@@ -70,6 +80,7 @@ class RangesView(Struct, frozen=True):
     gaps: list[GapView]
     recorded_until_us: int
     streams: list[str]
+    captions: list[CaptionView]
 
 
 class HoldingView(Struct, frozen=True):
@@ -181,6 +192,7 @@ class Playback:
         found = await self._beside(self._parts.archive.ranges, stream, from_us, to_us)
         held = await self._beside(self._parts.archive.streams)
         camera = camera_of(stream)
+        captions = await self._beside(self._parts.cameras.captions_over, camera, (from_us, to_us))
         return answer(
             RangesView(
                 list(map(_run, found.runs)),
@@ -190,6 +202,10 @@ class Playback:
                 ],
                 found.recorded_until_us,
                 [which_of(name) for name in sorted(held) if camera_of(name) == camera],
+                [
+                    CaptionView(at, one.lines, one.position_permille, one.size_permille, one.mode)
+                    for at, one in captions
+                ],
             )
         )
 

@@ -204,6 +204,40 @@ def test_captions_are_kept_with_the_times_from_which_they_stood(tmp_path: Path) 
     assert path.read_text().count('"gate"') == 2
 
 
+def test_what_was_drawn_over_pictures_then_is_known_for_playback(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    # Rows of before it was noted whether there was a caption at all.
+    old = {"camera": "gate", "position_permille": [20, 30], "size_permille": 42, "mode": "outline"}
+    path.write_text(
+        json.dumps({**old, "from_us": 100, "lines": ["东门", "{time}"]})
+        + "\n"
+        + json.dumps({**old, "from_us": 200, "lines": ["临江路"]})
+        + "\n"
+    )
+    log = CaptionLog(path)
+
+    def stood(lines: list[str]) -> written.Camera:
+        caption = written.Caption(lines=lines)
+        return written.Camera(name="gate", url="rtsp://192.0.2.1/1", title="东门", caption=caption)
+
+    log.note([stood(["东门", "{time}"])], 300)
+    log.note([stood([])], 400)
+    log.note([stood([])], 500)
+    for one in (log, CaptionLog(path)):
+
+        def drawn(from_us: int, to_us: int, one: CaptionLog = one) -> list[tuple[int, object]]:
+            return [(at, caption.lines) for at, caption in one.between("gate", from_us, to_us)]
+
+        whole = [(100, ()), (200, ("临江路",)), (300, ("东门", "{time}")), (400, ())]
+        assert drawn(0, 1_000) == whole
+        assert drawn(250, 300) == [(200, ("临江路",))]
+        assert drawn(250, 301) == whole[1:3]
+        assert drawn(450, 460) == [(400, ())]
+        assert drawn(0, 50) == []
+        assert one.between("yard", 0, 1_000) == []
+        assert one.of("gate")(450).lines == ("东门", "{time}"), "an export burns that all the same"
+
+
 def test_a_caption_that_cannot_be_noted_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,8 @@ export class Archive {
   gaps = [];
   /** Stretches that stay. @type {import("./lock.js").Lock[]} */
   locks = [];
+  /** What was written over the pictures, and since when; nothing where they carry it. @type {any[]} */
+  captions = [];
   recordedUntil_us = 0;
   /** Streams of the camera of which anything is recorded. @type {string[]} */
   streams = [];
@@ -74,6 +76,7 @@ export class Archive {
       const found = await get(this.#path(`/ranges?from_us=${Math.max(0, Math.round(from))}&to_us=${Math.round(to)}`));
       this.runs = found.runs;
       this.gaps = found.gaps;
+      this.captions = found.captions ?? [];
       this.recordedUntil_us = found.recorded_until_us || 0;
       this.streams = found.streams ?? [];
       this.loaded = { from_us: from, to_us: to };

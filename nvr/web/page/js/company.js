@@ -2,6 +2,7 @@
 
 import { el, put } from "./dom.js";
 import { clock, t } from "./i18n.js";
+import { overReplay } from "./overlay.js";
 import { Replay } from "./replay.js";
 
 const SECOND = 1e6;
@@ -21,6 +22,7 @@ class Companion {
   #asked_us = NaN;
   #asked_ms = 0;
   #seeking = false;
+  #life = new AbortController();
 
   /** @param {any} app @param {string} camera @param {import("./footage.js").Footage} archive @param {() => void} lead */
   constructor(app, camera, archive, lead) {
@@ -33,6 +35,7 @@ class Companion {
     const title = `${app.number(camera)} ${app.box.camera(camera)?.title || camera}`;
     this.tile = el("button.tile.mate", { type: "button", title: t("playback.lead"), on: { click: lead } }, this.video, this.canvas, el("div.nm", {}, el("b", {}, title), this.at), this.msg);
     this.replay = new Replay(this.video, this.canvas, archive);
+    this.canvas.after(overReplay(app, this.video, this.canvas, this.#life.signal, () => [camera, this.replay, archive]).node);
     // Only the clock takes it over a gap.
     this.replay.others = { has: () => true, next: () => null };
     this.replay.addEventListener("state", () => this.#hide());
@@ -40,6 +43,7 @@ class Companion {
   }
 
   close() {
+    this.#life.abort();
     this.replay.close();
     this.tile.remove();
   }

@@ -76,6 +76,18 @@ export class Footage {
     return this.gaps.find((gap) => gap.from_us <= t_us && t_us < gap.to_us);
   }
 
+  /** A camera as it is to be drawn over what was recorded at a time: with the caption of then. @param {any} camera @param {number} t_us */
+  dressed(camera, t_us) {
+    const caption = this.main.captions.findLast((one) => one.from_us <= t_us) ?? this.main.captions[0];
+    return camera && caption ? { ...camera, caption } : camera;
+  }
+
+  /** How far the clock could be trusted then. @param {number} t_us @param {any} now The clock of now. */
+  clockAt(t_us, now) {
+    const run = this.runAt(t_us);
+    return run ? { state: run.clock, uncertainty_ms: run.uncertainty_ms } : now;
+  }
+
   nextStart(t_us) {
     return this.runs.find((run) => run.from_us > t_us + EDGE_US)?.from_us ?? null;
   }

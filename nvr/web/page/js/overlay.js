@@ -10,6 +10,7 @@ const FIELD = /\{(time|date|weekday|hms|zone|clock)\}/g;
 
 /** How far the box's clock can be trusted, as a caption says it. @param {{state: string, uncertainty_ms: number}} clock */
 function clockText({ state, uncertainty_ms }) {
+  if (!state) return "";
   if (state === "unsynced") return "时间未校准";
   const off = uncertainty_ms >= 0xffffffff ? "?" : uncertainty_ms < 1000 ? `${uncertainty_ms} ms` : `${(uncertainty_ms / 1000).toFixed(1)} s`;
   return `${state.toUpperCase()} ±${off}`;
@@ -161,18 +162,19 @@ export class Overlay {
 }
 
 /**
- * The canvas over what is played back, as of when it was recorded.
+ * The canvas over what is played back, with what was written there when it was recorded.
  * @param {any} app @param {HTMLVideoElement} video @param {HTMLCanvasElement} canvas @param {AbortSignal} life
- * @param {() => [string, any]} played Which camera, and by which Replay; null if by none.
+ * @param {() => [string, any, any]} played Which camera, by which Replay (null if by none), of which Footage.
  */
 export function overReplay(app, video, canvas, life, played) {
   const over = new Overlay(() => {
-    const [name, replay] = played();
+    const [name, replay, footage] = played();
     const camera = app.box.camera(name);
     if (!camera || !replay || replay.hole) return null;
+    const t_us = replay.position_us;
     const element = canvas.hidden;
     const size = element ? { width: video.videoWidth, height: video.videoHeight } : { width: canvas.width, height: canvas.height };
-    return { camera, picture: element ? video : canvas, size, t_us: replay.position_us, clock: app.box.info.clock };
+    return { camera: footage.dressed(camera, t_us), picture: element ? video : canvas, size, t_us, clock: footage.clockAt(t_us, app.box.info.clock) };
   });
   over.run(life);
   return over;

@@ -95,7 +95,7 @@ export class Playback extends Part {
     this.choice = new StreamChoice(() => this.#restream());
     this.blank = new Blank(this.app, (t_us) => this.#wanted({ t_us, done: true }));
     this.picture = el("section.tile.focus.pic", { tabindex: "0" }, this.video, this.canvas,
-      (this.over = overReplay(this.app, this.video, this.canvas, this.life, () => [this.camera, this.#replay])).node, el("div.nm", {}, this.nm, this.capt, this.choice.chip, this.factor, this.frameNo), this.blank.node,
+      (this.over = overReplay(this.app, this.video, this.canvas, this.life, () => [this.camera, this.#replay, this.archive])).node, el("div.nm", {}, this.nm, this.capt, this.choice.chip, this.factor, this.frameNo), this.blank.node,
       el("div.tools", {}, this.choice.select,
         this.beside = iconButton("grid", t("playback.beside"), () => this.#invite()),
         this.sound = Object.assign(iconButton("vol", t("sound"), () => this.#setSound(!soundOn())), { hidden: true }),
@@ -456,7 +456,7 @@ export class Playback extends Part {
     if (!this.canvas.hidden) await this.#replay?.pause();
     if (!this.canvas.hidden) return;
     const { videoWidth: width, videoHeight: height } = this.video;
-    await savePicture(this.app, this.camera, this.video, { width, height }, this.timeline.playhead_us);
+    await savePicture(this.app, this.camera, this.video, { width, height }, this.timeline.playhead_us, this.archive);
   }
 
   /** Keys of this screen. @param {KeyboardEvent} event @returns {boolean} Whether the key meant something. */

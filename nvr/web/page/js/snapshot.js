@@ -8,13 +8,15 @@ import { download, fileName } from "./ui.js";
 /**
  * @param {any} app @param {string} camera @param {CanvasImageSource} picture
  * @param {{width: number, height: number}} size @param {number} t_us When it was.
+ * @param {any} [footage] Of which it was.
  */
-export async function savePicture(app, camera, picture, size, t_us) {
+export async function savePicture(app, camera, picture, size, t_us, footage = null) {
   const canvas = el("canvas", { prop: size });
   const ctx = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   ctx.drawImage(picture, 0, 0);
-  const seen = app.box.camera(camera);
-  if (seen) drawOver(ctx, size.width, size.height, seen, picture, t_us, app.box.info.clock);
+  const seen = footage ? footage.dressed(app.box.camera(camera), t_us) : app.box.camera(camera);
+  const now = app.box.info.clock;
+  if (seen) drawOver(ctx, size.width, size.height, seen, picture, t_us, footage?.clockAt(t_us, now) ?? now);
   const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   if (!blob) return;
   const name = `${fileName(app.box.camera(camera)?.title || camera)}-${fileStamp(t_us)}.png`;
