@@ -3,9 +3,11 @@
 What cannot be decoded is left out. See `nvr.analyse.worker` for who feeds it.
 """
 
+import sys
 import time
 from fractions import Fraction
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import av
 import msgspec
@@ -13,16 +15,23 @@ from av.codec.context import Flags
 from av.video.reformatter import ColorRange
 
 from nvr._native import Scene
+from nvr.analyse.grid import HEIGHT, WIDTH
 from nvr.analyse.talk import (
     REQUESTS,
+    About,
+    Answer,
     Feed,
+    Find,
     Forget,
     Keep,
+    Knows,
     Made,
     Picture,
     Request,
     Saw,
     Still,
+    Thing,
+    Things,
     Watch,
 )
 from nvr.base.clock import TICKS_PER_S
@@ -31,6 +40,9 @@ from nvr.codec.confined import serve
 from nvr.codec.encode import Encoder, picture_of
 from nvr.media.encoder import Settings
 from nvr.wire import h264
+
+if TYPE_CHECKING:
+    from nvr.analyse.detect import Detector
 
 MOST_STREAMS = 64
 _LEAST, _MOST = (160, 90), 8192
@@ -109,6 +121,16 @@ class Eye:
         size = (frame.width, frame.height)
         return at_90k, self._scene.look(memoryview(luma), luma.line_size, size, dt_s, asked.flags)
 
+    def find(self, detector: "Detector", asked: Find) -> Things:
+        """Look for objects in the picture last looked at."""
+        begun_ns = time.process_time_ns()
+        things: list[Thing] = []
+        if self.frame is not None:
+            things = detector.find(self.frame, asked.least_permille, asked.classes)
+        cells = self._scene.map()
+        seen = [one._replace(moving=_within(cells, one)) for one in things]
+        return Things(seen, (time.process_time_ns() - begun_ns) // 1000)
+
     def keep(self) -> bytes:
         """What was learned."""
         return self._scene.keep()
@@ -136,8 +158,21 @@ def opened(codec: str, config: bytes) -> av.VideoCodecContext:
     return decoder
 
 
-def jpeg(frame: av.VideoFrame, width: int) -> bytes:
-    """Return a JPEG of a picture, at most `width` pixels across; 0 for as many as it has."""
+def _within(cells: bytes, thing: Thing) -> int:
+    left, top, right, bottom = thing.box_permille
+    columns = slice(left * WIDTH // 1000, -(-right * WIDTH // 1000))
+    rows = range(top * HEIGHT // 1000, -(-bottom * HEIGHT // 1000))
+    return sum(cells[row * WIDTH : (row + 1) * WIDTH][columns].count(1) for row in rows)
+
+
+def jpeg(frame: av.VideoFrame, width: int, box: tuple[int, int, int, int] | None = None) -> bytes:
+    """Return a JPEG of a picture, at most `width` pixels across; 0 for as many as it has.
+
+    Args:
+        frame: The picture.
+        width: Pixels.
+        box: What a frame is drawn around: left, top, right and bottom, permille.
+    """
     wide = min(width or frame.width, frame.width) // 2 * 2
     tall = max(2, round(frame.height * wide / frame.width) // 2 * 2)
     full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
@@ -149,6 +184,8 @@ def jpeg(frame: av.VideoFrame, width: int) -> bytes:
         dst_color_range=ColorRange.JPEG,
         threads=1,
     )
+    if box is not None:
+        _frame(shown, box)
     context = av.CodecContext.create("mjpeg", "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height, context.pix_fmt = wide, tall, "yuvj420p"
@@ -159,6 +196,25 @@ def jpeg(frame: av.VideoFrame, width: int) -> bytes:
     shown.pts = 0
     shown.time_base = Fraction(1, 25)
     return b"".join(bytes(one) for one in (*context.encode(shown), *context.encode(None)))
+
+
+def _frame(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> None:
+    """Draw a white frame with a black one around it."""
+    frame.make_writable()
+    plane = frame.planes[0]
+    luma, stride = bytearray(memoryview(plane)), plane.line_size
+    left, right = (one * (frame.width - 1) // 1000 for one in (box[0], box[2]))
+    top, bottom = (one * (frame.height - 1) // 1000 for one in (box[1], box[3]))
+    for out, grey in ((1, 0), (0, 255), (-1, 255)):
+        x0, x1 = max(0, left - out), min(frame.width - 1, right + out)
+        y0, y1 = max(0, top - out), min(frame.height - 1, bottom + out)
+        if x0 > x1 or y0 > y1:
+            continue
+        for y in {y0, y1}:
+            luma[y * stride + x0 : y * stride + x1 + 1] = bytes((grey,)) * (x1 + 1 - x0)
+        for x in {x0, x1}:
+            luma[y0 * stride + x : y1 * stride + x + 1 : stride] = bytes((grey,)) * (y1 + 1 - y0)
+    plane.update(bytes(luma))
 
 
 def still(asked: Still) -> bytes:
@@ -172,44 +228,71 @@ def still(asked: Still) -> bytes:
         return b""
 
 
-def answer(eyes: dict[int, Eye], asked: Request) -> Saw | Made:
-    """Do what is asked."""
-    if isinstance(asked, Watch):
-        watch(eyes, asked)
+class Eyes:
+    """All streams, and what finds objects in their pictures.
+
+    Args:
+        detector: None without a model.
+        knows: What it is, or why there is none.
+    """
+
+    def __init__(self, detector: "Detector | None" = None, knows: Knows | None = None) -> None:
+        self._eyes: dict[int, Eye] = {}
+        self._detector = detector
+        self._knows = knows or Knows()
+
+    def answer(self, asked: Request) -> Answer:
+        """Do what is asked."""
+        if isinstance(asked, Watch):
+            self._watch(asked)
+            return Made()
+        if isinstance(asked, Still):
+            return Made(still(asked))
+        if isinstance(asked, About):
+            return self._knows
+        eye = self._eyes.get(asked.stream)
+        if eye is None:
+            return Things([], 0) if isinstance(asked, Find) else Made()
+        return self._of(eye, asked)
+
+    def _watch(self, asked: Watch) -> None:
+        """Look at a stream, or otherwise than before."""
+        if asked.stream in self._eyes and not asked.memory:
+            self._eyes[asked.stream].aim(asked)
+        elif len(self._eyes) < MOST_STREAMS:
+            self._eyes[asked.stream] = Eye(asked)
+
+    def _of(self, eye: Eye, asked: Feed | Picture | Find | Keep | Forget) -> Answer:
+        if isinstance(asked, Feed):
+            return eye.feed(asked)
+        if isinstance(asked, Picture):
+            return Made(jpeg(eye.frame, asked.width, asked.box) if eye.frame is not None else b"")
+        if isinstance(asked, Find):
+            detector = self._detector
+            return eye.find(detector, asked) if detector else Things([], 0)
+        if isinstance(asked, Keep):
+            return Made(eye.keep())
+        if asked.altogether:
+            del self._eyes[asked.stream]
+        else:
+            eye.forget()
         return Made()
-    if isinstance(asked, Still):
-        return Made(still(asked))
-    return Made() if (eye := eyes.get(asked.stream)) is None else _of(eyes, eye, asked)
-
-
-def watch(eyes: dict[int, Eye], asked: Watch) -> None:
-    """Look at a stream, or otherwise than before."""
-    if asked.stream in eyes and not asked.memory:
-        eyes[asked.stream].aim(asked)
-    elif len(eyes) < MOST_STREAMS:
-        eyes[asked.stream] = Eye(asked)
-
-
-def _of(eyes: dict[int, Eye], eye: Eye, asked: Feed | Picture | Keep | Forget) -> Saw | Made:
-    if isinstance(asked, Feed):
-        return eye.feed(asked)
-    if isinstance(asked, Picture):
-        return Made(jpeg(eye.frame, asked.width) if eye.frame is not None else b"")
-    if isinstance(asked, Keep):
-        return Made(eye.keep())
-    if asked.altogether:
-        del eyes[asked.stream]
-    else:
-        eye.forget()
-    return Made()
 
 
 def main() -> None:
-    """Run in the sandbox."""
+    """Run in the sandbox.
+
+    Arguments: a model and the file of its labels, which may be empty; none for no model.
+    """
     av.logging.set_level(av.logging.PANIC)
     _warm()
-    eyes: dict[int, Eye] = {}
-    serve(lambda message: msgspec.msgpack.encode(answer(eyes, REQUESTS.decode(message))))
+    eyes = Eyes()
+    if len(sys.argv) > 2:
+        from nvr.analyse.detect import loaded  # noqa: PLC0415 - brings NumPy, and more
+
+        model, labels = sys.argv[1:3]
+        eyes = Eyes(*loaded(Path(model), Path(labels) if labels else None))
+    serve(lambda message: msgspec.msgpack.encode(eyes.answer(REQUESTS.decode(message))))
 
 
 def _warm() -> None:
@@ -225,6 +308,8 @@ def _warm() -> None:
         eye = Eye(Watch(0, codec, record, cells, cells))
         eye.feed(Feed(0, [(sample, 0)], 9000, alone=True, flags=1, map=True))
         eye.keep()
+        if eye.frame is not None:
+            jpeg(eye.frame, 160, (0, 0, 500, 500))
         still(Still(codec, record, sample, 160))
 
 

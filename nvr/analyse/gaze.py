@@ -5,14 +5,28 @@ from dataclasses import dataclass, field
 
 from nvr.analyse.grid import Zone, masks
 from nvr.analyse.judge import Change, Judge, Seen
-from nvr.analyse.talk import Feed, Forget, Keep, Made, Picture, Request, Saw, Watch, nonsense
+from nvr.analyse.search import Search, Sighting, Sought
+from nvr.analyse.talk import (
+    Answer,
+    Feed,
+    Find,
+    Forget,
+    Keep,
+    Made,
+    Picture,
+    Request,
+    Saw,
+    Things,
+    Watch,
+    nonsense,
+)
 from nvr.analyse.tap import Tap, Unit, last_key, units
 from nvr.base.clock import TICKS_PER_S
 from nvr.media.happening import TROUBLES, Trouble
 from nvr.media.part import Part
 from nvr.media.track import StreamConfig
 
-Ask = Callable[[Request], Saw | Made]
+Ask = Callable[[Request], Answer]
 
 APART_S = 0.2
 LATE_S = 10.0
@@ -40,6 +54,7 @@ class Aim:
         zones: Where motion is looked for; empty for nowhere.
         troubles: Which are looked for.
         turns: It is on a head, so its picture is another one after each move.
+        sought: Which objects are looked for; None for none.
     """
 
     camera: str
@@ -47,6 +62,7 @@ class Aim:
     zones: tuple[Zone, ...]
     troubles: tuple[Trouble, ...] = TROUBLES
     turns: bool = False
+    sought: Sought | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +131,12 @@ class Gaze:
             name: Tap(keys_only=n > 0 or "/main" in name) for n, name in enumerate(aim.streams)
         }
         self.judge = Judge(aim.zones, aim.troubles)
+        self.search = Search(aim.sought) if aim.sought else None
         self.now = Now()
         self.shown_until_s = 0.0
-        self._masks = masks(aim.zones)
+        self.closed = False
+        """Nobody wants it looked at any more; set from any thread, and heeded at once."""
+        self._masks = masks(aim.zones or (aim.sought.zones if aim.sought else ()))
         self._config: StreamConfig | None = None
         self._stream = ""
         self._told = False
@@ -161,7 +180,8 @@ class Gaze:
         )
         if chosen is None:
             self._at_s, self._at_us = self._at_s + 1e-3, self._at_us
-            return [self._found(change) for change in self.judge.gone(self._at_s)]
+            gone = [self._found(change) for change in self.judge.gone(self._at_s)]
+            return gone + self._unsought()
         parts = taken[chosen]
         if not parts:
             return []
@@ -185,7 +205,8 @@ class Gaze:
                 coded += units(part, key_only=keys_only)
             last = same[-1]
             self._at_us = last.wall_us - last.start_90k * 1_000_000 // TICKS_PER_S
-            found += self._saw(ask, coded, now_s, keys_only=keys_only)
+            keys = sum(part.key for part in same)
+            found += self._saw(ask, coded, now_s, keys_only=keys_only, keys=keys)
         self.now.stream, self.now.keys_only = stream, keys_only
         since_s, since_us = self._cost
         if now_s - since_s >= COST_S:
@@ -207,7 +228,9 @@ class Gaze:
         self._config, self._stream = config, stream
         return True
 
-    def _saw(self, ask: Ask, coded: list[Unit], now_s: float, *, keys_only: bool) -> list[Found]:
+    def _saw(
+        self, ask: Ask, coded: list[Unit], now_s: float, *, keys_only: bool, keys: int
+    ) -> list[Found]:
         hush = now_s < self._hush_until_s
         if self._hushed and not hush and self.aim.turns:
             ask(Forget(self.number))
@@ -233,7 +256,41 @@ class Gaze:
         self.now.cpu_us += max(0, saw.cpu_us)
         self.now.map, self.now.size = saw.map, saw.size
         self.now.on = self.judge.on
-        return self._pictured(ask, changes)
+        found = self._pictured(ask, changes)
+        if self.search is not None and saw.pictures:
+            last = Seen(*saw.pictures[-1][1])
+            moving = last.moving > 0 and not hush
+            sightings = self.search.looked(self._at_s, moving=moving, keys=keys)
+            found += [self._found(one.change) for one in sightings]
+            self.now.on += self.search.on
+        return found
+
+    def find(self, ask: Ask, labels: Sequence[str], now_s: float) -> tuple[list[Found], float]:
+        """Search the picture last looked at for objects; returns also the CPU seconds that took.
+
+        Raises:
+            Damaged: ``sandbox.died``.
+        """
+        search = self.search
+        if search is None:
+            return [], 0.0
+        search.asked_s = now_s
+        classes = [n for n, label in enumerate(labels) if label in search.sought.classes]
+        answer = ask(Find(self.number, search.sought.least_permille, classes))
+        if not isinstance(answer, Things):
+            raise nonsense()
+        found = [self._sighted(ask, one) for one in search.see(answer.things, labels, self._at_s)]
+        self.now.on = (*self.judge.on, *search.on)
+        return found, max(0, answer.cpu_us) / 1e6
+
+    def _sighted(self, ask: Ask, one: Sighting) -> Found:
+        jpeg = self._picture(ask, one.box_permille) if one.box_permille else b""
+        return self._found(one.change, jpeg, better=one.better)
+
+    def _unsought(self) -> list[Found]:
+        """End what objects there are."""
+        ended = self.search.end(self._at_s) if self.search else []
+        return [self._found(one.change) for one in ended]
 
     def _pictured(self, ask: Ask, changes: list[Change]) -> list[Found]:
         found: list[Found] = []
@@ -254,8 +311,8 @@ class Gaze:
                 found.append(self._found(better, self._picture(ask), better=True))
         return found
 
-    def _picture(self, ask: Ask) -> bytes:
-        made = ask(Picture(self.number, THUMB_PX))
+    def _picture(self, ask: Ask, box: tuple[int, int, int, int] | None = None) -> bytes:
+        made = ask(Picture(self.number, THUMB_PX, box))
         if not isinstance(made, Made):
             raise nonsense()
         return made.data if made.data[:2] == b"\xff\xd8" else b""
@@ -275,7 +332,7 @@ class Gaze:
 
     def end(self) -> list[Found]:
         """Look no more: what goes on is ended."""
-        return [self._found(change) for change in self.judge.end(self._at_s)]
+        return [self._found(change) for change in self.judge.end(self._at_s)] + self._unsought()
 
     def _found(self, change: Change, jpeg: bytes = b"", *, better: bool = False) -> Found:
         at_us = self._at_us + round(change.at_s * 1e6)

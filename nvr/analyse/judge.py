@@ -64,7 +64,7 @@ class Change(NamedTuple):
         kind: Of what.
         zone: Where, empty if that does not matter.
         at_s: When, on the line of `Judge.see`.
-        strength: Of a motion, the most cells so far.
+        strength: Of a motion, the most cells so far; of an object, how sure it is, permille.
     """
 
     what: Literal["begin", "end"]

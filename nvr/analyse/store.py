@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nvr.base.log import event
-from nvr.media.happening import KINDS, Happening, Kind
+from nvr.media.happening import OBJECT, Happening, Kind
 
 _log = logging.getLogger(__name__)
 
@@ -111,11 +111,14 @@ class Store:
         self, camera: str, from_us: int, to_us: int, kinds: Sequence[Kind] = (), most: int = 1000
     ) -> list[Happening]:
         """What happened at a camera between two wall times, the newest `most`, in order."""
-        wanted = list(kinds or KINDS)
-        marks = ", ".join("?" * len(wanted))
+        wanted = list(kinds)
+        chosen = ""
+        if wanted:
+            objects = f" OR kind LIKE '{OBJECT}.%'" if OBJECT in wanted else ""
+            chosen = f" AND (kind IN ({', '.join('?' * len(wanted))}){objects})"
         query = (
             f"SELECT {_COLUMNS} FROM happening WHERE camera = ? AND from_us < ?"  # noqa: S608 - marks only
-            f" AND (to_us IS NULL OR to_us >= ?) AND kind IN ({marks})"
+            f" AND (to_us IS NULL OR to_us >= ?){chosen}"
             " ORDER BY from_us DESC LIMIT ?"
         )
         with self._lock:

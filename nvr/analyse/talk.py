@@ -3,7 +3,7 @@
 Both sides check what they get: an answer comes from where foreign bytes are decoded.
 """
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +14,10 @@ from nvr.base.errors import Damaged
 MOST_SEEN = 4096
 MOST_JPEG_BYTES = 4 << 20
 MEMORY_BYTES = 8 + 4 * CELLS
+MOST_THINGS = 64
+MOST_SAID = 300
+UNUSABLE = "objects.model"
+"""Code of a model that cannot be used."""
 
 
 class Watch(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -63,10 +67,30 @@ class Picture(msgspec.Struct, tag=True, array_like=True, frozen=True):
     Attributes:
         stream: Its number.
         width: Most pixels across.
+        box: What to draw a frame around, as of `Thing`; None for nothing.
     """
 
     stream: int
     width: int
+    box: tuple[int, int, int, int] | None = None
+
+
+class Find(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Look for objects in the picture last looked at.
+
+    Attributes:
+        stream: Its number.
+        least_permille: What is less sure is nothing.
+        classes: Which are looked for.
+    """
+
+    stream: int
+    least_permille: int
+    classes: list[int]
+
+
+class About(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """Say what finds objects. To be asked before foreign bytes have come."""
 
 
 class Still(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -98,7 +122,7 @@ class Forget(msgspec.Struct, tag=True, array_like=True, frozen=True):
     altogether: bool = False
 
 
-Request = Watch | Feed | Picture | Still | Keep | Forget
+Request = Watch | Feed | Picture | Find | About | Still | Keep | Forget
 
 _Int = Annotated[int, Meta(ge=-(1 << 31), lt=1 << 31)]
 Row = tuple[
@@ -139,11 +163,61 @@ class Made(msgspec.Struct, tag=True, array_like=True, frozen=True):
     data: Annotated[bytes, Meta(max_length=MOST_JPEG_BYTES)] = b""
 
 
+_Permille = Annotated[int, Meta(ge=0, le=1000)]
+
+
+class Thing(NamedTuple):
+    """An object in a picture.
+
+    Attributes:
+        label: Which class, from 0.
+        sure_permille: How sure the model is.
+        moving: How many cells that move lie in it, of those where motion is looked for.
+        box_permille: Left, top, right and bottom, thousandths of the picture.
+    """
+
+    label: Annotated[int, Meta(ge=0, lt=1000)]
+    sure_permille: _Permille
+    moving: Annotated[int, Meta(ge=0, le=CELLS)]
+    box_permille: tuple[_Permille, _Permille, _Permille, _Permille]
+
+
+class Things(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """What was found.
+
+    Attributes:
+        things: The surest first.
+        cpu_us: CPU time of the answer.
+    """
+
+    things: Annotated[list[Thing], Meta(max_length=MOST_THINGS)]
+    cpu_us: int
+
+
+class Knows(msgspec.Struct, tag=True, array_like=True, frozen=True):
+    """What finds objects.
+
+    Attributes:
+        code: Why nothing does: ``objects.no_runtime``, ``objects.model``; empty if something does.
+        detail: More of that.
+        layout: See `nvr.analyse.layout`.
+        size: Of the pictures it takes, pixels.
+        labels: Of its classes, as many as have one.
+    """
+
+    code: Annotated[str, Meta(max_length=64)] = "objects.no_model"
+    detail: Annotated[str, Meta(max_length=MOST_SAID)] = ""
+    layout: Annotated[str, Meta(max_length=16)] = ""
+    size: tuple[int, int] = (0, 0)
+    labels: Annotated[list[Annotated[str, Meta(max_length=48)]], Meta(max_length=1000)] = []
+
+
+Answer = Saw | Made | Things | Knows
 REQUESTS = msgspec.msgpack.Decoder(Request)
-_ANSWERS = msgspec.msgpack.Decoder(Saw | Made)
+_ANSWERS = msgspec.msgpack.Decoder(Answer)
 
 
-def answered(data: bytes) -> Saw | Made:
+def answered(data: bytes) -> Answer:
     """Read an answer.
 
     Raises:

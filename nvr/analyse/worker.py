@@ -15,12 +15,24 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
+from nvr.analyse.budget import Budget
 from nvr.analyse.gaze import Aim, Found, Gaze, Now
 from nvr.analyse.load import Load
-from nvr.analyse.talk import Forget, Made, Request, Saw, Still, answered
+from nvr.analyse.talk import (
+    UNUSABLE,
+    About,
+    Answer,
+    Forget,
+    Knows,
+    Made,
+    Request,
+    Still,
+    answered,
+)
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
@@ -41,6 +53,25 @@ _PATIENCE_S = 3.0
 _START_S = 10.0
 _AFTER_DEATH = Backoff(first_s=10.0, cap_s=3600.0)
 _RESTART = Backoff(first_s=1.0, cap_s=60.0)
+_AFTER_SEARCH = Backoff(first_s=60.0, cap_s=3600.0)
+"""A search that ended the sandbox: the model's fault, or of a picture that no other eye minds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What finds objects.
+
+    Attributes:
+        path: An ONNX file.
+        labels: Names of its classes, one a line; None for those in it.
+        per_s: Most searches a second, of all cameras together.
+        share: Most processor time they may take, of one processor.
+    """
+
+    path: Path
+    labels: Path | None = None
+    per_s: float = 2.0
+    share: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +86,9 @@ class Health:
         slow: Only key frames are looked at, for the box is busy.
         since_s: Monotonic seconds since when that is so, or not.
         failed: Why nothing is looked at, None if it is.
+        searches: How often a picture was searched for objects.
+        put_off: How often one was due and had to be left, for the budget was spent.
+        search_cpu_s: Processor time the searches took.
     """
 
     cameras: int
@@ -64,6 +98,9 @@ class Health:
     slow: bool
     since_s: float
     failed: NvrError | None
+    searches: int = 0
+    put_off: int = 0
+    search_cpu_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -82,6 +119,7 @@ class Analyst:
         hushed: Whether a camera's head moves or its wiper does; asked in that thread.
         remember: Told what was learned of a camera.
         recall: Returns it, at the next start too.
+        model: What finds objects, loaded while somebody looks for some; None if nothing does.
         program: What runs in the sandbox.
     """
 
@@ -93,6 +131,7 @@ class Analyst:
         hushed: Callable[[str], bool] = lambda _: False,
         remember: Callable[[str, bytes], None] = lambda _camera, _memory: None,
         recall: Callable[[str], bytes] = lambda _: b"",
+        model: ModelFile | None = None,
         program: str = PROGRAM,
     ) -> None:
         self._clock = clock
@@ -100,7 +139,10 @@ class Analyst:
         self._hushed = hushed
         self._remember = remember
         self._recall = recall
-        self._program = program
+        self._model, self._program = model, program
+        self._knows: Knows | None = None
+        self._budget = Budget(model.per_s, model.share) if model else Budget(1.0, 0.1)
+        self._search_deaths, self._search_s, self._told = 0, 0.0, ""
         self._gazes: dict[str, Gaze] = {}
         self._by_stream: dict[str, Gaze] = {}
         self._numbers = 0
@@ -145,11 +187,14 @@ class Analyst:
             return
         for part in parts:
             gaze = gazes.get(part.stream)
-            if gaze is not None:
+            if gaze is not None and not gaze.closed:
                 gaze.taps[part.stream].push(part)
 
     def aim(self, camera: str, aim: Aim | None) -> None:
         """Look at a camera, otherwise than before, or no more."""
+        gaze = self._gazes.get(camera)
+        if gaze is not None and aim is None:
+            gaze.closed = True  # its thread may wait for an answer yet
         self._order(lambda: self._aim(camera, aim))
 
     def accept(self, camera: str) -> None:
@@ -193,8 +238,13 @@ class Analyst:
         """How it goes."""
         return Health(
             len(self._gazes), self._pictures, self._cpu_s, self._deaths, self._load.slow,
-            self._load.since_s, self._failed,
+            self._load.since_s, self._failed, self._budget.searches, self._budget.put_off,
+            self._budget.cpu_s,
         )  # fmt: skip
+
+    def knows(self) -> Knows | None:
+        """What finds objects, or why nothing does; None while nobody looks for any."""
+        return self._knows
 
     def _order(self, order: Callable[[], None]) -> None:
         self._orders.append(order)
@@ -232,7 +282,10 @@ class Analyst:
             return
         looked = [one for one in self._gazes.values() if now_s >= self._blame(one).until_s]
         for gaze in looked:
-            self._attempt(partial(self._look, gaze), gaze.aim.camera)
+            if not gaze.closed:
+                self._attempt(partial(self._look, gaze), gaze.aim.camera)
+        if self._sought():
+            self._search(looked)
         # What came while a sandbox started says nothing of how busy the box is.
         started = self._clock.monotonic_s() - self._started_s < _START_S
         waiting = 0 if started else max((gaze.waiting() for gaze in looked), default=0)
@@ -254,6 +307,34 @@ class Analyst:
         if gaze.memory is not before[2]:
             self._remember(gaze.aim.camera, gaze.memory)
 
+    def _sought(self) -> bool:
+        return self._model is not None and any(one.search for one in self._gazes.values())
+
+    def _search(self, looked: list[Gaze]) -> None:
+        """Search the pictures that are due, the one first that waited longest, as far as may be."""
+        knows, now_s = self._knows, self._clock.monotonic_s()
+        if knows is None or knows.code or self._load.slow or now_s < self._search_s:
+            return
+        due = [(one.search.asked_s, one) for one in looked if one.search and one.search.due]
+        for _, gaze in sorted(due, key=lambda one: one[0]):
+            if gaze.closed or not self._budget.may(self._clock.monotonic_s()):
+                continue
+            try:
+                found, cpu_s = gaze.find(self._ask, knows.labels, self._clock.monotonic_s())
+            except NvrError as err:
+                self._search_died(err, gaze.aim.camera)
+                return
+            self._budget.spent(cpu_s)
+            self._tell(found)
+
+    def _search_died(self, err: NvrError, camera: str) -> None:
+        """Take that a search ended the sandbox: motion goes on without it, at once."""
+        self._search_deaths += 1
+        wait_s = _AFTER_SEARCH.wait_s(self._search_deaths)
+        self._search_s = self._clock.monotonic_s() + wait_s
+        self._died(err, "")
+        event(_log, logging.WARNING, "objects.died", camera=camera, error=str(err), wait_s=wait_s)
+
     def _aim(self, camera: str, aim: Aim | None) -> None:
         gaze = self._gazes.get(camera)
         if gaze is not None:
@@ -268,6 +349,11 @@ class Analyst:
         self._gazes = gazes
         self._by_stream = {name: one for one in gazes.values() for name in one.aim.streams}
         self._blames.pop(camera, None)
+        if self._sandbox is not None and self._sought() != (self._knows is not None):
+            # A model is loaded before the sandbox closes its doors, and kept no longer than needed.
+            for one in gazes.values():
+                self._store(one)
+            self._close()
 
     def _store(self, gaze: Gaze) -> None:
         """Keep what was learned, if it can be had."""
@@ -305,7 +391,7 @@ class Analyst:
         except NvrError as err:
             self._died(err, camera)
 
-    def _ask(self, request: Request) -> Saw | Made:
+    def _ask(self, request: Request) -> Answer:
         sandbox = self._ready()
         self._used_s = self._clock.monotonic_s()
         return answered(sandbox.ask(msgspec.msgpack.encode(request)))
@@ -313,12 +399,34 @@ class Analyst:
     def _ready(self) -> Sandbox:
         """Return the sandbox, a new one if there is none; it knows nothing of any camera then."""
         if self._sandbox is None:
-            self._sandbox = Sandbox(self._program, answer_s=ANSWER_S, answer_cpu_s=ANSWER_CPU_S)
+            self._sandbox, self._knows = self._started()
             for gaze in self._gazes.values():
                 gaze.restarted()
             self._failed = None
             self._started_s = self._clock.monotonic_s()
         return self._sandbox
+
+    def _started(self) -> tuple[Sandbox, Knows | None]:
+        """Start a sandbox, and what finds objects in it where that is wanted."""
+        begin = partial(Sandbox, self._program, answer_s=ANSWER_S, answer_cpu_s=ANSWER_CPU_S)
+        model = self._model if self._sought() else None
+        if model is None:
+            return begin(), None
+        sandbox: Sandbox | None = None
+        try:
+            words = (str(model.path), str(model.labels or ""))
+            sandbox = begin(words=words)
+            # No foreign bytes have come yet.
+            answer = answered(sandbox.ask(msgspec.msgpack.encode(About())))
+            knows = answer if isinstance(answer, Knows) else Knows(UNUSABLE)
+        except NvrError as err:  # a model that ends the process that loads it must not end motion
+            if sandbox is not None:
+                sandbox.close()
+            sandbox, knows = begin(), Knows(UNUSABLE, str(err))
+        if knows.code and self._told != knows.code:
+            event(_log, logging.WARNING, "objects.failed", code=knows.code, detail=knows.detail)
+        self._told = knows.code
+        return sandbox, knows
 
     def _died(self, err: NvrError, camera: str) -> None:
         """Take a failure: of the sandbox, which is another one then, or of what a camera sent."""
@@ -347,7 +455,7 @@ class Analyst:
     def _close(self) -> None:
         if self._sandbox is not None:
             self._sandbox.close()
-            self._sandbox = None
+            self._sandbox = self._knows = None
 
     def _tell(self, found: list[Found]) -> None:
         for one in found:

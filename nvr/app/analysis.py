@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -13,17 +14,18 @@ from nvr.analyse.judge import LEARNED
 from nvr.analyse.store import Store
 from nvr.analyse.talk import Still
 from nvr.analyse.tap import units
-from nvr.analyse.worker import Analyst, Health
+from nvr.analyse.worker import Analyst, Health, ModelFile
+from nvr.app.detector import Detector, sought, why
 from nvr.app.settings import analyse_settings
 from nvr.auth.audit import Audit, Entry
 from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, NvrError, Rejected, Unavailable
 from nvr.base.log import event
 from nvr.config import camera as written
-from nvr.media.analyse import LookNow, ZoneNow, looked
+from nvr.media.analyse import DetectorState, LookNow, ZoneNow, looked
 from nvr.media.fragment import samples
 from nvr.media.gpio import STROKE
-from nvr.media.happening import TROUBLES
+from nvr.media.happening import OBJECT, TROUBLES, Kind, is_object
 from nvr.media.name import stream_of
 from nvr.media.part import Fragment, Part
 from nvr.media.ports import Hub, Operator, PartSink, Ptz, PtzStatus
@@ -66,6 +68,7 @@ class Analysis:
         ptz: Knows which heads move.
         happened: Called in the event loop with the camera of which something began or ended.
         record: Has a camera recorded now, as its plan says.
+        model: What finds objects, None if nothing does.
 
     Attributes:
         store: What happened.
@@ -79,6 +82,7 @@ class Analysis:
         ptz: Ptz,
         happened: Callable[[str], None],
         record: Callable[[str], object],
+        model: ModelFile | None = None,
     ) -> None:
         self._clock, self._audit = clock, audit
         self._tell, self._record = happened, record
@@ -94,7 +98,11 @@ class Analysis:
             hushed=self._hushed,
             remember=self._remember,
             recall=self._recall,
+            model=model,
         )
+        self._detector = Detector(model, self._analyst.knows)
+        self._aims: dict[str, Aim | None] = {}
+        self._found_objects: Counter[tuple[str, str]] = Counter()
         self._end_ptz = ptz.subscribe(self._head)
         self._hub: Hub | None = None
         self._stopped = False
@@ -132,26 +140,47 @@ class Analysis:
 
     def follow(self, name: str, camera: written.Camera | None) -> None:
         """Look at a camera as its settings say now; None if it is no more."""
-        before = self._settings.get(name)
         if camera is None:
             self._settings.pop(name, None)
+            self._aims.pop(name, None)
             self._analyst.aim(name, None)
             self._path(name).unlink(missing_ok=True)
             self.store.forget(name)
             return
         self._settings[name] = camera
-        aim = _aim(camera)
-        if aim != (None if before is None else _aim(before)):
-            self._analyst.aim(name, aim)
+        self._take_aim(name, camera)
+
+    def _take_aim(self, name: str, camera: written.Camera) -> None:
+        """Look as the settings say at this time, if that is otherwise than before."""
+        aim, before = _aim(camera, self._clock.wall_us()), self._aims.get(name)
+        if aim == before:
+            return
+        self._aims[name] = aim
+        self._analyst.aim(name, aim)
+        is_so, was_so = (one.sought if one else None for one in (aim, before))
+        if bool(is_so) != bool(was_so):
+            self._note_objects(name, camera, begun=is_so is not None)
+
+    def _note_objects(self, name: str, camera: written.Camera, *, begun: bool) -> None:
+        """Have the log say that objects are looked for, what for, for whom; or that it is over."""
+        said = camera.analyse.objects if camera.analyse else None
+        what = "objects.begun" if begun else "objects.ended"
+        entry = Entry(
+            "event", what, "ok", why(said) if said else "", who="analyse", camera=name,
+            hardware_no=f"camera:{name}",
+        )  # fmt: skip
+        with contextlib.suppress(NvrError):  # a log that is full says so itself
+            self._audit.record(entry)
 
     async def run(self) -> None:
         """Have what goes on recorded, and what is too old erased, for as long as the box runs."""
         trimmed_s = 0.0
         while True:
             for name, camera in list(self._settings.items()):
+                self._take_aim(name, camera)  # the last day of something may be over
                 if camera.analyse is not None and camera.analyse.on:
                     on = {one.kind for one in self.store.open(name)}
-                    if on & set(camera.analyse.record_on):
+                    if _wanted(on, camera.analyse.record_on):
                         self._report(name)
             if self._clock.monotonic_s() - trimmed_s > _TRIM_S:
                 trimmed_s = self._clock.monotonic_s()
@@ -166,7 +195,7 @@ class Analysis:
 
     def now(self, camera: str) -> LookNow:  # noqa: D102 - see Looks
         settings = self._settings.get(camera)
-        if settings is None or _aim(settings) is None:
+        if settings is None or self._aims.get(camera) is None:
             return LookNow("off")
         health, now = self._analyst.health(), self._analyst.show(camera, _SHOW_S)
         if health.failed is not None:
@@ -195,6 +224,13 @@ class Analysis:
             like_permille=seen.like,
             cpu_permille=now.cost_permille,
         )
+
+    def detector(self) -> DetectorState:  # noqa: D102 - see Looks
+        return self._detector.state()
+
+    def objects(self) -> dict[tuple[str, str], int]:
+        """How often each object was found at a camera, by its kind."""
+        return dict(self._found_objects)
 
     def accept(self, camera: str) -> None:  # noqa: D102 - see Looks
         self._analyst.accept(camera)
@@ -284,8 +320,10 @@ class Analysis:
             return
         if change.kind in TROUBLES:
             self._note(one)
+        if is_object(change.kind) and change.what == "begin":
+            self._found_objects[one.camera, change.kind] += 1
         wanted = camera.analyse.record_on if camera.analyse else ()
-        if change.what == "begin" and change.kind in wanted:
+        if change.what == "begin" and _wanted({change.kind}, wanted):
             self._report(one.camera)
         self._tell(one.camera)
 
@@ -325,21 +363,29 @@ class Analysis:
             return b""
 
 
-def _aim(camera: written.Camera) -> Aim | None:
+def _wanted(kinds: Collection[Kind], chosen: Collection[Kind]) -> bool:
+    """Whether one of these is among those that are events for the plan."""
+    return any(kind in chosen or (OBJECT in chosen and is_object(kind)) for kind in kinds)
+
+
+def _aim(camera: written.Camera, now_us: int) -> Aim | None:
+    """What is to be looked at; None if nobody set anything on, and no picture is read then."""
     if camera.analyse is None or not camera.analyse.on:
         return None
     wanted = analyse_settings(camera)
     assert wanted is not None
-    zones: Iterable[tuple[str, tuple[tuple[int, int], ...], int]] = ()
-    if wanted.motion:
-        zones = looked(wanted.zones, wanted.sensitivity)
+    zones = tuple(Zone(*one) for one in looked(wanted.zones, wanted.sensitivity))[: MOST_ZONES + 4]
+    objects = sought(camera.analyse, zones, now_us)
+    if not (wanted.motion or wanted.health or objects):
+        return None
     streams = [stream_of(camera.name, "sub")] if camera.sub else []
     return Aim(
         camera.name,
         (*streams, stream_of(camera.name)),
-        tuple(Zone(*one) for one in zones)[: MOST_ZONES + 4],
+        zones if wanted.motion else (),
         wanted.health,
         turns=camera.ptz is not None,
+        sought=objects,
     )
 
 

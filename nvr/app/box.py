@@ -23,6 +23,7 @@ from nvr.app.cameras import Burner, CameraTable
 from nvr.app.capturing import Capturing, devices
 from nvr.app.control import Control
 from nvr.app.data import DataDirectory
+from nvr.app.detector import model_of
 from nvr.app.doors import open_doors
 from nvr.app.exporter import Exporter, arrived
 from nvr.app.line_metrics import families
@@ -139,7 +140,10 @@ class Box:
         services.find = cameras.settings
         storage = await open_storage(stack, self._data, config, cameras, audit, clock)
         volumes = storage.volumes
-        looks = Analysis(self._data.path, clock, audit, control.ptz, cameras.tell, cameras.event)
+        model = model_of(config, self._data.path)
+        looks = Analysis(
+            self._data.path, clock, audit, control.ptz, cameras.tell, cameras.event, model
+        )
         stack.callback(looks.close)
         told.also = looks.told
         cameras.looked_at(looks.follow, looks.store.open)

@@ -35,6 +35,10 @@ class Looking(Protocol):
         """How looking goes."""
         ...
 
+    def objects(self) -> dict[tuple[str, str], int]:
+        """How often each object was found at a camera, by its kind."""
+        ...
+
     def going_on(self) -> list[tuple[str, str]]:
         """Camera and kind of what goes on."""
         ...
@@ -202,11 +206,21 @@ class Metrics:
         deaths.add(health.deaths)
         slow = Family("nvr_looked_slow", "gauge", "Only key frames, the box is busy: 1, else 0.")
         slow.add(int(health.slow))
+        searches = Family("nvr_object_searches", "counter", "Pictures searched for objects.")
+        searches.add(health.searches)
+        put_off = Family("nvr_object_put_off", "counter", "Left out, the budget being spent.")
+        put_off.add(health.put_off)
+        spent = Family("nvr_object_cpu_seconds", "counter", "CPU time searches took.", "seconds")
+        spent.add(health.search_cpu_s)
+        objects = Family("nvr_object_found", "counter", "How often it came.")
+        for (camera, kind), times in self._looking.objects().items():
+            if may(camera):
+                objects.add(times, camera=camera, kind=kind)
         on = Family("nvr_camera_happening", "gauge", "What goes on in its picture.")
         for camera, kind in self._looking.going_on():
             if may(camera):
                 on.add(1, camera=camera, kind=kind)
-        return [looked, pictures, cpu, deaths, slow, on]
+        return [looked, pictures, cpu, deaths, slow, searches, put_off, spent, objects, on]
 
     def _of_encoders(self, may: Callable[[str], bool]) -> list[Family]:
         report = self._encoding()

@@ -8,9 +8,9 @@ import tomlkit
 
 from nvr.base.errors import Rejected
 from nvr.config import camera as written
-from nvr.config.analyse import Analyse
+from nvr.config.analyse import Analyse, Objects
 from nvr.config.model import Config
-from nvr.media.analyse import AnalyseSettings, ZoneSettings
+from nvr.media.analyse import AnalyseSettings, ObjectSettings, ZoneSettings
 from nvr.media.camera import CaptionText, PlanSettings, SubSettings
 from nvr.media.caption import MOST_CHARACTERS, TIME
 from nvr.media.encoding import EncodeSettings
@@ -122,9 +122,14 @@ def caption_in(config: written.Camera) -> CaptionText:
     )
 
 
+def has_caption(config: written.Camera) -> bool:
+    """Whether the file says what is written over a camera's pictures."""
+    return config.caption is not None and bool(config.caption.lines)
+
+
 def caption_to_burn(config: written.Camera | None, name: str) -> CaptionText:
     """Return what an export burns into a picture: the caption in the file, else title and time."""
-    if config is not None and config.caption and config.caption.lines:
+    if config is not None and has_caption(config):
         return caption_in(config)
     title = (config.title if config else None) or name
     usual = written.Caption(lines=[title[:MOST_CHARACTERS], TIME])
@@ -214,7 +219,17 @@ def analyse_settings(config: written.Camera) -> AnalyseSettings | None:
         tuple(found.health),
         tuple(found.record_on),
         found.keep_h or 0,
+        _objects(found.objects),
     )
+
+
+def _objects(found: Objects | None) -> ObjectSettings | None:
+    if found is None:
+        return None
+    return ObjectSettings(
+        found.on, found.purpose, found.who, found.until, tuple(found.classes),
+        found.sure_permille, found.every_keys,
+    )  # fmt: skip
 
 
 def analyse_table(wanted: AnalyseSettings) -> Any:  # noqa: ANN401 - tomlkit's own
@@ -233,6 +248,19 @@ def analyse_table(wanted: AnalyseSettings) -> Any:  # noqa: ANN401 - tomlkit's o
         table["keep_h"] = wanted.keep_h
     if wanted.zones:
         table["zones"] = _zone_array(wanted.zones)
+    if wanted.objects is not None:
+        table["objects"] = _object_table(wanted.objects)
+    return table
+
+
+def _object_table(wanted: ObjectSettings) -> Any:  # noqa: ANN401 - tomlkit's own
+    table = tomlkit.table()
+    for key in ("on", "purpose", "who", "until"):
+        table[key] = getattr(wanted, key)
+    table["classes"] = list(wanted.classes)
+    table["sure_permille"] = wanted.sure_permille
+    if wanted.every_keys:
+        table["every_keys"] = wanted.every_keys
     return table
 
 

@@ -12,6 +12,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -33,19 +34,26 @@ class Sandbox:
         answer_cpu_s: Seconds of a processor an answer may take.
         answer_s: Seconds an answer may take: long, for a busy box gives it little time.
         nice: How far it steps back behind the rest, 19 the furthest.
+        words: Arguments for it.
 
     Raises:
         Unavailable: ``sandbox.failed``: it did not start, or this kernel cannot confine it.
     """
 
     def __init__(
-        self, module: str, *, answer_cpu_s: float = 30.0, answer_s: float = 600.0, nice: int = 19
+        self,
+        module: str,
+        *,
+        answer_cpu_s: float = 30.0,
+        answer_s: float = 600.0,
+        nice: int = 19,
+        words: Sequence[str] = (),
     ) -> None:
         self._cpu_s, self._answer_s = answer_cpu_s, answer_s
         self._stderr = b""
         paths = [str(_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-m", module],
+            [sys.executable, "-P", "-m", module, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -11,6 +11,7 @@ import stat
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -242,6 +243,7 @@ def _unfit(
         found += _unfit_reach(f"$.camera[{i}]", camera)
         found += _unfit_capture(f"$.camera[{i}].capture", config.camera[:i], camera)
         found += _unfit_analyse(f"$.camera[{i}].analyse", camera.analyse)
+        found += _unfit_objects(f"$.camera[{i}].analyse.objects", config, camera.analyse)
         if not camera.ptz:
             continue
         at = f"$.camera[{i}].ptz"
@@ -360,6 +362,24 @@ def _unfit_analyse(at: str, analyse: Analyse | None) -> list[Fault]:
     ]
     if sum(not zone.ignore for zone in analyse.zones) > MOST_ZONES:
         found.append(Fault(f"{at}.zones", f"at most {MOST_ZONES} that are not ignored"))
+    return found
+
+
+def _unfit_objects(at: str, config: Config, analyse: Analyse | None) -> list[Fault]:
+    if analyse is None or analyse.objects is None:
+        return []
+    objects = analyse.objects
+    found = [
+        Fault(f"{at}.{key}", f"say {what}")
+        for key, what in (("purpose", "what they are looked for"), ("who", "who may use it"))
+        if not getattr(objects, key).strip()
+    ]
+    try:
+        date.fromisoformat(objects.until)
+    except ValueError:
+        found.append(Fault(f"{at}.until", f"{objects.until} is no day"))
+    if objects.on and config.objects is None:
+        found.append(Fault(at, "there is no model: name one under [objects]"))
     return found
 
 

@@ -89,6 +89,18 @@ class InputAction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     call: Annotated[tuple[Call, ...], Meta(max_length=16)] = ()
 
 
+class Objects(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The owner's model that finds objects, for all cameras; it needs the extra ``objects``."""
+
+    # An ONNX file, relative to the data directory. See `nvr.analyse.layout`.
+    model: Annotated[str, Meta(min_length=1)]
+    # Names of its classes, one a line; None: those in the file.
+    labels: Annotated[str, Meta(min_length=1)] | None = None
+    # Most pictures searched a second, and most of one processor that may take, of all cameras.
+    per_s: Annotated[float, Meta(ge=0.05, le=50)] = 2.0
+    cpu_percent: Annotated[int, Meta(ge=1, le=100)] = 25
+
+
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -100,6 +112,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # Recorded on, in this order, while those before cannot be; played like the first at any time.
     spare: Annotated[list[Volume], Meta(max_length=3)] = []
     export: Export = Export()
+    # None: no camera can look for objects.
+    objects: Objects | None = None
     # Where a camera is on this box or the local link all the same: "127.0.0.1:8554", "[::1]:*".
     local_cameras: Annotated[list[str], Meta(max_length=64)] = []
     camera: Annotated[list[Camera], Meta(max_length=64)] = []

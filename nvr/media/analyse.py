@@ -27,6 +27,51 @@ class ZoneSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectSettings:
+    """See ``[camera.analyse.objects]`` of the configuration.
+
+    Attributes:
+        on: They are looked for.
+        purpose: What for.
+        who: May use what is found.
+        until: The last day of it, ``2027-06-30``.
+        classes: Which, by the model's own words.
+        sure_permille: How sure the model must be.
+        every_keys: Of so many key frames one is searched though nothing moves; 0: none.
+    """
+
+    on: bool
+    purpose: str
+    who: str
+    until: str
+    classes: tuple[str, ...]
+    sure_permille: int
+    every_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorState:
+    """What finds objects, for all cameras.
+
+    Attributes:
+        code: Why nothing does: ``objects.no_model``, ``objects.no_runtime``, ``objects.model``;
+            empty if something does.
+        detail: More of that.
+        layout: See `nvr.analyse.layout`; empty if that is only known when it runs.
+        labels: Of its classes, as far as they are known.
+        per_s: Most searches a second.
+        cpu_percent: Most processor time they may take.
+    """
+
+    code: str
+    detail: str = ""
+    layout: str = ""
+    labels: tuple[str, ...] = ()
+    per_s: float = 0.0
+    cpu_percent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AnalyseSettings:
     """See ``[camera.analyse]`` of the configuration.
 
@@ -39,6 +84,7 @@ class AnalyseSettings:
         health: What of the picture's health is watched.
         record_on: What is an event for the plan.
         keep_h: Hours events are kept, 0 for as long as recordings are.
+        objects: Which objects are looked for, None if never any were.
     """
 
     on: bool
@@ -49,6 +95,7 @@ class AnalyseSettings:
     health: tuple[Trouble, ...]
     record_on: tuple[Kind, ...]
     keep_h: int = 0
+    objects: ObjectSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +156,10 @@ class Looks(Protocol):
 
     def now(self, camera: str) -> LookNow:
         """What was seen last; for some seconds the cells that move come with it."""
+        ...
+
+    def detector(self) -> DetectorState:
+        """What finds objects. Blocks on the disk."""
         ...
 
     def accept(self, camera: str) -> None:

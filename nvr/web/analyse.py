@@ -9,15 +9,16 @@ from msgspec import Meta, Struct, field
 
 from nvr.auth.policy import authorise, unknown_camera
 from nvr.base.errors import Rejected
-from nvr.media.analyse import AnalyseSettings, LookNow, ZoneSettings
+from nvr.media.analyse import AnalyseSettings, LookNow, ObjectSettings, ZoneSettings
 from nvr.media.camera import CameraState
-from nvr.media.happening import KINDS, TROUBLES, Happening, Kind, Trouble
+from nvr.media.happening import KINDS, TROUBLES, Happening, Kind, Trouble, is_object, word
 from nvr.media.name import stream_of
 from nvr.web.gate import REASON, SPAN
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import answer, number, read_json, which
 
 MOST_HAPPENINGS = 2000
+MOST_KINDS = 64
 MOST_WIDTH = 8192
 _DAY_S = 86400
 _Permille = Annotated[int, Meta(ge=0, le=1000)]
@@ -32,6 +33,25 @@ class ZoneBody(Struct, frozen=True, forbid_unknown_fields=True):
     ignore: bool = False
 
 
+class ObjectsBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Objects as JSON. See `nvr.media.analyse.ObjectSettings`."""
+
+    purpose: Annotated[str, Meta(min_length=1, max_length=200)]
+    who: Annotated[str, Meta(min_length=1, max_length=100)]
+    until: Annotated[str, Meta(max_length=10)]
+    classes: Annotated[list[Annotated[str, Meta(max_length=48)]], Meta(min_length=1, max_length=32)]
+    on: bool = True
+    sure_permille: Annotated[int, Meta(ge=100, le=950)] = 500
+    every_keys: Annotated[int, Meta(ge=0, le=1000)] = 0
+
+    def settings(self) -> ObjectSettings:
+        """Return the same for the cameras."""
+        return ObjectSettings(
+            self.on, self.purpose, self.who, self.until, tuple(map(word, self.classes)),
+            self.sure_permille, self.every_keys,
+        )  # fmt: skip
+
+
 class AnalyseBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of ``PUT /api/camera/{name}/analyse``; the configuration's own checks come after."""
 
@@ -42,9 +62,10 @@ class AnalyseBody(Struct, frozen=True, forbid_unknown_fields=True):
     zones: Annotated[list[ZoneBody], Meta(max_length=12)] = []
     health: list[Trouble] = field(default_factory=lambda: list(TROUBLES))
     record_on: list[
-        Literal["motion", "dark", "bright", "covered", "moved", "defocused", "frozen"]
+        Literal["motion", "object", "dark", "bright", "covered", "moved", "defocused", "frozen"]
     ] = field(default_factory=lambda: ["motion"])
     keep_h: Annotated[int, Meta(ge=0, le=8784)] = 0
+    objects: ObjectsBody | None = None
 
     def settings(self) -> AnalyseSettings:
         """Return the same for the cameras."""
@@ -55,13 +76,26 @@ class AnalyseBody(Struct, frozen=True, forbid_unknown_fields=True):
         return AnalyseSettings(
             self.on, self.purpose, self.motion, self.sensitivity, zones,
             tuple(self.health), tuple(self.record_on), self.keep_h,
+            self.objects.settings() if self.objects else None,
         )  # fmt: skip
 
 
+class DetectorView(Struct, frozen=True):
+    """What finds objects, as JSON. See `nvr.media.analyse.DetectorState`."""
+
+    code: str
+    detail: str
+    layout: str
+    labels: tuple[str, ...]
+    per_s: float
+    cpu_percent: int
+
+
 class AnalyseAnswer(Struct, frozen=True):
-    """How a camera's pictures are looked at, null if they never were."""
+    """How a camera's pictures are looked at, null if they never were; and what finds objects."""
 
     analyse: AnalyseBody | None
+    detector: DetectorView
 
 
 class ZoneNowView(Struct, frozen=True):
@@ -132,21 +166,22 @@ class AnalysePages:
 
     async def settings(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``GET /api/camera/{name}/analyse``."""
-        return self._answer(self._find(request).name)
+        return await self._answer(self._find(request).name)
 
     async def write(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``PUT /api/camera/{name}/analyse``."""
         name = self._find(request).name
         body = await read_json(request, AnalyseBody)
-        request[REASON] = f"{'on' if body.on else 'off'}, {body.purpose}"[:300]
+        request[REASON] = _reason(body)
+        await self._check(body)
         await self._parts.cameras.write_analyse(name, body.settings())
-        return self._answer(name)
+        return await self._answer(name)
 
     async def remove(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``DELETE /api/camera/{name}/analyse``."""
         name = self._find(request).name
         await self._parts.cameras.write_analyse(name, None)
-        return self._answer(name)
+        return await self._answer(name)
 
     async def now(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``GET /api/camera/{name}/analyse/now``."""
@@ -198,9 +233,23 @@ class AnalysePages:
         )
         return _jpeg(jpeg, "private, no-store", {"X-NVR-At-Us": str(at_us)})
 
-    def _answer(self, name: str) -> web.Response:
+    async def _check(self, body: AnalyseBody) -> None:
+        """Refuse classes that the model does not know."""
+        if body.objects is None or not body.objects.on:
+            return
+        labels = (await asyncio.to_thread(self._parts.looks.detector)).labels
+        strange = [one for one in map(word, body.objects.classes) if labels and one not in labels]
+        if strange:
+            classes = ", ".join(strange)
+            raise Rejected("objects.no_class", f"the model knows no {classes}", classes=classes)
+
+    async def _answer(self, name: str) -> web.Response:
         found = self._parts.cameras.analyse(name)
-        return answer(AnalyseAnswer(_body(found) if found else None))
+        has = await asyncio.to_thread(self._parts.looks.detector)
+        shown = DetectorView(
+            has.code, has.detail, has.layout, has.labels, has.per_s, has.cpu_percent
+        )
+        return answer(AnalyseAnswer(_body(found) if found else None, shown))
 
     def _find(self, request: web.Request) -> CameraState:
         state = self._parts.cameras.find(request.match_info["name"])
@@ -216,11 +265,23 @@ def _jpeg(data: bytes, cached: str, more: dict[str, str] | None = None) -> web.R
 
 def _kinds(request: web.Request) -> tuple[Kind, ...]:
     """The kinds asked for with ``?kind=motion,covered``; none for all."""
-    words = request.query.get("kind", "").split(",")
-    kinds = tuple(kind for kind in KINDS if kind in words)
-    if words != [""] and len(kinds) != len(words):
-        raise Rejected("body.invalid", f"kind: of {', '.join(KINDS)}", field="kind")
+    words = request.query.get("kind", "")
+    kinds = tuple(dict.fromkeys(words.split(","))) if words else ()
+    if len(kinds) > MOST_KINDS or not all(one in KINDS or is_object(one) for one in kinds):
+        known = f"kind: of {', '.join(KINDS)}, object, object.LABEL"
+        raise Rejected("body.invalid", known, field="kind")
     return kinds
+
+
+def _reason(body: AnalyseBody) -> str:
+    """What the log says of a change: what pictures are looked at for, and for whom."""
+    said = [f"{'on' if body.on else 'off'}, {body.purpose}"]
+    if (one := body.objects) is not None:
+        said.append(
+            f"objects {'on' if one.on else 'off'}, {', '.join(one.classes)}: {one.purpose}; "
+            f"{one.who}; {one.until}"
+        )
+    return "; ".join(said)[:300]
 
 
 def _body(found: AnalyseSettings) -> AnalyseBody:
@@ -229,9 +290,15 @@ def _body(found: AnalyseSettings) -> AnalyseBody:
         for one in found.zones
     ]
     record_on = [one for one in found.record_on if one not in {"reported", "signal"}]
+    objects = None
+    if (one := found.objects) is not None:
+        objects = ObjectsBody(
+            one.purpose, one.who, one.until, list(one.classes), one.on, one.sure_permille,
+            one.every_keys,
+        )  # fmt: skip
     return AnalyseBody(
         found.on, found.purpose, found.motion, found.sensitivity, zones,
-        list(found.health), record_on, found.keep_h,  # type: ignore[arg-type]  # just narrowed
+        list(found.health), record_on, found.keep_h, objects,  # type: ignore[arg-type]  # just narrowed
     )  # fmt: skip
 
 

@@ -77,6 +77,7 @@ STATUS: Mapping[str, int] = {
     "machine.invalid": 400,
     "machine.too_many": 409,
     "machine.unknown": 404,
+    "objects.no_class": 409,
     "onvif.fault": 409,
     "onvif.forbidden": 409,
     "onvif.locked": 409,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nvr.app import edit
 from nvr.config import load
+from nvr.media.analyse import AnalyseSettings, ObjectSettings, ZoneSettings
 from nvr.media.camera import PlanSettings, SubSettings
 
 FILE = """# mine
@@ -28,6 +29,11 @@ INLINE = """sub = { url = "rtsp://192.0.2.10/2", retain_h = 200 }
 """
 SUB = SubSettings("rtsp://192.0.2.10/3", retain_h=200, limit_gb=1.5)
 PLAN = PlanSettings("event", 3.0, 20.0, (("08:00-18:00 continuous",),) * 7)
+LOOKED = AnalyseSettings(
+    on=True, purpose="p", motion=True, sensitivity=3,
+    zones=(ZoneSettings("z", ((0, 0), (9, 0), (9, 9))),), health=("dark",), record_on=("object",),
+    objects=ObjectSettings(False, "q", "w", "2030-01-31", ("truck",), 600),
+)  # fmt: skip
 CHANGES = {
     "sub": edit.subbed("gate", SUB),
     "watched": edit.subbed("gate", SubSettings("rtsp://192.0.2.10/4", record=False)),
@@ -35,6 +41,7 @@ CHANGES = {
     "plan": edit.planned("gate", "main", PLAN),
     "sub plan": edit.planned("gate", "sub", PLAN),
     "keep": edit.changed("gate", {"retain_h": 100, "title": "Gate"}),
+    "looked": edit.analysed("gate", LOOKED),
     "other": edit.added("hall", "Hall", "rtsp://192.0.2.12/1", "", SUB),
 }
 
@@ -68,6 +75,10 @@ def test_every_order_of_changes_leaves_a_valid_file(
             plan = gate.plan if name == "plan" else gate.sub.plan if gate.sub else None
             assert plan is not None
             assert (plan.mode, plan.every) == ("event", ["08:00-18:00 continuous"])
+        elif name == "looked":
+            assert gate.analyse is not None
+            assert gate.analyse.objects is not None
+            assert gate.analyse.objects.classes == ["truck"]
         elif name == "keep":
             assert (gate.retain_h, gate.title) == (100, "Gate")
         else:

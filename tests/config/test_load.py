@@ -379,3 +379,31 @@ def test_the_secret_of_a_store_is_kept_beside_those_of_cameras(tmp_path: Path) -
     for wrong in ("", "x" * 257):
         with pytest.raises(Misconfigured, match=r"s3\.no_secret"):
             load.edit_store_secret(path, wrong)
+
+
+OBJECTS = """
+[camera.analyse]
+motion = false
+[camera.analyse.objects]
+purpose = "count lorries"
+who = "guards"
+until = "2030-01-31"
+classes = ["truck"]
+"""
+
+
+def test_objects_need_a_model_a_purpose_somebody_and_a_last_day() -> None:
+    at = "$.camera[0].analyse.objects"
+    assert places(GOOD + OBJECTS + '[objects]\nmodel = "m.onnx"\n') == []
+    assert places(GOOD + OBJECTS) == [at]
+    assert places(GOOD + OBJECTS.replace("purpose", "on = false\npurpose")) == []
+    lines = OBJECTS.splitlines()
+    for key in ("purpose", "who", "until", "classes"):
+        less = "\n".join(line for line in lines if not line.startswith(f"{key} ="))
+        assert places(GOOD + less) == [f"{at}.{key}"]
+    for wrong in (
+        'purpose = " "', 'until = "2030-02-31"', 'until = "9999-12-31"', "classes = []",
+    ):  # fmt: skip
+        key = wrong.split()[0]
+        text = "\n".join(wrong if line.startswith(f"{key} =") else line for line in lines)
+        assert f"{at}.{key}" in places(GOOD + text)

@@ -36,7 +36,7 @@ from nvr.export.order import Make, Wanted
 from nvr.export.target import AllTargets
 from nvr.hal.linux_disk import LinuxDisk
 from nvr.hal.ports import Sticks
-from nvr.media.analyse import AnalyseSettings, LookNow
+from nvr.media.analyse import AnalyseSettings, DetectorState, LookNow
 from nvr.media.camera import (
     CameraState,
     CaptionText,
@@ -372,6 +372,7 @@ class MemoryCameras:
         self.reaches: dict[str, ReachSettings] = {}
         self.plans: dict[tuple[str, str], PlanSettings] = {}
         self.looked: dict[str, AnalyseSettings] = {}
+        self.stood: dict[str, list[tuple[int, CaptionText]]] = {}
         self.subs: dict[str, SubSettings] = {}
         self.events: list[tuple[str, float | None]] = []
         self.reports: dict[str, StreamReport] = {}
@@ -574,6 +575,9 @@ class MemoryCameras:
     def masked(self, name: str, span: tuple[int, int] | None) -> bool:
         state = self.states.get(name)
         return state is not None and bool(state.masks) and not state.masks_burned
+
+    def captions_over(self, name: str, span: tuple[int, int]) -> list[tuple[int, CaptionText]]:
+        return [one for one in self.stood.get(name, []) if one[0] < span[1]]
 
     async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:
         state = self.states[name]
@@ -850,9 +854,13 @@ class MemoryLooks:
         self.accepted: list[str] = []
         self.reports: list[str] = []
         self.look = LookNow("off")
+        self.has = DetectorState("objects.no_model")
 
     def now(self, camera: str) -> LookNow:
         return self.look
+
+    def detector(self) -> DetectorState:
+        return self.has
 
     def accept(self, camera: str) -> None:
         self.accepted.append(camera)

@@ -3,7 +3,7 @@
 import base64
 import dataclasses
 
-from nvr.media.analyse import LookNow, ZoneNow
+from nvr.media.analyse import DetectorState, LookNow, ZoneNow
 from nvr.media.happening import Happening
 from nvr.media.mask import Mask
 from tests.web.box import Box
@@ -54,13 +54,17 @@ async def test_how_it_is_looked_is_set_and_shown(box: Box) -> None:
     async with box.client() as client:
         await client.log_in("owner")
         path = f"{BASE}/analyse"
-        assert (await client.ask("GET", path))[1] == {"analyse": None}
+        none = {
+            "code": "objects.no_model", "detail": "", "layout": "", "labels": [], "per_s": 0.0,
+            "cpu_percent": 0,
+        }  # fmt: skip
+        assert (await client.ask("GET", path))[1] == {"analyse": None, "detector": none}
         made = (await client.ask("PUT", path, body))[1]["analyse"]
         assert made == {
             **body, "on": True, "motion": True, "record_on": ["motion"], "keep_h": 0,
-            "zones": [{**zone, "sensitivity": 0, "ignore": False}],
+            "zones": [{**zone, "sensitivity": 0, "ignore": False}], "objects": None,
         }  # fmt: skip
-        assert (await client.ask("GET", path))[1] == {"analyse": made}
+        assert (await client.ask("GET", path))[1]["analyse"] == made
         for wrong in (
             {"sensitivity": 11},
             {"zones": [{**zone, "points_permille": [[0, 0], [1, 1]]}]},
@@ -84,7 +88,47 @@ async def test_how_it_is_looked_is_set_and_shown(box: Box) -> None:
         for method, at in (("GET", path), ("PUT", path), ("POST", f"{path}/accept")):
             assert (await client.ask(method, at, body if method == "PUT" else None))[0] == 403
         await client.log_in("owner")
-        assert (await client.ask("DELETE", path))[1] == {"analyse": None}
+        assert (await client.ask("DELETE", path))[1]["analyse"] is None
+
+
+async def test_objects_need_a_purpose_somebody_and_a_last_day(box: Box) -> None:
+    box.parts.looks.has = DetectorState("", layout="yolo8", labels=("person", "traffic_light"))
+    objects = {
+        "purpose": "数车", "who": "门卫", "until": "2030-01-31", "sure_permille": 600,
+        "classes": ["person", "traffic light"],
+    }  # fmt: skip
+    body = {"motion": False, "record_on": ["object"], "objects": objects}
+    path = f"{BASE}/analyse"
+    async with box.client() as client:
+        await client.log_in("owner")
+        answer = (await client.ask("PUT", path, body))[1]
+        assert answer["analyse"]["objects"] == {
+            **objects, "classes": ["person", "traffic_light"], "on": True, "every_keys": 0,
+        }  # fmt: skip
+        assert answer["analyse"]["record_on"] == ["object"]
+        assert answer["detector"]["labels"] == ["person", "traffic_light"]
+        for left_out in ("purpose", "who", "until", "classes"):
+            less = {key: value for key, value in objects.items() if key != left_out}
+            assert (await client.ask("PUT", path, {**body, "objects": less}))[0] == 400
+        for wrong in ({"purpose": ""}, {"sure_permille": 99}, {"classes": []}):
+            less = {**body, "objects": {**objects, **wrong}}
+            assert (await client.ask("PUT", path, less))[0] == 400
+        strange = {**body, "objects": {**objects, "classes": ["person", "ghost"]}}
+        status, told, _ = await client.ask("PUT", path, strange)
+        assert (status, told["code"], told["context"]) == (
+            409, "objects.no_class", {"classes": "ghost"},
+        )  # fmt: skip
+        rows = (await client.ask("GET", "/api/audit"))[1]["rows"]
+        said = [row["reason"] for row in rows if row["action"].endswith("/analyse")]
+        assert any("person, traffic light: 数车; 门卫; 2030-01-31" in one for one in said)
+        box.parts.happenings.all += [
+            Happening(1, "gate", "motion", "", T, T + 5_000_000, 30, True),
+            Happening(2, "gate", "object.person", "", T, T + 5_000_000, 870, True),
+        ]
+        for kind, numbers in (("object.person", [2]), ("motion,object.person", [1, 2])):
+            found = (await client.ask("GET", f"{BASE}/event?{SPAN}&kind={kind}"))[1]
+            assert [one["number"] for one in found["happenings"]] == numbers
+        assert (await client.ask("GET", f"{BASE}/event?{SPAN}&kind=object"))[0] == 200
 
 
 async def test_a_snapshot_is_a_picture_of_the_stream_asked_for(box: Box) -> None:

@@ -1,4 +1,4 @@
-"""Zones are drawn over the picture, by pointer and keys, and what moves is shown in them."""
+"""Zones drawn over the picture, what moves in them; objects with their purpose."""
 
 from collections.abc import AsyncIterator
 
@@ -6,8 +6,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from nvr.media.analyse import LookNow, ZoneNow
+from nvr.media.analyse import DetectorState, LookNow, ZoneNow
 from tests.web.box import PASSWORD, Box, running
+from tests.web.page.test_page import until
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -77,3 +78,40 @@ async def test_a_zone_is_drawn_with_keys_and_pointer_and_saved(box: Box, page: P
     # What is above something else can be clicked, so nothing lies over it.
     await page.keyboard.press("Escape")
     assert await page.get_by_role("dialog").count() == 0
+
+
+async def test_objects_are_looked_for_with_a_purpose_and_not_without(box: Box, page: Page) -> None:
+    box.parts.cameras.looked.clear()
+    box.parts.looks.has = DetectorState("objects.no_runtime")
+    await page.goto(box.url + "/#/manage/cameras")
+    await page.get_by_role("button", name="Motion and picture").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_text("Objects need ONNX Runtime, which is not installed").wait_for()
+    wanted = dialog.get_by_label("Look for objects with the box's model")
+    assert await wanted.is_disabled()
+    assert not await dialog.get_by_label("Who may use it").is_visible()
+    await page.keyboard.press("Escape")
+
+    box.parts.looks.has = DetectorState("", layout="yolo8", labels=("person", "truck"))
+    await page.get_by_role("button", name="Motion and picture").click()
+    await wanted.check()
+    await dialog.get_by_text("person truck").wait_for()
+    await dialog.get_by_role("button", name="Save").click()
+    assert "gate" not in box.parts.cameras.looked, "nobody said what for"
+    # The first is what motion is looked for.
+    await dialog.get_by_label("What for").nth(1).fill("keep lorries out")
+    await dialog.get_by_label("Who may use it").fill("guards")
+    await dialog.get_by_label("Last day").fill("2031-05-31")
+    await dialog.get_by_label("Which, by the model's words").fill("person, truck")
+    await dialog.get_by_label("Objects are events").check()
+    await dialog.get_by_role("button", name="Save").click()
+    await until("the settings", lambda: "gate" in box.parts.cameras.looked)
+    made = box.parts.cameras.looked["gate"]
+    assert made.record_on == ("motion", "object")
+    said = made.objects
+    assert (said.on, said.purpose, said.who, said.until) == (
+        True, "keep lorries out", "guards", "2031-05-31",
+    )  # fmt: skip
+    assert said.classes == ("person", "truck")
+    await dialog.get_by_role("button", name="Close").click()
+    await dialog.wait_for(state="hidden")

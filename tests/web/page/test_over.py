@@ -13,6 +13,8 @@ from playwright.async_api import Browser, Page
 
 from nvr.auth.user import rights_of
 from nvr.base.clock import SystemClock
+from nvr.media.camera import CaptionText
+from nvr.media.happening import Happening
 from nvr.media.ingest import Ingest
 from nvr.media.mask import Mask
 from tests.web.box import PASSWORD, Box, MemoryArchive, running
@@ -109,6 +111,49 @@ async def test_a_caption_of_a_camera_that_encodes_itself_is_set_and_drawn(
         await page.goto(f"{box.url}/#/manage/captions?cam=dome")
         await lines.wait_for()
         assert await page.locator("canvas.over:visible").count() == 0
+
+
+async def test_playback_draws_the_caption_of_then_and_lists_objects(
+    box: Box, browser: Browser
+) -> None:
+    await box.parts.cameras.write_masks("gate", ())
+    high, low = (CaptionText(("临江路与东门街",), (20, at), 60, "box") for at in (20, 800))
+    await box.parts.cameras.write_caption("gate", high)
+    stream = "gate/main"
+    await until("a recording", lambda: len(box.parts.archive.ranges(stream, 0, 1 << 62).runs) == 1)
+    await until("ten seconds", lambda: _long_us(box, stream) > 10_000_000)
+    (run,) = box.parts.archive.ranges(stream, 0, 1 << 62).runs
+    nothing = CaptionText((), (0, 0), 15, "plain")
+    box.parts.cameras.stood["gate"] = [
+        (run.from_us, nothing), (run.from_us + 3_000_000, low), (run.from_us + 6_000_000, high),
+    ]  # fmt: skip
+    async with visiting(browser, box, "zh-CN", (1280, 800)) as visit:
+        page = visit.page
+        for after_us, good in (
+            (4_500_000, lambda found: found[1] > 0.005 and found[1] > 1.9 * found[0]),
+            (7_500_000, lambda found: found[1] == 0 < found[0]),
+            (1_500_000, lambda found: found == [0, 0]),
+        ):
+            await page.goto(f"{box.url}/#/playback?cam=gate&t={run.from_us + after_us}")
+            await drawn(page, good)
+            await look(page, f"then-{after_us}")
+        now_us = box.parts.clock.wall_us()
+        box.parts.happenings.all += [
+            Happening(1, "gate", "object.truck", "", now_us - 9_000_000, now_us, 870, False),
+            Happening(2, "gate", "object.fork_lift", "院子", now_us - 5_000_000, None, 600, False),
+        ]
+        await page.get_by_role("button", name="事件").first.click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_text("货车").wait_for()
+        assert await dialog.get_by_text("fork lift · 院子").count() == 1
+        assert await dialog.get_by_text("87 %").count() == 1
+        assert await dialog.locator("b.warn").count() == 0, "it is no trouble"
+    box.parts.cameras.stood.clear()
+
+
+def _long_us(box: Box, stream: str) -> int:
+    runs = box.parts.archive.ranges(stream, 0, 1 << 62).runs
+    return runs[0].to_us - runs[0].from_us
 
 
 @pytest.mark.parametrize(("language", "size"), [("zh-CN", (1280, 800)), ("en", (390, 844))])

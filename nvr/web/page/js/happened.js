@@ -2,7 +2,7 @@
 
 import { cameraPath, get } from "./api.js";
 import { el } from "./dom.js";
-import { clock, span, t } from "./i18n.js";
+import { clock, knows, span, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { dialog } from "./ui.js";
 
@@ -11,11 +11,17 @@ const SLACK_US = 1_000_000;
 
 /** @typedef {{number: number, kind: string, zone: string, from_us: number, to_us: number | null, strength: number, picture: boolean}} Happening */
 
-/** What it was, in words. @param {{kind: string, zone: string}} one */
-export const kindWords = ({ kind, zone }) => (zone ? `${t(`look.${kind}`)} · ${zone}` : t(`look.${kind}`));
+/** What it was, in words; of an object that has none here the model's own. @param {string} kind */
+export const named = (kind) => (knows(`look.${kind}`) ? t(`look.${kind}`) : kind.replace("object.", "").replaceAll("_", " "));
 
-/** Everything but motion and reports is a picture that is no good. @param {string} kind */
-export const isTrouble = (kind) => kind !== "motion" && kind !== "reported";
+/** The same, and where. @param {{kind: string, zone: string}} one */
+export const kindWords = ({ kind, zone }) => (zone ? `${named(kind)} · ${zone}` : named(kind));
+
+/** @param {string} kind */
+export const isObject = (kind) => kind.startsWith("object.");
+
+/** Everything but motion, objects and reports is a picture that is no good. @param {string} kind */
+export const isTrouble = (kind) => kind !== "motion" && kind !== "reported" && !isObject(kind);
 
 export class Happened {
   /** @type {Happening[]} */
@@ -61,7 +67,7 @@ export async function happenedDialog(app, camera, now_us, go) {
   const row = (one) => el("button.hap", { type: "button", on: { click: () => { box.close(); go(one.from_us); } } },
     one.picture ? el("img", { loading: "lazy", alt: "", src: cameraPath(camera, `/event/${one.number}/picture.jpg`) }) : el("span.nopic", {}, icon(isTrouble(one.kind) ? "event" : "cam")),
     el("b", { class: isTrouble(one.kind) ? "warn" : null }, kindWords(one)),
-    el("small.sub", {}, `${clock(one.from_us)} · ${one.to_us === null ? t("look.now") : span(Math.max(1, (one.to_us - one.from_us) / 1e6))}`));
+    el("small.sub", {}, `${clock(one.from_us)} · ${one.to_us === null ? t("look.now") : span(Math.max(1, (one.to_us - one.from_us) / 1e6))}${isObject(one.kind) ? ` · ${Math.round(one.strength / 10)} %` : ""}`));
   const rows = found.happenings.toReversed().map(row);
   const box = dialog({
     title: t("look.list"), wide: true, actions: [],

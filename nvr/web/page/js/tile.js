@@ -4,7 +4,7 @@
 import { sentence, Problem } from "./api.js";
 import { attr, el, Part, put } from "./dom.js";
 import { bitrate, clock, span, t, unit } from "./i18n.js";
-import { isTrouble, kindWords } from "./happened.js";
+import { isTrouble, kindWords, named } from "./happened.js";
 import { icon } from "./icons.js";
 import { drawHud } from "./hud.js";
 import { hasSound } from "./mse.js";
@@ -169,7 +169,7 @@ export class Tile extends Part {
     const going = live ? camera.happening.toSorted((a, b) => Number(isTrouble(b.kind)) - Number(isTrouble(a.kind)))[0] : null;
     this.seen.hidden = !going;
     if (going) {
-      put(this.seen, this.focused || isTrouble(going.kind) ? kindWords(going) : t(`look.${going.kind}`));
+      put(this.seen, this.focused || isTrouble(going.kind) ? kindWords(going) : named(going.kind));
       this.seen.classList.toggle("w", isTrouble(going.kind));
       this.seen.title = t("since", { time: clock(going.since_us) });
     }

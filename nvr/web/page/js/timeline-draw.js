@@ -1,7 +1,7 @@
 // Draws the timeline: time runs along one axis, lanes stand across it. On a desk time runs to the
 // right, on a phone upwards.
 
-import { isTrouble } from "./happened.js";
+import { isObject, isTrouble } from "./happened.js";
 import { clock, dayName, span, t, unsure } from "./i18n.js";
 
 const SECOND = 1e6;
@@ -155,7 +155,7 @@ export function lane(axis, footage, across, width, c, now_us) {
     const to_us = one.to_us ?? now_us;
     if (!axis.sees(one.from_us, to_us)) continue;
     if (isTrouble(one.kind)) axis.band(one.from_us, to_us, axis.vertical ? across + width - 3 : across, 3, c.warn);
-    else axis.band(one.from_us, to_us, across + (axis.vertical ? width - 4 : 1), axis.vertical ? 4 : 6, c.t2);
+    else axis.band(one.from_us, to_us, across + (axis.vertical ? width - 4 : 1), axis.vertical ? 4 : 6, isObject(one.kind) ? c.t1 : c.t2);
     if (isTrouble(one.kind)) axis.mark(one.from_us, across, width, c.warn, 2);
   }
   for (const lock of footage.locks) {

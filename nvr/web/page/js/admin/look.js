@@ -6,6 +6,7 @@ import { el, put } from "../dom.js";
 import { t } from "../i18n.js";
 import { kindWords } from "../happened.js";
 import { Player } from "../player.js";
+import { objectsPart } from "./objects.js";
 import { button, dialog, field, form } from "../ui.js";
 
 const HEALTH = ["signal", "dark", "bright", "covered", "moved", "defocused", "frozen"];
@@ -177,9 +178,9 @@ class Zones {
 /** @param {any} app @param {string} name */
 export async function lookDialog(app, name) {
   const path = api.cameraPath(name, "/analyse");
-  let now;
+  let now, detector;
   try {
-    now = (await api.get(path)).analyse;
+    ({ analyse: now, detector } = await api.get(path));
   } catch (error) {
     app.notes.problem(error);
     return;
@@ -195,6 +196,7 @@ export async function lookDialog(app, name) {
   const on = check("on", t("look.on"), set.on);
   const motion = check("motion", t("look.motion.do"), set.motion);
   const record = check("record", t("look.record"), set.record_on.includes("motion"));
+  const objects = objectsPart(set.objects, detector, set.record_on.includes("object"));
   const health = HEALTH.map((key) => check(key, t(`look.${key}`), set.health.includes(key)));
 
   const video = el("video", { muted: true, playsinline: true, poster: api.cameraPath(name, "/snapshot.jpg?width=960"), disablepictureinpicture: true, prop: { muted: true } });
@@ -249,7 +251,8 @@ export async function lookDialog(app, name) {
     on: on.input.checked, purpose: purpose.input.value.trim(), motion: motion.input.checked, sensitivity: Number(sense.value),
     zones: editor.zones.map((zone, n) => ({ ...zone, name: zone.name.trim() || `${t("look.zone")} ${n + 1}` })),
     health: health.filter((one) => one.input.checked).map((one) => one.input.dataset.key),
-    record_on: [...set.record_on.filter((kind) => kind !== "motion"), ...(record.input.checked ? ["motion"] : [])], keep_h: set.keep_h,
+    record_on: [...set.record_on.filter((kind) => kind !== "motion" && kind !== "object"), ...(record.input.checked ? ["motion"] : []), ...(objects.records ? ["object"] : [])],
+    keep_h: set.keep_h, objects: objects.value,
   });
   dialog({
     title: t("look.title", { title: camera?.title || name }), wide: true, onClose: close, actions: [],
@@ -259,7 +262,7 @@ export async function lookDialog(app, name) {
         rows: [
           el("div.two", {}, on.row, motion.row),
           el("div.field", {}, el("label", {}, t("look.sense")), el("div.row", {}, el("small.sub", {}, t("look.sense.low")), sense, el("small.sub", {}, t("look.sense.high")))),
-          purpose.row, record.row,
+          purpose.row, record.row, objects.row,
           el("fieldset.sub-stream", {}, el("legend.s.sub", {}, t("look.health")), el("div.checks", {}, ...health.map((one) => one.row)))],
         act: t("save"),
         extra: [button("ok", t("look.accept"), async () => {
