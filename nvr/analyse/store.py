@@ -4,18 +4,23 @@ Pictures go first, the oldest of them; rows are small. A disk that refuses costs
 more: whoever tells of something is not to be stopped by that.
 """
 
+import contextlib
 import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from nvr.base.errors import Damaged
 from nvr.base.log import event
-from nvr.media.happening import OBJECT, Happening, Kind
+from nvr.media.happening import OBJECT, Happening, Kind, Source
 
 _log = logging.getLogger(__name__)
 
+FILE = "event.db"
 MOST_ROWS = 200_000
 MOST_PICTURE_BYTES = 64 << 20
 _TRIM_EVERY = 64
@@ -24,12 +29,13 @@ CREATE TABLE IF NOT EXISTS happening (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
   camera TEXT NOT NULL, kind TEXT NOT NULL, zone TEXT NOT NULL,
   from_us INTEGER NOT NULL, to_us INTEGER, strength INTEGER NOT NULL,
-  jpeg BLOB
+  jpeg BLOB, source TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS at ON happening (camera, from_us);
 CREATE INDEX IF NOT EXISTS pictured ON happening (number) WHERE jpeg IS NOT NULL;
 """
-_COLUMNS = "number, camera, kind, zone, from_us, to_us, strength, jpeg IS NOT NULL"
+_COLUMNS = "number, camera, kind, zone, from_us, to_us, strength, jpeg IS NOT NULL, source"
+_Key = tuple[str, Kind, str, Source]
 
 
 class Store:
@@ -43,7 +49,7 @@ class Store:
     def __init__(self, path: Path, keep_us: Callable[[str], int]) -> None:
         self._keep_us = keep_us
         self._lock = threading.Lock()
-        self._open: dict[tuple[str, Kind, str], Happening] = {}
+        self._open: dict[_Key, Happening] = {}
         self._since_trim = 0
         self._refused = False
         self._db = _opened(path)
@@ -56,19 +62,26 @@ class Store:
             self._db.close()
 
     def begin(
-        self, camera: str, kind: Kind, zone: str, at_us: int, strength: int = 0, jpeg: bytes = b""
+        self,
+        camera: str,
+        kind: Kind,
+        zone: str,
+        at_us: int,
+        strength: int = 0,
+        jpeg: bytes = b"",
+        source: Source = "",
     ) -> Happening | None:
         """Note that something begins; None if the disk refuses."""
         with self._lock:
             number = self._write(
-                "INSERT INTO happening (camera, kind, zone, from_us, strength, jpeg)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (camera, kind, zone, at_us, strength, jpeg or None),
+                "INSERT INTO happening (camera, kind, zone, from_us, strength, jpeg, source)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (camera, kind, zone, at_us, strength, jpeg or None, source),
             )
             if number is None:
                 return None
-            made = Happening(number, camera, kind, zone, at_us, None, strength, bool(jpeg))
-            self._open = {**self._open, (camera, kind, zone): made}
+            made = Happening(number, camera, kind, zone, at_us, None, strength, bool(jpeg), source)
+            self._open = {**self._open, (camera, kind, zone, source): made}
             self._since_trim += 1
             if self._since_trim >= _TRIM_EVERY:
                 self._trim(at_us)
@@ -77,7 +90,7 @@ class Store:
     def better(self, camera: str, kind: Kind, zone: str, strength: int, jpeg: bytes) -> None:
         """Take a clearer picture of something that goes on."""
         with self._lock:
-            made = self._open.get((camera, kind, zone))
+            made = self._open.get((camera, kind, zone, ""))
             if made is not None and jpeg:
                 self._write(
                     "UPDATE happening SET strength = ?, jpeg = ? WHERE number = ?",
@@ -85,11 +98,17 @@ class Store:
                 )
 
     def end(
-        self, camera: str, kind: Kind, zone: str, at_us: int, strength: int = 0
+        self,
+        camera: str,
+        kind: Kind,
+        zone: str,
+        at_us: int,
+        strength: int = 0,
+        source: Source = "",
     ) -> Happening | None:
         """Note that it is over; None if it never began, or the disk refuses."""
         with self._lock:
-            made = self._open.get((camera, kind, zone))
+            made = self._open.get((camera, kind, zone, source))
             if made is None:
                 return None
             self._open = {key: one for key, one in self._open.items() if one is not made}
@@ -98,10 +117,7 @@ class Store:
                 "UPDATE happening SET to_us = ?, strength = max(strength, ?) WHERE number = ?",
                 (to_us, strength, made.number),
             )
-            return Happening(
-                made.number, camera, kind, zone, made.from_us, to_us,
-                max(strength, made.strength), made.picture,
-            )  # fmt: skip
+            return replace(made, to_us=to_us, strength=max(strength, made.strength))
 
     def open(self, camera: str) -> tuple[Happening, ...]:
         """What goes on at a camera now."""
@@ -194,8 +210,65 @@ class Store:
 
 
 def _happening(row: tuple[Any, ...]) -> Happening:
-    number, camera, kind, zone, from_us, to_us, strength, picture = row
-    return Happening(number, camera, kind, zone, from_us, to_us, strength, bool(picture))
+    number, camera, kind, zone, from_us, to_us, strength, picture, source = row
+    return Happening(number, camera, kind, zone, from_us, to_us, strength, bool(picture), source)
+
+
+def read(
+    path: Path, cameras: Sequence[str], from_us: int, to_us: int, kinds: Sequence[Kind], most: int
+) -> list[Happening]:
+    """Return what happened between two wall times, the newest `most`, in order; changes nothing.
+
+    Args:
+        path: Of the database, of a recorder that may be running.
+        cameras: Of which cameras, empty for all.
+        from_us: UTC microseconds.
+        to_us: The same.
+        kinds: Which kinds, empty for all.
+        most: So many at most.
+
+    Raises:
+        Damaged: ``event.unreadable``.
+    """
+    wanted: list[tuple[str, Sequence[str]]] = [("camera", cameras), ("kind", kinds)]
+    chosen = [(column, words) for column, words in wanted if words]
+    query = (
+        f"SELECT {_COLUMNS} FROM happening WHERE from_us < ? AND (to_us IS NULL OR to_us >= ?)"  # noqa: S608 - marks only
+        + "".join(f" AND {column} IN ({', '.join('?' * len(words))})" for column, words in chosen)
+        + " ORDER BY from_us DESC LIMIT ?"
+    )
+    values = [to_us, from_us, *(word for _, words in chosen for word in words), most]
+    try:
+        with contextlib.closing(_looked_at(path)) as db:
+            return [_happening(row) for row in reversed(db.execute(query, values).fetchall())]
+    except (sqlite3.Error, OverflowError) as err:
+        raise Damaged("event.unreadable", str(err), file=str(path)) from err
+
+
+def _looked_at(path: Path) -> sqlite3.Connection:
+    """Open it to be read; of a disk that is only to be read, as it is."""
+    name = quote(str(path.absolute()))
+    failed: sqlite3.Error = sqlite3.OperationalError("it cannot be opened")
+    for how in ("mode=ro", "mode=ro&immutable=1"):
+        db = sqlite3.connect(f"file:{name}?{how}", uri=True, timeout=5.0)
+        try:
+            _add_columns(db, write=False)
+        except sqlite3.Error as err:
+            db.close()
+            failed = err
+        else:
+            return db
+    raise failed
+
+
+def _add_columns(db: sqlite3.Connection, *, write: bool) -> None:
+    """Give a database of an older recorder what it lacks."""
+    names = {row[1] for row in db.execute("PRAGMA table_info(happening)")}
+    if "source" in names:
+        return
+    if not write:
+        raise sqlite3.DatabaseError("it is of an older recorder; start this one once")
+    db.execute("ALTER TABLE happening ADD COLUMN source TEXT NOT NULL DEFAULT ''")
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -216,6 +289,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA secure_delete = ON")
         db.executescript(_SCHEMA)
+        _add_columns(db, write=True)
     except sqlite3.Error:
         db.close()
         raise

@@ -11,7 +11,7 @@ from pathlib import Path
 from nvr.analyse.gaze import CODECS, Aim, Found, Now
 from nvr.analyse.grid import MOST_ZONES, Zone
 from nvr.analyse.judge import LEARNED
-from nvr.analyse.store import Store
+from nvr.analyse.store import FILE, Store
 from nvr.analyse.talk import Still
 from nvr.analyse.tap import units
 from nvr.analyse.worker import Analyst, Health, ModelFile
@@ -33,7 +33,7 @@ from nvr.media.track import StreamConfig
 
 _log = logging.getLogger(__name__)
 
-FILE, MEMORIES = "event.db", "analyse"
+MEMORIES = "analyse"
 _SHOW_S = 5.0
 _AGAIN_S = 2.0
 _WIPER = "wiper"

@@ -29,9 +29,12 @@ from nvr.app.exporter import Exporter, arrived
 from nvr.app.line_metrics import families
 from nvr.app.lines import BoardLines
 from nvr.app.listen import Listener
+from nvr.app.made import FILE as MADE
+from nvr.app.made import Book
 from nvr.app.masks import Hider, unmasked_out
 from nvr.app.metrics import Metrics
 from nvr.app.onboard import Onboard
+from nvr.app.painter import Painter
 from nvr.app.relay import rtsp_server
 from nvr.app.services import Services, exceptions
 from nvr.app.storage import Storage, open_storage
@@ -138,6 +141,7 @@ class Box:
             config, self._data, self._board, burners, clock, control.mount, hiders
         )
         services.find = cameras.settings
+        painter = cameras.painted(Painter(services, cameras, Book(self._data.path / MADE), clock))
         storage = await open_storage(stack, self._data, config, cameras, audit, clock)
         volumes = storage.volumes
         model = model_of(config, self._data.path)
@@ -157,7 +161,7 @@ class Box:
         )
         doors = open_doors(stack, self._data.state_path, audit, clock)
         tls = load_tls(self._data.path, config.page.names)
-        box = BoxState(config, self._wall, volumes, storage.health)
+        box = BoxState(config, self._wall, volumes, storage.health, control.warnings)
         exports = self._exports(storage, box, cameras, audit)
         stack.callback(exports.close)
         require(rtsp.ACTIONS)
@@ -231,7 +235,9 @@ class Box:
             server.listen(config.rtsp.host, config.rtsp.tls_port, tls.context)
         doors.machines.subscribe(server.revoke)
         cameras.subscribe(partial(unmasked_out, server, doors.machines, {}))
-        listener = Listener(services, cameras.configured, cameras.event, clock)
+        listener = Listener(
+            services, cameras.configured, cameras.event, clock, looks.store, cameras.tell
+        )
 
         async def open_page(group: asyncio.TaskGroup) -> None:
             ready = asyncio.Event()
@@ -247,7 +253,7 @@ class Box:
             control.start,
             cameras.start,
             storage.start,
-            *map(_task_of, (listener.run, server.run, looks.run, lines.run)),
+            *map(_task_of, (listener.run, painter.run, server.run, looks.run, lines.run)),
             *([_task_of(feeder.run)] if feeder else []),
         )
         await self._until_stopped(ingest, starts, open_page, storage, audit)

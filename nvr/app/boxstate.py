@@ -1,6 +1,7 @@
 """What the box says of itself, and of the time it goes by."""
 
 import time
+from collections.abc import Callable
 
 from nvr.app.health import Health
 from nvr.app.volumes import Volumes
@@ -43,9 +44,25 @@ class WallTime:
 
 
 class BoxState:
-    """See `nvr.media.camera.BoxState`."""
+    """See `nvr.media.camera.BoxState`.
 
-    def __init__(self, config: Config, wall: WallTime, volumes: Volumes, health: Health) -> None:
+    Args:
+        config: Its name.
+        wall: Its clock.
+        volumes: Its volumes.
+        health: Knows what will go wrong.
+        worse: What is worse than that.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        wall: WallTime,
+        volumes: Volumes,
+        health: Health,
+        worse: Callable[[], list[NvrError]] = list,
+    ) -> None:
+        self._worse = worse
         self._config = config
         self._wall = wall
         self._volumes = volumes
@@ -70,4 +87,4 @@ class BoxState:
 
     def warnings(self) -> list[NvrError]:
         """What will go wrong if nobody looks after it."""
-        return self._health.warnings()
+        return [*self._worse(), *self._health.warnings()]

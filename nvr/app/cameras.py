@@ -1,6 +1,7 @@
 """The cameras of the box: their settings in the file, their streams, their state."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
@@ -11,6 +12,7 @@ from nvr.app.data import DataDirectory, has
 from nvr.app.head import kinds, settings_of
 from nvr.app.intake import Intake
 from nvr.app.masks import Hider, Hiding, MaskTable
+from nvr.app.painter import Painter
 from nvr.app.reach import keys
 from nvr.app.reach import settings as reach_settings
 from nvr.app.roster import Roster
@@ -46,6 +48,7 @@ from nvr.media.camera import (
     SubSettings,
 )
 from nvr.media.device import Capture
+from nvr.media.drawn import Burn
 from nvr.media.encoding import EncodeSettings, EncodingReport
 from nvr.media.happening import Happening
 from nvr.media.head import HeadSettings
@@ -97,6 +100,9 @@ class CameraTable(MaskTable):
         self.hiding = Hiding(data.path, self.roster.films, hiders or {})
         self.roster.noted = self._note
         self._listeners: dict[object, Callable[[CameraState], None]] = {}
+        self._painter: Painter | None = None
+        self._note_lock = threading.Lock()
+        self._noting: set[asyncio.Future[None]] = set()
         self._open_now: Callable[[str], tuple[Happening, ...]] = lambda _: ()
 
     def looked_at(
@@ -106,6 +112,17 @@ class CameraTable(MaskTable):
     ) -> None:
         """Say who looks at their pictures, and what goes on; once, before `start`."""
         self.roster.follow, self._open_now = follow, happening
+
+    def painted(self, painter: Painter) -> Painter:
+        """Say who has cameras draw captions and masks themselves; once, before `start`."""
+        self._painter = self.hiding.cameras = painter
+        painter.told = self._redrawn
+        self.subscribe(painter.seen)
+        return painter
+
+    def encoded_here(self, name: str) -> bool:
+        """Whether we encode its pictures, and draw into them."""
+        return self._burner(name) is not None
 
     def streams(self) -> tuple[str, ...]:
         """Return the streams to be recorded."""
@@ -321,11 +338,11 @@ class CameraTable(MaskTable):
         self._mount(name, camera.ptz)
 
     async def write_caption(  # noqa: D102 - see Cameras
-        self, name: str, caption: CaptionText
+        self, name: str, caption: CaptionText, burn: Burn | None = None
     ) -> tuple[str, ...]:
         self.roster.must(name)
         missing = await asyncio.to_thread(self._burner(name) or noted, caption)
-        await self.rewrite(name, edit.captioned(name, caption))
+        await self.rewrite(name, edit.captioned(name, caption, burn))
         return missing
 
     def caller(self, name: str) -> Caller | None:
@@ -345,9 +362,21 @@ class CameraTable(MaskTable):
         return fresh
 
     def _note(self, config: Config) -> None:
-        now_us = self._clock.wall_us()
-        self._captions.note(config.camera, now_us)
-        self.hiding.note(config.camera, now_us)
+        with self._note_lock:
+            now_us = self._clock.wall_us()
+            self._captions.note(config.camera, now_us, self._written)
+            self.hiding.note(config.camera, now_us)
+
+    def _written(self, name: str) -> bool:
+        """Whether the camera itself writes the caption into its picture."""
+        return self._painter is not None and self._painter.writes(name)
+
+    def _redrawn(self, name: str) -> None:
+        """What a camera draws has changed: tell of it, and note since when."""
+        self._tell(name)
+        noting = asyncio.ensure_future(asyncio.to_thread(self._note, self.roster.config))
+        self._noting.add(noting)
+        noting.add_done_callback(self._noting.discard)
 
     def caption_to_burn(self, name: str) -> CaptionAt | None:
         """What an export burns into its picture, None if that carries it already; any thread."""
@@ -385,9 +414,13 @@ class CameraTable(MaskTable):
             limit_h=config.limit_h or 0,
             limit_gb=config.limit_gb or 0.0,
             caption=caption_in(config),
-            caption_burned=self._burner(config.name) is not None,
+            caption_burned=self.encoded_here(config.name) or self._written(config.name),
+            caption_burn=config.caption.burn if config.caption else "auto",
+            caption_drawn=self._painter.caption(config.name) if self._painter else None,
             masks=masks_of(config),
-            masks_burned=self.hiding.hider(config) is not None,
+            masks_burned=self.hiding.carried(config),
+            mask_burn=config.mask_burn,
+            masks_drawn=self._painter.masks(config.name) if self._painter else None,
             sub=self.intake.state(stream_of(config.name, "sub")) if config.sub else None,
             happening=self._open_now(config.name),
             looked_at=bool(config.analyse and config.analyse.on),

@@ -3,12 +3,13 @@
 ``captions.jsonl`` in the data directory has a row for each change, ``from_us`` and what the page
 knows of a caption; the newest counts that is not later than the picture. A camera without a caption
 has a row too, with ``set`` false: its title and the time, which exports burn in and nobody draws.
+With ``burned`` the camera wrote it into its picture itself, and nothing is to be put over that.
 """
 
 import json
 import logging
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ class _Row(NamedTuple):
     camera: str
     caption: CaptionText
     shown: bool
+    burned: bool = False
 
 
 def noted(caption: CaptionText) -> tuple[str, ...]:
@@ -62,11 +64,24 @@ class CaptionLog:
         self._path = path
         self._rows: list[_Row] | None = None
 
-    def note(self, cameras: Iterable[written.Camera], now_us: int) -> None:
-        """Add the captions that have changed; what cannot be kept is logged."""
+    def note(
+        self,
+        cameras: Iterable[written.Camera],
+        now_us: int,
+        burned: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Add the captions that have changed; what cannot be kept is logged.
+
+        Args:
+            cameras: All of them.
+            now_us: UTC microseconds.
+            burned: Whether a camera writes its caption into its picture itself.
+        """
         known = {row.camera: row[2:] for row in self._read()}
         rows = [
-            _Row(now_us, one.name, caption_to_burn(one, one.name), has_caption(one))
+            _Row(
+                now_us, one.name, caption_to_burn(one, one.name), has_caption(one), burned(one.name)
+            )
             for one in cameras
         ]
         fresh = [row for row in rows if known.get(row.camera) != row[2:]]
@@ -90,9 +105,10 @@ class CaptionLog:
 
         def at(wall_us: int) -> CaptionText:
             rows = [row for row in self._read() if row.camera == camera]
-            then = (row.caption for row in reversed(rows) if row.from_us <= wall_us)
-            first = rows[0].caption if rows else caption_to_burn(config, camera)
-            return next(then, first)
+            if not rows:
+                return caption_to_burn(config, camera)
+            row = next((one for one in reversed(rows) if one.from_us <= wall_us), rows[0])
+            return replace(row.caption, lines=()) if row.burned else row.caption
 
         return at
 
@@ -105,7 +121,9 @@ class CaptionLog:
         # What was so before anything is known is what was known first.
         begun = max((n for n, row in enumerate(rows) if row.from_us <= from_us), default=0)
         kept = rows[begun:][-MOST_CHANGES:]
-        return [(row.from_us, row.caption if row.shown else _NOTHING) for row in kept]
+        return [
+            (row.from_us, row.caption if row.shown and not row.burned else _NOTHING) for row in kept
+        ]
 
     def _read(self) -> list[_Row]:
         if self._rows is None:
@@ -119,6 +137,8 @@ class CaptionLog:
 
 def _line(row: _Row) -> str:
     tree = {"from_us": row.from_us, "camera": row.camera, **asdict(row.caption), "set": row.shown}
+    if row.burned:
+        tree["burned"] = True
     return json.dumps(tree, ensure_ascii=False) + "\n"
 
 
@@ -133,6 +153,7 @@ def _row(line: str) -> _Row | None:
         )  # fmt: skip
         # Rows of before the key was: what a camera without a caption has is known by its form.
         shown = bool(tree.get("set", len(caption.lines) != 2 or caption.lines[1] != TIME))
-        return _Row(int(tree["from_us"]), str(tree["camera"]), caption, shown)
+        burned = bool(tree.get("burned", False))
+        return _Row(int(tree["from_us"]), str(tree["camera"]), caption, shown, burned)
     except (ValueError, TypeError, KeyError):
         return None

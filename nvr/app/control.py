@@ -10,7 +10,7 @@ from pathlib import Path
 from nvr.app.services import Services
 from nvr.app.wiring import wirings
 from nvr.base.clock import Clock
-from nvr.base.errors import Misconfigured
+from nvr.base.errors import Misconfigured, NvrError, Unavailable
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, supervise
 from nvr.config import camera as written
@@ -21,11 +21,13 @@ from nvr.hal.board import Board, Serial
 from nvr.hal.linux_serial import LinuxSerial
 from nvr.hal.ports import SerialPort
 from nvr.hal.virtual_serial import VirtualSerial
+from nvr.media.ports import Operator
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Audit, Controller, Mount
 from nvr.ptz.guard_link import GuardLink
 from nvr.ptz.line import Aux
 from nvr.ptz.onvif import OnvifHead, OnvifLine
+from nvr.ptz.onvif_output import OnvifAux
 from nvr.ptz.pelco import byte_s, frame_s
 from nvr.ptz.preset import PresetBook
 from nvr.ptz.profile import Profile, library
@@ -33,6 +35,9 @@ from nvr.ptz.profile import Profile, library
 _log = logging.getLogger(__name__)
 
 _MAX_ON_S = {"wiper": 60.0, "lamp": 1800.0}
+_MAX_ON_ONVIF_S = {"wiper": 30.0, "lamp": 600.0}
+"""No guard that outlives us tells a camera."""
+_ITSELF = Operator("nvr", "system", "ptz")
 
 
 class Control:
@@ -66,6 +71,9 @@ class Control:
         self._clock = clock
         self._services = services
         self._lines: dict[str, OnvifLine] = {}
+        self._audit = audit
+        self._unstopped: set[str] = set()
+        self._lit_by: dict[tuple[str, str], Operator] = {}
         self._loop = asyncio.get_running_loop()
         self.switched: Callable[[str, bool, str], None] = lambda _name, _on, _why: None
         self.guard = GuardLink(clock)
@@ -79,9 +87,10 @@ class Control:
             switches=self.outputs,
             presets=_presets(data / "presets.json", config),
             clock=clock,
-            audit=audit,
+            audit=self._told,
             save=self._save,
         )
+        self.ptz.left = self._left
         # From here on `close` has threads to wait for, whatever else fails to start.
         self.outputs.start()
         for bus in self.buses.values():
@@ -97,6 +106,13 @@ class Control:
         except Misconfigured as err:
             self.ptz.unmount(camera)
             event(_log, logging.ERROR, "ptz.profile_refused", camera=camera, error=str(err))
+
+    def warnings(self) -> list[NvrError]:
+        """What a person should see to: heads that could not be stopped."""
+        detail = "it could not be told to stop, and may still turn; it is tried on"
+        return [
+            Unavailable("ptz.unstopped", detail, camera=name) for name in sorted(self._unstopped)
+        ]
 
     async def leave(self) -> None:
         """Stop the heads that are steered over ONVIF, while that can still be said."""
@@ -139,9 +155,37 @@ class Control:
             clock=self._clock,
             tell=lambda told: self.ptz.bus_event(told),  # noqa: PLW0108 - not made yet
             presets=lambda found: self.ptz.keeps(camera, found),
+            outputs=_onvif_outputs(ptz),
+            unstopped=partial(self._unstop, camera),
         )
         self._lines[camera] = line
+        self._unstopped.discard(camera)
         return Mount(camera, line, OnvifHead(), _outputs(ptz))
+
+    def _unstop(self, camera: str, is_so: bool) -> None:
+        """A camera could not be told to stop, or was at last."""
+        (self._unstopped.add if is_so else self._unstopped.discard)(camera)
+        action = "ptz.unstopped" if is_so else "ptz.stopped_late"
+        with contextlib.suppress(NvrError):  # it stays an alarm, written down or not
+            self._audit(action, _ITSELF, camera, "")
+
+    def _told(self, action: str, who: Operator, camera: str, detail: str) -> None:
+        """Write it down, and remember who switched on what hangs on a camera itself."""
+        self._audit(action, who, camera, detail)
+        if action == "ptz.output" and camera in self._lines:
+            name, _, how = detail.partition(" ")
+            if how == "on":
+                self._lit_by[camera, name] = who
+            else:
+                self._lit_by.pop((camera, name), None)
+
+    def _left(self, who: Operator) -> None:
+        """Whoever switched something on at a camera has gone; it goes off."""
+        for (camera, name), by in list(self._lit_by.items()):
+            if by == who:
+                del self._lit_by[camera, name]
+                with contextlib.suppress(NvrError):
+                    self._lines[camera].switch(camera, name, False)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Start the dead-man and watch over the guard."""
@@ -198,9 +242,20 @@ def _outputs(ptz: Ptz, profile: Profile | None = None) -> dict[str, str | Aux]:
             found[function] = place
         elif place is not None:
             limit_s = _MAX_ON_S[function] if place.max_on_s is None else place.max_on_s
-            found[function] = Aux(place.aux, limit_s)
+            found[function] = Aux(place.aux if isinstance(place.aux, int) else 0, limit_s)
         elif number is not None and number not in said:
             found[function] = Aux(number, _MAX_ON_S[function])
+    return found
+
+
+def _onvif_outputs(ptz: Ptz) -> dict[str, OnvifAux]:
+    """The camera's own outputs, by what hangs on them."""
+    found = {}
+    for function, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+        if place is not None and not isinstance(place, str):
+            limit_s = _MAX_ON_ONVIF_S[function] if place.max_on_s is None else place.max_on_s
+            off = "Auto" if str(place.aux).endswith("IRLamp") else "Off"
+            found[function] = OnvifAux(f"{place.aux}|On", f"{place.aux}|{off}", limit_s)
     return found
 
 

@@ -13,6 +13,7 @@ from nvr.config.model import InputAction
 from nvr.media.analyse import AnalyseSettings
 from nvr.media.camera import CaptionText, OnvifSettings, PlanSettings, SubSettings
 from nvr.media.device import Capture
+from nvr.media.drawn import Burn
 from nvr.media.encoding import EncodeSettings
 from nvr.media.head import HeadSettings
 from nvr.media.mask import Masks
@@ -179,7 +180,7 @@ def onvifed(name: str, onvif: OnvifSettings | None) -> Change:
     return change
 
 
-def captioned(name: str, caption: CaptionText) -> Change:
+def captioned(name: str, caption: CaptionText, burn: Burn | None = None) -> Change:
     """Return the change of a camera's caption."""
 
     def change(document: tomlkit.TOMLDocument) -> None:
@@ -188,17 +189,23 @@ def captioned(name: str, caption: CaptionText) -> Change:
         table["position_permille"] = list(caption.position_permille)
         table["size_permille"] = caption.size_permille
         table["mode"] = caption.mode
-        _entry(document, name)["caption"] = table
+        entry = _entry(document, name)
+        said = burn or entry.get("caption", {}).get("burn", "auto")
+        if said != "auto":
+            table["burn"] = said
+        entry["caption"] = table
 
     return change
 
 
-def masked(name: str, masks: Masks) -> Change:
+def masked(name: str, masks: Masks, burn: Burn | None = None) -> Change:
     """Return the change of a camera's masks."""
 
     def change(document: tomlkit.TOMLDocument) -> None:
         entry = _entry(document, name)
         entry.pop("mask", None)
+        if burn is not None:
+            _set(entry, {"mask_burn": None if burn == "auto" else burn})
         if masks:
             areas = tomlkit.aot()
             for mask in masks:

@@ -1,13 +1,17 @@
-"""Cameras' own events: motion, tampering and digital inputs have a camera recorded.
+"""Cameras' own events: motion, tampering, inputs and lines are kept, and have a camera recorded.
 
-A camera is listened to where its plan records only events at some time: it costs the client's
-worker, which is then never idle. What goes on is told again until it is over.
+Every camera with ``[camera.onvif]`` is listened to, unless that says ``events = false``: it costs
+the client's worker, which is then never idle. What a camera tells is kept with its begin and end
+(`nvr.media.happening`, source ``camera``). Where its plan records only events at some time it is
+recorded: what goes on is told again until it is over. What ends and begins again within `HOLD_S`
+is one: cameras tell of a motion in many pieces.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from nvr.app.services import Services
 from nvr.base.clock import Clock
@@ -15,7 +19,8 @@ from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
 from nvr.base.supervise import Backoff
 from nvr.config import camera as written
-from nvr.link.meaning import meant
+from nvr.link.meaning import Meant, meant
+from nvr.media.happening import Happening, Kind, Source
 from nvr.media.onvif_wish import Pull, Unsubscribe
 
 _log = logging.getLogger(__name__)
@@ -25,9 +30,34 @@ WAIT_S: Final = 8.0
 MOST_ACTIVE: Final = 32
 LONGEST_S: Final = 3600.0
 """A motion whose end was never told is over after so long."""
+HOLD_S: Final = 5.0
 _LOOK_S: Final = 5.0
 _BACKOFF: Final = Backoff(first_s=15.0, cap_s=600.0, stable_s=60.0)
 """The floor keeps accounts from being locked by a camera that forgets its subscriptions."""
+
+
+class Kept(Protocol):
+    """Keeps what happened; blocks. See `nvr.analyse.store.Store`."""
+
+    def begin(
+        self, camera: str, kind: Kind, zone: str, at_us: int, *, source: Source = ""
+    ) -> Happening | None:
+        """Note that something begins."""
+        ...
+
+    def end(
+        self, camera: str, kind: Kind, zone: str, at_us: int, *, source: Source = ""
+    ) -> Happening | None:
+        """Note that it is over."""
+        ...
+
+
+@dataclass(slots=True)
+class _Active:
+    one: Meant
+    since_s: float
+    over_s: float | None = None
+    over_us: int = 0
 
 
 class Listener:
@@ -38,6 +68,8 @@ class Listener:
         cameras: The settings of all, as they are now.
         happened: Told the camera at which something happens, again while it goes on.
         clock: Time source.
+        kept: Where it is written down.
+        tell: Told the camera of which something began or ended.
     """
 
     def __init__(
@@ -46,11 +78,16 @@ class Listener:
         cameras: Callable[[], Iterable[written.Camera]],
         happened: Callable[[str], object],
         clock: Clock,
+        kept: Kept,
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
+        self._kept = kept
+        self._tell = tell
         self._services = services
         self._cameras = cameras
         self._happened = happened
         self._clock = clock
+        self._recorded: set[str] = set()
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -69,8 +106,9 @@ class Listener:
         wanted = {
             (one.name, one.onvif.address)
             for one in self._cameras()
-            if one.onvif is not None and one.onvif.events and by_events(one)
+            if one.onvif is not None and one.onvif.events
         }
+        self._recorded = {one.name for one in self._cameras() if by_events(one)}
         for key in self._tasks.keys() - wanted:
             self._tasks.pop(key).cancel()
         for key in wanted - self._tasks.keys():
@@ -78,7 +116,7 @@ class Listener:
 
     async def _listen(self, camera: str) -> None:
         failures = 0
-        active: dict[str, float] = {}
+        active: dict[str, _Active] = {}
         try:
             while True:
                 started_s = self._clock.monotonic_s()
@@ -88,7 +126,7 @@ class Listener:
                 except NvrError as err:
                     ran_s = self._clock.monotonic_s() - started_s
                     failures = 1 if ran_s >= _BACKOFF.stable_s else failures + 1
-                    active.clear()
+                    await self._all_over(camera, active)
                     wait_s = _BACKOFF.wait_s(failures)
                     level = logging.WARNING if failures == 1 else logging.DEBUG
                     event(
@@ -101,6 +139,7 @@ class Listener:
                     )
                     await self._clock.sleep(wait_s)
         finally:
+            await asyncio.shield(self._all_over(camera, active))
             await asyncio.shield(self._give_back(camera))
 
     async def _give_back(self, camera: str) -> None:
@@ -109,36 +148,62 @@ class Listener:
         except NvrError as err:
             event(_log, logging.DEBUG, "camera.unheard", camera=camera, error=str(err))
 
-    async def _once(self, camera: str, active: dict[str, float]) -> None:
+    async def _once(self, camera: str, active: dict[str, _Active]) -> None:
         found = await self._services.ask(camera, Pull(WAIT_S))
-        now_s = self._clock.monotonic_s()
+        now_s, now_us = self._clock.monotonic_s(), self._clock.wall_us()
         tell = False
         for one in map(meant, found):
             if one is None:
                 continue
-            if not one.active:
-                active.pop(one.source, None)
-                continue
-            if one.source not in active:
-                event(
-                    _log,
-                    logging.INFO,
-                    "camera.told",
-                    camera=camera,
-                    what=one.sort,
-                    source=one.source,
-                )
-            tell = True
-            if one.lasting and len(active) < MOST_ACTIVE:
-                active.setdefault(one.source, now_s)
-        for source, since_s in list(active.items()):
-            if now_s - since_s > LONGEST_S:
+            if one.active:
+                tell = True
+                await self._begin(camera, active, one, now_s, now_us)
+            elif (known := active.get(one.source)) is not None and known.over_s is None:
+                known.over_s, known.over_us = now_s, now_us
+        for source, known in list(active.items()):
+            if now_s - known.since_s > LONGEST_S and known.over_s is None:
+                known.over_s, known.over_us = now_s, now_us
+            if known.over_s is not None and now_s - known.over_s >= HOLD_S:
                 del active[source]
-        if tell or active:
+                await self._end(camera, known)
+        going = any(known.over_s is None for known in active.values())
+        if (tell or going) and camera in self._recorded:
             try:
                 self._happened(camera)
             except Rejected as err:
                 event(_log, logging.DEBUG, "camera.told", camera=camera, error=str(err))
+
+    async def _begin(
+        self, camera: str, active: dict[str, _Active], one: Meant, now_s: float, now_us: int
+    ) -> None:
+        known = active.get(one.source)
+        if known is None:
+            if len(active) >= MOST_ACTIVE:
+                return
+            event(
+                _log, logging.INFO, "camera.told",
+                camera=camera, what=one.sort, source=one.source,
+            )  # fmt: skip
+            known = active[one.source] = _Active(one, now_s)
+            await asyncio.to_thread(
+                self._kept.begin, camera, one.sort, one.name, now_us, source="camera"
+            )
+            self._tell(camera)
+        known.over_s, known.over_us = (None, 0) if one.lasting else (now_s, now_us)
+
+    async def _end(self, camera: str, known: _Active) -> None:
+        one = known.one
+        await asyncio.to_thread(
+            self._kept.end, camera, one.sort, one.name, known.over_us, source="camera"
+        )
+        self._tell(camera)
+
+    async def _all_over(self, camera: str, active: dict[str, _Active]) -> None:
+        """Nobody hears of its end any more."""
+        for known in active.values():
+            known.over_us = known.over_us or self._clock.wall_us()
+            await self._end(camera, known)
+        active.clear()
 
 
 def by_events(camera: written.Camera) -> bool:

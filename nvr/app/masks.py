@@ -1,7 +1,7 @@
 """What was masked of each camera, and since when: what was hidden once stays hidden in recordings.
 
-``masks.jsonl`` in the data directory has a row for each change. Rows of a camera whose pictures we
-encode say so: those masks are in the pictures, and nothing is under them.
+``masks.jsonl`` in the data directory has a row for each change. Rows of a camera whose pictures
+carry the masks, for we encode them or the camera hides them itself, say so: nothing is under those.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from nvr.base.errors import Rejected
 from nvr.base.log import event
 from nvr.config import camera as written
 from nvr.media.camera import CameraState
+from nvr.media.drawn import Burn
 from nvr.media.mask import MASK_KINDS, Mask, Masks, fault_of
 
 FILE = "masks.jsonl"
@@ -63,17 +64,29 @@ class MaskLog:
         self._path = path
         self._rows: list[_Row] | None = None
 
-    def note(self, cameras: Iterable[tuple[written.Camera, bool]], now_us: int) -> None:
-        """Add what has changed, of cameras and whether we encode their pictures.
+    def note(
+        self,
+        cameras: Iterable[tuple[written.Camera, bool]],
+        now_us: int,
+        sure_us: Callable[[str], int] = lambda _: 0,
+    ) -> None:
+        """Add what has changed, of cameras and whether their pictures carry the masks.
 
         What cannot be kept is logged.
+
+        Args:
+            cameras: All of them.
+            now_us: UTC microseconds.
+            sure_us: When a camera's masks were seen in its own pictures last, 0 for never: if they
+                are not in them any more, they may have gone just after that.
         """
-        known = {row.camera: (row.masks, row.burned) for row in self._read()}
-        fresh = [
-            _Row(now_us, camera.name, masks, burned)
-            for camera, burned in cameras
-            if known.get(camera.name, ((), burned)) != ((masks := masks_of(camera)), burned)
-        ]
+        known = {row.camera: row for row in self._read()}
+        fresh = []
+        for camera, burned in cameras:
+            before, masks = known.get(camera.name), masks_of(camera)
+            if ((before.masks, before.burned) if before else ((), burned)) != (masks, burned):
+                from_us = _since(before, burned, now_us, sure_us(camera.name))
+                fresh.append(_Row(from_us, camera.name, masks, burned))
         if not fresh:
             return
         try:
@@ -103,6 +116,28 @@ class MaskLog:
         return self._rows
 
 
+class Carries(Protocol):
+    """Cameras that hide masks in their own pictures. See `nvr.app.painter.Painter`."""
+
+    def hides(self, camera: written.Camera) -> bool:
+        """Whether its pictures carry exactly the masks of these settings, for sure."""
+        ...
+
+    def hid_until_us(self, camera: str) -> int:
+        """UTC microseconds when its masks were seen in force last, 0 if never."""
+        ...
+
+
+class Nobody:
+    """No camera hides anything itself. See `Carries`."""
+
+    def hides(self, _camera: written.Camera) -> bool:  # noqa: D102 - see Carries
+        return False
+
+    def hid_until_us(self, _camera: str) -> int:  # noqa: D102 - see Carries
+        return 0
+
+
 class Hiding:
     """What is hidden of which pictures, and who hides it.
 
@@ -110,9 +145,13 @@ class Hiding:
         directory: Where the log is.
         films: Local cameras, whose pictures we encode.
         hiders: By camera name: who lays masks over other pictures that we encode.
+
+    Attributes:
+        cameras: Cameras that hide masks themselves.
     """
 
     def __init__(self, directory: Path, films: Films, hiders: Mapping[str, Hider]) -> None:
+        self.cameras: Carries = Nobody()
         self._log = MaskLog(directory / FILE)
         self._films = films
         self._hiders = hiders
@@ -128,6 +167,10 @@ class Hiding:
         if hider := self.hider(camera):
             hider(masks_of(camera))
 
+    def carried(self, camera: written.Camera) -> bool:
+        """Whether a camera's pictures carry its masks, and nothing is under them."""
+        return self.hider(camera) is not None or self.cameras.hides(camera)
+
     def over(self, camera: written.Camera | None, name: str, span: tuple[int, int] | None) -> Masks:
         """What is to be hidden of pictures that come as they are.
 
@@ -136,13 +179,14 @@ class Hiding:
             name: Its name.
             span: Of recordings, UTC microseconds; None for live pictures.
         """
-        now = () if camera is None or self.hider(camera) else masks_of(camera)
+        now = () if camera is None or self.carried(camera) else masks_of(camera)
         then = self._log.over(name, *span) if span else ()
         return tuple(dict.fromkeys((*now, *then)))
 
     def note(self, cameras: Iterable[written.Camera], now_us: int) -> None:
         """Keep what has changed."""
-        self._log.note([(one, self.hider(one) is not None) for one in cameras], now_us)
+        states = [(one, self.carried(one)) for one in cameras]
+        self._log.note(states, now_us, self.cameras.hid_until_us)
 
 
 class MaskTable(ABC):
@@ -158,11 +202,11 @@ class MaskTable(ABC):
     async def rewrite(self, name: str, change: edit.Change) -> written.Camera:
         """Change the settings of one, at once and for good; returns what they are then."""
 
-    async def write_masks(self, name: str, masks: Masks) -> None:
+    async def write_masks(self, name: str, masks: Masks, burn: Burn | None = None) -> None:
         """Hide other areas. See `Cameras`."""
         if fault := fault_of(masks):
             raise Rejected("mask.invalid", fault, field="masks")
-        camera = await self.rewrite(name, edit.masked(name, masks))
+        camera = await self.rewrite(name, edit.masked(name, masks, burn))
         await asyncio.to_thread(self.hiding.hide, camera)
 
     def masked(self, name: str, span: tuple[int, int] | None) -> bool:
@@ -184,16 +228,24 @@ def unmasked_out(
     Args:
         server: Who serves them.
         machines: What they may.
-        known: The masks of each camera as last seen; kept up here.
+        known: What was under no masks of each camera as last seen; kept up here.
         state: Of the camera that changed.
     """
-    before, known[state.name] = known.get(state.name, ()), state.masks
-    if state.masks_burned or not set(state.masks) - set(before):
+    hidden = () if state.masks_burned else state.masks
+    before, known[state.name] = known.get(state.name, ()), hidden
+    if not set(hidden) - set(before):
         return
     for user in {user for user, _ in server.readers()}:
         subject = machines.subject(user)
         if subject is None or "unmasked" not in subject.may(state.name):
             server.revoke(user)
+
+
+def _since(before: _Row | None, burned: bool, now_us: int, sure_us: int) -> int:
+    """From when on a row holds: what is in the pictures no more may be so since it was seen."""
+    if before is None or burned or not before.burned:
+        return now_us
+    return max(before.from_us, min(now_us, sure_us or now_us))
 
 
 def _line(row: _Row) -> str:

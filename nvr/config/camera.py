@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from nvr.config.analyse import Analyse
 from nvr.config.value import Name, Permille, Title
 from nvr.media.caption import Mode, fault_of
+from nvr.media.drawn import Burn
 from nvr.media.mask import MaskKind
 
 
@@ -18,6 +19,9 @@ class Caption(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     position_permille: tuple[Permille, Permille] = (20, 30)
     size_permille: Annotated[int, Meta(ge=15, le=250)] = 42
     mode: Mode = "outline"
+    # Of a camera that encodes its own picture: it is told to write the caption into it, where it
+    # can, or never; else whoever shows the picture draws it.
+    burn: Burn = "auto"
 
     def __post_init__(self) -> None:
         if fault := fault_of(self.lines):
@@ -27,8 +31,10 @@ class Caption(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Aux(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An auxiliary output of the head itself; what hangs on which one, its manual says."""
 
-    aux: Annotated[int, Meta(ge=1, le=8)]
-    # None: 60 s for a wiper, which scratches a dry glass, half an hour for a lamp.
+    # Over ONVIF the name of its command: ``tt:Wiper``, ``tt:Washer``, ``tt:IRLamp``.
+    aux: Annotated[int, Meta(ge=1, le=8)] | Annotated[str, Meta(pattern=r"^[A-Za-z][\w:.-]{0,31}$")]
+    # None: 60 s for a wiper, which scratches a dry glass, half an hour for a lamp; over ONVIF 30 s
+    # and ten minutes, for a guard that outlives the recorder is missing there.
     max_on_s: Annotated[float, Meta(gt=0, le=86400)] | None = None
 
 
@@ -237,6 +243,8 @@ class Camera(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ptz: Ptz | None = None
     caption: Caption | None = None
     mask: Annotated[list[MaskArea], Meta(max_length=8)] = []
+    # The same of masks: what a camera hides itself nobody sees again, whatever their rights.
+    mask_burn: Burn = "auto"
     encode: Encode | None = None
     onvif: Onvif | None = None
     capture: Capture | None = None

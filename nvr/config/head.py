@@ -84,8 +84,8 @@ def unfit_onvif_head(at: str, ptz: Ptz, camera: Camera) -> list[Fault]:
     if ptz.profile:
         found.append(Fault(f"{at}.profile", "is of heads on a serial line only"))
     for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
-        if isinstance(place, Aux):
-            found.append(Fault(f"{at}.{name}", "over ONVIF only an output of the board"))
+        if isinstance(place, Aux) and isinstance(place.aux, int):
+            found.append(Fault(f"{at}.{name}.aux", 'over ONVIF a command, such as "tt:Wiper"'))
     return found
 
 
@@ -94,12 +94,14 @@ def unfit_head(at: str, ptz: Ptz, board: Has | None) -> list[Fault]:
     found = []
     if ptz.protocol == "pelco-p" and ptz.turbo == 0xFF:
         found.append(Fault(f"{at}.turbo", "Pelco-P knows no turbo but 0x40"))
-    taken: dict[int, str] = {}
+    taken: dict[int | str, str] = {}
     for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
         if isinstance(place, Aux):
             before = taken.setdefault(place.aux, name)
             if before != name:
                 found.append(Fault(f"{at}.{name}.aux", f"{place.aux} is already the {before}'s"))
+            if isinstance(place.aux, str) and ptz.protocol != "onvif":
+                found.append(Fault(f"{at}.{name}.aux", "on a serial line it is a number, 1 to 8"))
         elif place is not None and board is not None and place not in board.outputs:
             has = ", ".join(sorted(board.outputs)) or "none"
             found.append(Fault(f"{at}.{name}", f"the board has no output {place} (it has {has})"))

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from lxml import etree
 
-from nvr.base.errors import NvrError
+from nvr.base.errors import Misconfigured, NvrError, Rejected
 from nvr.link import reading, trouble
+from nvr.link.drawing import Drawing
 from nvr.link.head import Head, Speeds
 from nvr.link.letter import Letter, utc_parts
+from nvr.link.lit import Lit
 from nvr.link.pull import PullPoint
 from nvr.link.reading import each, get, text
 from nvr.link.soap import Soap
@@ -25,9 +27,7 @@ from nvr.media.onvif import (
     EdgeRecording,
     HeadStatus,
     Imaging,
-    Mask,
     Node,
-    Osd,
     Profile,
     Relay,
     Target,
@@ -52,6 +52,7 @@ class Camera:
         self._soap = Soap(target, permit)
         self._heads: dict[str, Head] = {}
         self._nodes: dict[str, Node] = {}
+        self._lit = Lit(self._send_auxiliary)
         self._pull = PullPoint(self._soap)
         self._answers: dict[type[Any], Callable[[Any], Awaitable[Any]]] = {
             wish.GetDevice: self._device,
@@ -77,15 +78,10 @@ class Camera:
             wish.GetInputs: self._inputs,
             wish.GetRecordings: self._recordings,
             wish.GetReplayUri: self._replay_uri,
-            wish.GetOsds: self._osds,
-            wish.SetOsd: self._set_osd,
-            wish.DeleteOsd: self._delete_osd,
-            wish.GetMasks: self._masks,
-            wish.SetMask: self._set_mask,
-            wish.DeleteMask: self._delete_mask,
             wish.Pull: self._pulled,
             wish.Unsubscribe: self._unsubscribe,
         }
+        self._answers |= Drawing(self._soap).answers
 
     async def ask(self, asked: wish.Wish[wish.Answer]) -> wish.Answer:  # noqa: D102 - see OnvifClient
         try:
@@ -96,16 +92,17 @@ class Camera:
             raise trouble.silent() from err
 
     async def close(self) -> None:
-        """Stop what moves, end the subscription, close the connections."""
+        """Stop what moves, switch off what is on, end the subscription, close the connections."""
         for head in self._heads.values():
             await head.close()
+        await self._lit.close()
         await self._pull.close()
         with contextlib.suppress(NvrError):
             await self._soap.close()
 
     def moving(self) -> bool:
-        """Whether a head of it was told to move."""
-        return any(head.moving for head in self._heads.values())
+        """Whether a head of it was told to move, or something is on."""
+        return self._lit.any or any(head.moving for head in self._heads.values())
 
     async def _device(self, _: wish.GetDevice) -> Device:
         services = await self._soap.services()
@@ -339,14 +336,34 @@ class Camera:
         return asked.token
 
     async def _auxiliary(self, asked: wish.Auxiliary) -> None:
-        node = await self._node(wish.GetNode(asked.profile))
-        if asked.command not in node.auxiliary:
-            raise trouble.unsupported(f"the command {asked.command[:40]}")
-        await self._soap.call(
-            "ptz",
-            "SendAuxiliaryCommand",
-            {"ProfileToken": asked.profile, "AuxiliaryData": asked.command},
-        )
+        if asked.off:
+            await self._lit.on(asked.profile, asked.command, asked.off, asked.lease_s)
+        else:
+            await self._lit.off(asked.profile, asked.command)
+
+    async def _send_auxiliary(self, profile: str, command: str) -> None:
+        """Send it to the head, if that lists it, else to the device."""
+        listed: tuple[str, ...] = ()
+        with contextlib.suppress(Misconfigured):
+            listed = (await self._node(wish.GetNode(profile))).auxiliary
+        # What is left to the camera, where it knows that, is better than what is off for good.
+        asked = (command, command.removesuffix("|Auto") + "|Off")[: 1 + command.endswith("|Auto")]
+        known = next((n for one in asked for n in listed if n.lower() == one.lower()), "")
+        if known:
+            sent = {"ProfileToken": profile, "AuxiliaryData": known}
+            await self._soap.call("ptz", "SendAuxiliaryCommand", sent)
+            return
+        for one in asked:
+            with contextlib.suppress(Misconfigured):
+                try:
+                    sent = {"AuxiliaryCommand": one}
+                    await self._soap.call("device", "SendAuxiliaryCommand", sent)
+                except Rejected as err:
+                    if err.code != "onvif.fault":
+                        raise
+                else:
+                    return
+        raise trouble.unsupported(f"the command {command[:40]}")
 
     async def _imaging(self, asked: wish.GetImaging) -> Imaging:
         return reading.imaging(
@@ -432,50 +449,6 @@ class Camera:
             },
         )
         return self._named(str(said or ""), _RTSP)
-
-    async def _osds(self, asked: wish.GetOsds) -> tuple[Osd, ...]:
-        params = {"ConfigurationToken": asked.source} if asked.source else {}
-        found = await self._soap.call("media", "GetOSDs", params)
-        return tuple(reading.osd(one) for one in each(found))
-
-    async def _set_osd(self, asked: wish.SetOsd) -> str:
-        one = asked.osd
-        string: dict[str, Any] = {"Type": one.kind}
-        if one.kind == "Plain":
-            string["PlainText"] = one.text
-        sent = {
-            "token": one.token,
-            "VideoSourceConfigurationToken": one.source,
-            "Type": "Text",
-            "Position": {"Type": "Custom", "Pos": {"x": one.x, "y": one.y}},
-            "TextString": string,
-        }
-        said = await self._soap.call("media", "SetOSD" if one.token else "CreateOSD", {"OSD": sent})
-        return one.token or text(get(said, "OSDToken") or said, 64)
-
-    async def _delete_osd(self, asked: wish.DeleteOsd) -> None:
-        await self._soap.call("media", "DeleteOSD", {"OSDToken": asked.token})
-
-    async def _masks(self, _: wish.GetMasks) -> tuple[Mask, ...]:
-        answer = await self._soap.raw(Letter("media2", "GetMasks"))
-        return tuple(reading.mask(one) for one in answer.all("Masks"))
-
-    async def _set_mask(self, asked: wish.SetMask) -> str:
-        one = asked.mask
-        points = "".join(f'<tt:Point x="{x:.4f}" y="{y:.4f}"/>' for x, y in one.points[:32])
-        token = f' token="{escape(one.token)}"' if one.token else ""
-        body = (
-            f"<t:Mask{token}><t:ConfigurationToken>{escape(one.source)}</t:ConfigurationToken>"
-            f"<t:Polygon>{points}</t:Polygon><t:Type>{escape(one.kind)}</t:Type>"
-            "<t:Enabled>true</t:Enabled></t:Mask>"
-        )
-        operation = "SetMask" if one.token else "CreateMask"
-        answer = await self._soap.raw(Letter("media2", operation, body))
-        return one.token or text(answer.said("Token"), 64)
-
-    async def _delete_mask(self, asked: wish.DeleteMask) -> None:
-        body = f"<t:Token>{escape(asked.token)}</t:Token>"
-        await self._soap.raw(Letter("media2", "DeleteMask", body))
 
     async def _pulled(self, asked: wish.Pull) -> tuple[CameraEvent, ...]:
         return await self._pull.pull(asked.wait_s)

@@ -16,9 +16,7 @@ from nvr.media.onvif import (
     EdgeRecording,
     HeadStatus,
     Imaging,
-    Mask,
     Node,
-    Osd,
     Profile,
     Relay,
 )
@@ -152,6 +150,7 @@ def profile(one: Any) -> Profile:  # noqa: ANN401 - an answer may be anything
         audio=codec(get(one, "AudioEncoderConfiguration", "Encoding")),
         encoder=text(get(video, "token"), 64),
         ptz=text(get(one, "PTZConfiguration", "token"), 64),
+        video=text(get(one, "VideoSourceConfiguration", "token"), 64),
     )
 
 
@@ -160,6 +159,7 @@ def profile2(one: Element) -> Profile:
     video = one.first("Configurations", "VideoEncoder") or Element("")
     rate = video.first("RateControl") or Element("")
     head = one.first("Configurations", "PTZ")
+    source = one.first("Configurations", "VideoSource")
     return Profile(
         token=text(one.attributes.get("token"), 64),
         name=text(one.said("Name"), 64),
@@ -174,6 +174,7 @@ def profile2(one: Element) -> Profile:
         encoder=text(video.attributes.get("token"), 64),
         ptz=text(head.attributes.get("token"), 64) if head else "",
         media2=True,
+        video=text(source.attributes.get("token"), 64) if source else "",
     )
 
 
@@ -297,30 +298,4 @@ def recording(one: Any) -> EdgeRecording:  # noqa: ANN401 - an answer may be any
         at_us(get(one, "EarliestRecording")),
         at_us(get(one, "LatestRecording")),
         tuple(tracks),
-    )
-
-
-def osd(one: Any) -> Osd:  # noqa: ANN401 - an answer may be anything
-    """Read a text of the picture."""
-    source = get(one, "VideoSourceConfigurationToken")
-    return Osd(
-        text(get(one, "token"), 64),
-        text(get(source, "_value_1") or source, 64),
-        text(get(one, "TextString", "PlainText"), 256),
-        number(get(one, "Position", "Pos", "x"), -1.0),
-        number(get(one, "Position", "Pos", "y"), 1.0),
-        text(get(one, "TextString", "Type"), 16) or "Plain",
-    )
-
-
-def mask(one: Element) -> Mask:
-    """Read a polygon that is blacked out."""
-    points = [
-        (number(p.attributes.get("x")), number(p.attributes.get("y"))) for p in one.all("Point")
-    ]
-    return Mask(
-        text(one.attributes.get("token"), 64),
-        text(one.said("ConfigurationToken"), 64),
-        tuple(points[:32]),
-        text(one.said("Type"), 16),
     )

@@ -78,7 +78,7 @@ def unsupported(what: str) -> Misconfigured:
 def fault(said: str) -> Rejected:
     """It understood and does not want to."""
     kept = "".join(c for c in said if c.isprintable())[:160]
-    return Rejected("onvif.fault", f"the camera says no: {kept}")
+    return Rejected("onvif.fault", f"the camera says no: {kept}", said=kept)
 
 
 def unreachable(err: OSError) -> Unavailable:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from nvr.base.errors import NvrError
 from nvr.media.analyse import AnalyseSettings
 from nvr.media.device import Capture
+from nvr.media.drawn import Burn, Drawn
 from nvr.media.happening import Happening
 from nvr.media.head import HeadKind, HeadSettings
 from nvr.media.health import StreamHealth, StreamReport
@@ -122,6 +123,10 @@ class CameraState(StreamState):
         sub: Its sub stream, None if it has none.
         happening: What goes on in its picture.
         looked_at: Somebody looks for that.
+        caption_burn: Whether a camera that encodes its own picture is to write its caption.
+        caption_drawn: What became of that; None if it is not to, or we encode its picture.
+        mask_burn: The same of masks.
+        masks_drawn: The same.
     """
 
     name: str
@@ -138,6 +143,10 @@ class CameraState(StreamState):
     caption_burned: bool = True
     masks: Masks = ()
     masks_burned: bool = False
+    caption_burn: Burn = "auto"
+    caption_drawn: Drawn | None = None
+    mask_burn: Burn = "auto"
+    masks_drawn: Drawn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,8 +393,11 @@ class Cameras(Protocol):
         """
         ...
 
-    async def write_masks(self, name: str, masks: Masks) -> None:
+    async def write_masks(self, name: str, masks: Masks, burn: Burn | None = None) -> None:
         """Hide other areas of a camera's pictures, at once and for good.
+
+        A camera that encodes its pictures itself is told to hide them too, if `burn` says so; None
+        leaves that as it is.
 
         Raises:
             Rejected: ``mask.invalid``, ``camera.unknown``.
@@ -411,11 +423,13 @@ class Cameras(Protocol):
         """
         ...
 
-    async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:
+    async def write_caption(
+        self, name: str, caption: CaptionText, burn: Burn | None = None
+    ) -> tuple[str, ...]:
         """Change a caption, at once and for good.
 
-        Where the camera encodes its pictures itself they stay as they are: the caption is drawn
-        over them by who shows them, and burned in by an export.
+        A camera that encodes its pictures itself is told to write it, if `burn` says so and it
+        can; else the caption is drawn over them by who shows them, and burned in by an export.
 
         Returns:
             Characters the font does not have.

@@ -10,13 +10,16 @@ Trouble = Literal["signal", "dark", "bright", "covered", "moved", "defocused", "
 Line = Literal["input", "tamper", "output"]
 """At a line of the box: an alarm input, tampering with it, an output; `zone` is its name."""
 Kind = str
-"""A `Trouble`, a `Line`, ``motion``, ``reported``, or an object: ``object.person``."""
+"""A `Trouble`, a `Line`, ``motion``, ``line`` (one was crossed, as a camera says), ``reported``,
+or an object: ``object.person``."""
+Source = Literal["", "camera"]
+"""Who noticed: we, or the camera itself."""
 
 TROUBLES: tuple[Trouble, ...] = (
     "signal", "dark", "bright", "covered", "moved", "defocused", "frozen",
 )  # fmt: skip
 LINES: tuple[Line, ...] = ("input", "tamper", "output")
-KINDS: tuple[Kind, ...] = ("motion", "reported", *LINES, *TROUBLES)
+KINDS: tuple[Kind, ...] = ("motion", "reported", "line", *LINES, *TROUBLES)
 """All but objects."""
 BOX = ""
 """The camera of what happened at the box itself."""
@@ -50,12 +53,13 @@ class Happening:
         number: Under which it is kept.
         camera: Where.
         kind: What.
-        zone: In which zone, empty if that does not matter.
+        zone: In which zone, or by which rule of the camera; empty if that does not matter.
         from_us: UTC microseconds of its begin.
         to_us: Of its end; None while it goes on.
         strength: Of a motion, the most cells of the grid that moved at once; of an object, how sure
             it was at most, permille; else 0.
         picture: There is a picture of it.
+        source: Who noticed.
     """
 
     number: int
@@ -66,6 +70,7 @@ class Happening:
     to_us: int | None
     strength: int = 0
     picture: bool = False
+    source: Source = ""
 
 
 class Happenings(Protocol):

@@ -8,11 +8,11 @@ class OwnOutput:
     """An auxiliary output of a head.
 
     Attributes:
-        aux: Its number, 1-8.
+        aux: Its number, 1-8; over ONVIF the name of its command, ``tt:Wiper``.
         max_on_s: Longest time on, None for what is usual.
     """
 
-    aux: int
+    aux: int | str
     max_on_s: float | None = None
 
 

@@ -73,6 +73,7 @@ class Profile:
         encoder: Token of its video encoder configuration.
         ptz: Token of its PTZ configuration, empty if it cannot be steered.
         media2: It is one of Media2's.
+        video: Token of its video source configuration, on which texts and masks hang.
     """
 
     token: str
@@ -88,6 +89,7 @@ class Profile:
     encoder: str
     ptz: str
     media2: bool = False
+    video: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,9 @@ class EdgeRecording:
     tracks: tuple[str, ...]
 
 
+CORNERS = ("UpperLeft", "UpperRight", "LowerLeft", "LowerRight")
+
+
 @dataclass(frozen=True, slots=True)
 class Osd:
     """A text that the camera writes into its picture.
@@ -214,10 +219,14 @@ class Osd:
     Attributes:
         token: Its key, empty for one to be made.
         source: Token of the video source configuration.
-        text: What it says.
+        text: What it says, if it is ``Plain``.
         x: -1 left to 1 right.
         y: -1 bottom to 1 top.
         kind: ``Plain``, ``Date``, ``Time`` or ``DateAndTime``.
+        place: ``Custom``, which is where `x` and `y` say, or one of `CORNERS`.
+        size: Of its font, in the camera's own unit; 0 for what is usual there.
+        date: How a date is written, such as ``yyyy-MM-dd``; empty for what is usual there.
+        time: The same of a time, such as ``HH:mm:ss``.
     """
 
     token: str
@@ -226,16 +235,73 @@ class Osd:
     x: float = -1.0
     y: float = 1.0
     kind: str = "Plain"
+    place: str = "Custom"
+    size: int = 0
+    date: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OsdOptions:
+    """Which texts a camera writes into its picture.
+
+    Attributes:
+        most: How many in all, None if it does not say.
+        most_of: How many of a kind, by `Osd.kind`; what is missing is not limited.
+        kinds: Which kinds.
+        places: ``Custom`` and `CORNERS`, as far as it knows them.
+        sizes: Smallest and largest font size, None if it does not say.
+        dates: How dates can be written.
+        times: How times can be written.
+    """
+
+    most: int | None = None
+    most_of: dict[str, int] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ("Plain", "Date", "Time", "DateAndTime")
+    places: tuple[str, ...] = ("Custom", *CORNERS)
+    sizes: tuple[int, int] | None = None
+    dates: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A polygon that the camera blacks out. Points are -1 to 1, y up. See `Osd`."""
+    """A polygon that the camera hides.
+
+    Attributes:
+        token: Its key, empty for one to be made.
+        source: Token of the video source configuration.
+        points: Corners, -1 left to 1 right and -1 bottom to 1 top.
+        kind: ``Color``, ``Pixelated`` or ``Blurred``.
+        on: It is in force.
+        colour: As ``Color`` hides: three numbers and the colour space, empty for what is usual.
+    """
 
     token: str
     source: str
     points: tuple[tuple[float, float], ...]
     kind: str = "Color"
+    on: bool = True
+    colour: tuple[float, float, float, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaskOptions:
+    """Which masks a camera can have.
+
+    Attributes:
+        most: How many.
+        corners: Most corners of one.
+        rectangles: They can only be rectangles.
+        kinds: As of `Mask.kind`.
+        colours: Those it has, empty if it takes any or does not say.
+    """
+
+    most: int
+    corners: int = 4
+    rectangles: bool = False
+    kinds: tuple[str, ...] = ("Color",)
+    colours: tuple[tuple[float, float, float, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,10 @@ from nvr.media.onvif import (
     HeadStatus,
     Imaging,
     Mask,
+    MaskOptions,
     Node,
     Osd,
+    OsdOptions,
     Profile,
     Relay,
     Target,
@@ -181,11 +183,18 @@ class DoPreset(Wish[str]):
 
 @dataclass(frozen=True)
 class Auxiliary(Wish[None]):
-    """Send an auxiliary command that the node lists."""
+    """Send an auxiliary command that the node lists, or the device takes.
+
+    What switches something on names the command that switches it off: the client itself sends that
+    after `lease_s`, and when whoever asked is gone.
+    """
 
     profile: str
     command: str
+    off: str = ""
+    lease_s: float = 0.0
     answer = None
+    steers = True
 
 
 @dataclass(frozen=True)
@@ -256,6 +265,14 @@ class GetReplayUri(Wish[str]):
 
 
 @dataclass(frozen=True)
+class GetOsdOptions(Wish[OsdOptions]):
+    """Which texts can you write into the picture of a video source configuration?"""
+
+    source: str
+    answer = OsdOptions
+
+
+@dataclass(frozen=True)
 class GetOsds(Wish[tuple[Osd, ...]]):
     """Which texts do you write into the picture?"""
 
@@ -280,15 +297,23 @@ class DeleteOsd(Wish[None]):
 
 
 @dataclass(frozen=True)
+class GetMaskOptions(Wish[MaskOptions]):
+    """Which masks can a video source configuration have? Media2 only."""
+
+    source: str
+    answer = MaskOptions
+
+
+@dataclass(frozen=True)
 class GetMasks(Wish[tuple[Mask, ...]]):
-    """What do you black out? Media2 only."""
+    """What do you hide? Media2 only."""
 
     answer = tuple[Mask, ...]
 
 
 @dataclass(frozen=True)
 class SetMask(Wish[str]):
-    """Black a polygon out, a new one if it has no token; answers its token. Media2 only."""
+    """Hide a polygon, a new one if it has no token; answers its token. Media2 only."""
 
     mask: Mask
     answer = str
@@ -296,7 +321,7 @@ class SetMask(Wish[str]):
 
 @dataclass(frozen=True)
 class DeleteMask(Wish[None]):
-    """Black a polygon out no more."""
+    """Hide a polygon no more."""
 
     token: str
     answer = None

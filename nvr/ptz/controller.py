@@ -111,6 +111,8 @@ class Controller:
         self._listeners: dict[object, Callable[[PtzStatus], None]] = {}
         self._cameras: dict[str, _Camera] = {}
         self._mounted = asyncio.Event()
+        self.left: Callable[[Operator], None] = lambda _: None
+        """Told who has gone."""
         for mount in mounts:
             self.mount(mount)
 
@@ -208,6 +210,7 @@ class Controller:
             it.refused = {key: at for key, at in it.refused.items() if key[0] != who}
             if held:
                 self._publish(it)
+        self.left(who)
 
     def preset(  # noqa: D102 - see Ptz
         self,

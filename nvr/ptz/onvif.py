@@ -14,6 +14,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from nvr.base.clock import Clock
@@ -24,6 +25,7 @@ from nvr.media.onvif import CameraPreset, Profile
 from nvr.media.ports import HeadFunction
 from nvr.ptz.bus import BusEvent
 from nvr.ptz.line import Aux, Deed, Said
+from nvr.ptz.onvif_output import OnvifAux, OnvifOutputs
 from nvr.ptz.position import Asked
 from nvr.ptz.schedule import Auxiliary, Motion
 
@@ -91,6 +93,8 @@ class OnvifLine:
         clock: Time source.
         tell: Told of what happens by itself, in the event loop.
         presets: Told which presets the camera keeps, by number.
+        outputs: Outputs of the camera itself, by what they are here.
+        unstopped: Told that a stop did not arrive and the head may move, and when that is over.
     """
 
     def __init__(
@@ -102,7 +106,13 @@ class OnvifLine:
         clock: Clock,
         tell: Callable[[BusEvent], None],
         presets: Callable[[dict[int, str]], None] = lambda _: None,
+        outputs: Mapping[str, OnvifAux] = MappingProxyType({}),
+        unstopped: Callable[[bool], None] = lambda _: None,
     ) -> None:
+        self._outputs = OnvifOutputs(camera, ask, outputs)
+        self._say_unstopped = unstopped
+        self._unstopped = False
+        self._insister: asyncio.Task[None] | None = None
         self._camera = camera
         self._ask = ask
         self._wanted_profile = profile
@@ -129,19 +139,22 @@ class OnvifLine:
         self._keeper = self._start(self._keep())
 
     def add_auxiliary(self, head: str, name: str, auxiliary: Auxiliary) -> None:  # noqa: ARG002, D102 - see Line
-        raise Rejected("ptz.unknown_output", f"a head over ONVIF has no {name} of its own")
+        raise Rejected("ptz.unknown_output", "what hangs on a head over ONVIF it is told when made")
 
     def leave(self, head: str) -> None:  # noqa: ARG002, D102 - see Line
         if self._keeper is not None:
             self._keeper.cancel()
+        if self._insister is not None:
+            self._insister.cancel()
         moving = self._motion is not None
         self._drop()
-        if moving:
+        if moving or self._unstopped:
             self._start(self._halt(self._clock.monotonic_s()))
+        self._start(self._outputs.close())
         self._online = False
 
     async def close(self) -> None:
-        """Stop it if it moves, and wait for that."""
+        """Stop it if it moves, switch off what is on, and wait for that."""
         self.leave(self._camera)
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -167,10 +180,10 @@ class OnvifLine:
         self._start(self._halt(self._clock.monotonic_s()))
 
     def switch(self, head: str, name: str, on: bool) -> None:  # noqa: ARG002, D102 - see Line
-        raise Rejected("ptz.unknown_output", f"a head over ONVIF has no {name} of its own")
+        self._outputs.switch(name, on)
 
     def lit(self, head: str, name: str) -> bool:  # noqa: ARG002, D102 - see Line
-        return False
+        return self._outputs.lit(name)
 
     def unbar(self, head: str) -> None:  # noqa: ARG002, D102 - see Line
         self._barred = False
@@ -246,8 +259,23 @@ class OnvifLine:
             await self._ask(wish.Halt(self._profile.token))
         except NvrError as err:
             event(_log, logging.WARNING, "ptz.onvif_unstopped", camera=self._camera, error=str(err))
+            self._mark(unstopped=True)
             return
+        self._mark(unstopped=False)
         self._tell(BusEvent("stopped", self._camera, asked_s, self._clock.monotonic_s()))
+
+    def _mark(self, *, unstopped: bool) -> None:
+        if unstopped != self._unstopped:
+            self._unstopped = unstopped
+            self._say_unstopped(unstopped)
+            if unstopped:
+                self._insister = self._start(self._insist())
+
+    async def _insist(self) -> None:
+        """Tell it to stop until it has taken that: it may move to this moment."""
+        while self._unstopped:
+            await self._clock.sleep(AGAIN_S)
+            await self._halt(self._clock.monotonic_s())
 
     async def _drive_focus(self, way: int) -> None:
         if self._profile is not None:
@@ -310,11 +338,13 @@ class OnvifLine:
         self._profile = chosen
         # Whatever it was told before, by us or by a recorder that died, ends here.
         await self._ask(wish.Halt(chosen.token))
+        self._mark(unstopped=False)
         self._say_presets({n: one.name or one.token for n, one in self._presets.items()})
 
     def _up(self) -> None:
         if not self._online:
             self._online = True
+            self._outputs.back(self._profile.token if self._profile else "")
             now_s = self._clock.monotonic_s()
             event(_log, logging.INFO, "ptz.onvif_ready", camera=self._camera)
             self._tell(BusEvent("up", "", now_s, now_s))

@@ -135,6 +135,7 @@ class HappeningView(Struct, frozen=True):
     to_us: int | None
     strength: int
     picture: bool
+    source: str
 
 
 class HappeningsAnswer(Struct, frozen=True):
@@ -315,5 +316,6 @@ def _now(now: LookNow) -> NowView:
 
 def _view(one: Happening) -> HappeningView:
     return HappeningView(
-        one.number, one.kind, one.zone, one.from_us, one.to_us, one.strength, one.picture
-    )
+        one.number, one.kind, one.zone, one.from_us, one.to_us, one.strength, one.picture,
+        one.source,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from nvr.auth.policy import unknown_camera
 from nvr.auth.user import Subject, plain
 from nvr.base.errors import Rejected
 from nvr.media.camera import CameraState, CaptionText, NotRecorded, StreamState
+from nvr.media.drawn import Burn, Drawn
 from nvr.media.head import HeadKind, HeadSettings, OwnOutput
 from nvr.media.health import StreamHealth
 from nvr.media.transport import Carried
@@ -57,7 +58,7 @@ class CameraChange(Struct, frozen=True, forbid_unknown_fields=True):
 class OwnOutputBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An auxiliary output of a head as JSON."""
 
-    aux: int
+    aux: int | str
     max_on_s: float | None = None
 
 
@@ -93,6 +94,7 @@ class CaptionBody(Struct, frozen=True, forbid_unknown_fields=True):
     position_permille: tuple[int, int]
     size_permille: int
     mode: str
+    burn: Burn | None = None
 
 
 class CaptionAnswer(Struct, frozen=True):
@@ -103,6 +105,7 @@ class CaptionAnswer(Struct, frozen=True):
     size_permille: int
     mode: str
     missing: tuple[str, ...] = ()
+    burn: Burn = "auto"
 
 
 class PresetView(Struct, frozen=True):
@@ -159,6 +162,7 @@ class HappeningNow(Struct, frozen=True):
     kind: str
     zone: str
     since_us: int
+    source: str
 
 
 class CameraView(StreamView, frozen=True, kw_only=True):
@@ -175,8 +179,11 @@ class CameraView(StreamView, frozen=True, kw_only=True):
     ptz: HeadView | None
     caption: CaptionAnswer | None
     caption_burned: bool
+    caption_drawn: Drawn | None
     masks: tuple[MaskBody, ...]
     masks_burned: bool
+    mask_burn: Burn
+    masks_drawn: Drawn | None
     rights: list[str]
     happening: list[HappeningNow]
     looked_at: bool
@@ -204,12 +211,17 @@ def _view(parts: Parts, state: CameraState, rights: list[str], head: bool) -> Ca
         limit_gb=state.limit_gb,
         sub=SubView(**_stream(state.sub), recorded=state.sub.recorded) if state.sub else None,
         ptz=_head(parts, state.name) if head else None,
-        caption=_caption(state.caption) if state.caption else None,
+        caption=_caption(state.caption, state.caption_burn) if state.caption else None,
         caption_burned=state.caption_burned,
+        caption_drawn=state.caption_drawn,
         masks=bodies(state.masks),
         masks_burned=state.masks_burned,
+        mask_burn=state.mask_burn,
+        masks_drawn=state.masks_drawn,
         rights=rights,
-        happening=[HappeningNow(one.kind, one.zone, one.from_us) for one in state.happening],
+        happening=[
+            HappeningNow(one.kind, one.zone, one.from_us, one.source) for one in state.happening
+        ],
         looked_at=state.looked_at,
     )
 
@@ -244,9 +256,9 @@ def _head(parts: Parts, camera: str) -> HeadView:
     return HeadView(presets, "wiper" in outputs, "lamp" in outputs, functions)
 
 
-def _caption(caption: CaptionText, missing: tuple[str, ...] = ()) -> CaptionAnswer:
+def _caption(caption: CaptionText, burn: Burn, missing: tuple[str, ...] = ()) -> CaptionAnswer:
     return CaptionAnswer(
-        caption.lines, caption.position_permille, caption.size_permille, caption.mode, missing
+        caption.lines, caption.position_permille, caption.size_permille, caption.mode, missing, burn
     )
 
 
@@ -379,10 +391,10 @@ class CameraPages:
 
     async def caption(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``GET /api/camera/{name}/caption``."""
-        caption = self._find(request).caption
-        if caption is None:
+        state = self._find(request)
+        if state.caption is None:
             raise Rejected("caption.unsupported", "this camera cannot have a caption")
-        return answer(_caption(caption))
+        return answer(_caption(state.caption, state.caption_burn))
 
     async def write_caption(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``PUT /api/camera/{name}/caption``."""
@@ -391,9 +403,9 @@ class CameraPages:
         caption = CaptionText(
             tuple(body.lines), body.position_permille, body.size_permille, body.mode
         )
-        missing = await self._parts.cameras.write_caption(name, caption)
+        missing = await self._parts.cameras.write_caption(name, caption, body.burn)
         request[REASON] = " / ".join(caption.lines)[:300]
-        return answer(_caption(caption, missing))
+        return answer(_caption(caption, self._find(request).caption_burn, missing))
 
     def _find(self, request: web.Request) -> CameraState:
         state = self._parts.cameras.find(request.match_info["name"])

@@ -87,7 +87,11 @@ def box_view(parts: Parts, subject: Subject, fingerprint: str) -> BoxView:
         clock=ClockView(clock.state, clock.uncertainty_ms),
         user=user_view(parts, subject),
         fault=FaultView(fault.code, fault.detail) if fault else None,
-        warnings=[FaultView(one.code, one.detail) for one in warnings],
+        warnings=[
+            FaultView(one.code, one.detail, camera)
+            for one in warnings
+            if not (camera := str(one.context.get("camera", ""))) or subject.may(camera)
+        ],
         certificate_sha256=fingerprint,
     )
 

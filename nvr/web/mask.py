@@ -4,6 +4,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from nvr.auth.policy import unknown_camera
+from nvr.media.drawn import Burn
 from nvr.media.mask import Mask, MaskKind, Masks
 from nvr.web.gate import REASON
 from nvr.web.parts import Caller, Parts, Route
@@ -21,6 +22,7 @@ class MasksBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of ``PUT /api/camera/{name}/mask``."""
 
     masks: tuple[MaskBody, ...]
+    burn: Burn | None = None
 
 
 def bodies(masks: Masks) -> tuple[MaskBody, ...]:
@@ -49,5 +51,5 @@ class MaskPages:
         kinds = [one.kind for one in masks]
         said = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
         request[REASON] = ", ".join(said) or "none"
-        await self._parts.cameras.write_masks(name, masks)
-        return answer(MasksBody(bodies(masks)))
+        await self._parts.cameras.write_masks(name, masks, body.burn)
+        return answer(MasksBody(bodies(masks), body.burn))

@@ -15,11 +15,12 @@ from nvr.media.name import WHICH, Which
 T = TypeVar("T")
 
 
-class FaultView(Struct, frozen=True):
+class FaultView(Struct, frozen=True, omit_defaults=True):
     """What keeps the box from something, or a person should see to, as JSON."""
 
     code: str
     detail: str
+    camera: str = ""
 
 
 MOST_BODY_BYTES = 64 * 1024

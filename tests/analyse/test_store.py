@@ -6,6 +6,7 @@ import pytest
 
 from nvr.analyse import store as module
 from nvr.analyse.store import Store
+from nvr.base.errors import Damaged
 
 T, H = 1_700_000_000_000_000, 3_600_000_000
 JPEG = b"\xff\xd8" + bytes(1000)
@@ -90,3 +91,27 @@ def test_a_disk_that_refuses_costs_the_row(store, tmp_path):
     assert store.between("gate", 0, T + 1) == []
     assert store.picture("gate", 1) is None
     store.trim(T)
+
+
+def test_a_file_of_an_older_recorder_is_taken_on(tmp_path):
+    path = tmp_path / "event.db"
+    db = sqlite3.connect(path)
+    db.executescript(module._SCHEMA.replace(", source TEXT NOT NULL DEFAULT ''", ""))
+    db.execute(
+        "INSERT INTO happening (camera, kind, zone, from_us, to_us, strength)"
+        " VALUES ('gate', 'motion', '', 5, 6, 1)"
+    )
+    db.commit()
+    db.close()
+    with pytest.raises(Damaged, match=r"event\.unreadable"):
+        module.read(path, [], 0, T, [], 9)
+    store = Store(path, lambda _: H)
+    assert [one.source for one in store.between("gate", 0, T)] == [""]
+    store.begin("gate", "tamper", "", 7, source="camera")
+    assert [one.source for one in module.read(path, ["gate"], 0, T, [], 9)] == ["", "camera"]
+    assert module.read(path, ["yard"], 0, T, [], 9) == []
+    assert [one.kind for one in module.read(path, [], 0, T, ["tamper"], 9)] == ["tamper"]
+    store.close()
+    path.write_bytes(b"no database" * 100)
+    with pytest.raises(Damaged, match=r"event\.unreadable"):
+        module.read(path, [], 0, T, [], 9)

@@ -1,15 +1,18 @@
 """A camera's own events have it recorded: made-up cameras tell of them, ours listens."""
 
 import asyncio
+import json
 import time
 from contextlib import asynccontextmanager
 
 import pytest
 
+from nvr.analyse.store import Store
 from nvr.app.listen import Listener, by_events
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Rejected
 from nvr.base.permit import Permit
+from nvr.cli.main import main
 from nvr.config.camera import Camera as Written
 from nvr.config.camera import Onvif, Plan
 from nvr.link.camera import Camera
@@ -28,7 +31,7 @@ def told(topic: str, operation: str = "Changed", **data: str) -> CameraEvent:
         (told("RuleEngine/CellMotionDetector/Motion", IsMotion="true"), "motion", True, True),
         (told("VideoSource/MotionAlarm", State="0"), "motion", False, True),
         (told("RuleEngine/FieldDetector/ObjectsInside", IsInside="1"), "motion", True, True),
-        (told("RuleEngine/LineDetector/Crossed", "", ObjectId="17"), "motion", True, False),
+        (told("RuleEngine/LineDetector/Crossed", "", ObjectId="17"), "line", True, False),
         (told("RuleEngine/TamperDetector/Tamper", IsTamper="true"), "tamper", True, True),
         (told("VideoSource/GlobalSceneChange/ImagingService", State="true"), "tamper", True, True),
         (told("Device/Trigger/DigitalInput", LogicalState="active"), "input", True, True),
@@ -61,6 +64,16 @@ def test_a_camera_is_listened_to_where_its_plan_records_events() -> None:
     assert by_events(camera(Plan(mode="off", sun=["08:00-10:00 event"])))
 
 
+class Nowhere:
+    """Keeps nothing. See `nvr.app.listen.Kept`."""
+
+    def begin(self, *_args, **_kwargs) -> None:
+        pass
+
+    def end(self, *_args, **_kwargs) -> None:
+        pass
+
+
 class Here:
     """Asks in this process. See `nvr.app.services.Services`."""
 
@@ -72,18 +85,21 @@ class Here:
 
 
 @asynccontextmanager
-async def listening(happened, **knobs):
+async def listening(happened, plan=Plan(mode="event"), kept=None, **knobs):  # noqa: B008 - frozen
     async with odd_device(**knobs) as device:
         here = Here(device.port)
         gate = Written(
             name="gate",
             url="rtsp://192.0.2.1/1",
-            plan=Plan(mode="event"),
+            plan=plan,
             onvif=Onvif(address=f"127.0.0.1:{device.port}"),
         )
         cameras = [gate]
+        told: list[str] = []
         running = asyncio.ensure_future(
-            Listener(here, lambda: cameras, happened, SystemClock()).run()
+            Listener(
+                here, lambda: cameras, happened, SystemClock(), kept or Nowhere(), told.append
+            ).run()
         )
         try:
             yield device, cameras
@@ -134,3 +150,56 @@ async def test_a_plan_that_is_off_and_a_camera_taken_away_are_no_trouble(monkeyp
         await until(lambda: device.log.count("PullMessages") >= pulls)
         cameras.clear()
         await until(lambda: device.log[-1] == "Unsubscribe")
+
+
+async def test_what_a_camera_tells_is_kept_with_begin_end_and_who_says_so(
+    monkeypatch, tmp_path, capsys
+) -> None:
+    monkeypatch.setattr("nvr.app.listen.WAIT_S", 1.0)
+    monkeypatch.setattr("nvr.app.listen.HOLD_S", 1.5)
+    store = Store(tmp_path / "event.db", lambda _: 1 << 60)
+    happened: list[str] = []
+    span = (0, 1 << 60)
+    motion = "RuleEngine/CellMotionDetector/Motion"
+    async with listening(happened.append, None, store) as (device, _):
+        await until(lambda: device.subscriptions == 1)
+        device.events.append(event(motion, "Rule", "IsMotion", "true"))
+        await until(lambda: store.open("gate"))
+        (one,) = store.open("gate")
+        assert (one.kind, one.zone, one.source) == ("motion", "1", "camera")
+        store.begin("gate", "motion", "1", one.from_us)  # ours, at the same time
+        for value in ("false", "true"):  # in pieces
+            device.events.append(event(motion, "Rule", "IsMotion", value))
+            await until(lambda: not device.events)
+        device.events.append(event(motion, "Rule", "IsMotion", "false"))
+        device.events.append(event("RuleEngine/LineDetector/Crossed", "Rule", "ObjectId", "7", ""))
+        await until(lambda: len(store.between("gate", *span)) == 3)
+        await until(lambda: [one.source for one in store.open("gate")] == [""])
+        device.events.append(event("Device/Trigger/DigitalInput", "InputToken", "State", "true"))
+        await until(lambda: len(store.between("gate", *span)) == 4)
+    found = [(one.kind, one.source, one.to_us is None) for one in store.between("gate", *span)]
+    assert sorted(found) == [
+        ("input", "camera", False),  # nobody hears of its end any more
+        ("line", "camera", False),
+        ("motion", "", True),
+        ("motion", "camera", False),
+    ]
+    assert happened == [], "its plan records no events"
+    store.close()
+    asked = ["events", "--data", str(tmp_path), "--from", "1970-01-02"]
+    assert main([*asked, "--kind", "line,input", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert sorted((one["kind"], one["camera"], one["source"]) for one in rows) == [
+        ("input", "gate", "camera"), ("line", "gate", "camera"),
+    ]  # fmt: skip
+    assert all(one["to_us"] >= one["from_us"] > 0 for one in rows)
+    assert main([*asked, "--camera", "gate"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert any("  line  camera  " in line for line in lines)
+    assert any(line.endswith("goes on  1") for line in lines)
+    assert main([*asked, "--camera", "yard"]) == 0
+    assert capsys.readouterr().out == ""
+    for wrong in (["--kind", "no"], ["--to", "1970-01-01"], ["--data", str(tmp_path / "no")]):
+        assert main([*asked, *wrong]) == 1
+    assert "event.kind" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import msgpack
 from nvr._native import crc32c
 from nvr.base.errors import Damaged
 from nvr.config import load
-from nvr.link import reading
+from nvr.link import drawing, reading
 from nvr.link.letter import mended
 from nvr.link.meaning import meant
 from nvr.record import header, key_table, log, log_state, volume
@@ -230,7 +230,11 @@ def _onvif(data: bytes) -> None:
         for one in tree.all("Profiles"):
             reading.profile2(one)
         for one in tree.all("Masks"):
-            reading.mask(one)
+            drawing.mask(one)
+        for one in tree.all("OSDs"):
+            drawing.osd(one)
+        drawing.osd_options(tree)
+        drawing.mask_options(tree)
         reading.own_url(tree.said("Uri"), "192.0.2.1", ("rtsp", "rtsps"))
 
 

@@ -17,6 +17,7 @@ from nvr.base.permit import Permit
 from nvr.link.camera import Camera
 from nvr.media import onvif_wish as wish
 from nvr.media.onvif import Mask, Osd, Target
+from tests.peers.odd_drawing import Drawing
 from tests.peers.odd_onvif import event, odd_device
 
 PEER = Path(__file__).parents[1] / "peers/ipycam_device.py"
@@ -270,24 +271,82 @@ async def test_the_rest_of_the_calls() -> None:
         assert (
             await code_of(camera.ask(wish.Auxiliary("p0", "tt:Wiper|Twice"))) == "onvif.unsupported"
         )
-        assert await code_of(camera.ask(wish.DeleteOsd("o1"))) == "onvif.unsupported"
+        assert await code_of(camera.ask(wish.DeleteOsd("o9"))) == "onvif.fault"
+        assert await code_of(camera.ask(wish.GetMaskOptions("v"))) == "onvif.unsupported"
         await camera.ask(wish.SetNtp("192.0.2.1"))
         assert device.set_clock == "NTP"
 
 
-async def test_texts_and_masks_of_the_camera_itself() -> None:
-    async with odd_device(media2=True) as device, asked(device.port) as camera:
-        (text,) = await camera.ask(wish.GetOsds())
+@pytest.mark.parametrize("services", [("media",), ("media2",), ("media", "media2")])
+async def test_texts_of_the_camera_itself(services: tuple[str, ...]) -> None:
+    drawing = Drawing(services, cut=3, dates=("yyyy-MM-dd",))
+    async with odd_device(media2=True, drawing=drawing) as device, asked(device.port) as camera:
+        options = await camera.ask(wish.GetOsdOptions("v"))
+        assert (options.most, options.sizes, options.dates) == (8, (16, 64), ("yyyy-MM-dd",))
+        assert "Custom" in options.places
+        (text,) = await camera.ask(wish.GetOsds("v"))
         assert (text.token, text.source, text.text, text.x, text.y) == (
             "o1", "v", "东门", -0.5, 0.9,
         )  # fmt: skip
-        assert await camera.ask(wish.SetOsd(Osd("", "v", "西门", 0.0, 0.0))) == "o2"
-        assert device.motions[-1][1] == "西门"
+        token = await camera.ask(wish.SetOsd(Osd("", "v", "西门 & <1>", 0.0, 0.0, size=20)))
+        when = Osd("", "v", "", kind="DateAndTime", date="yyyy-MM-dd", time="HH:mm:ss")
+        await camera.ask(wish.SetOsd(when))
+        _, cut, clock = await camera.ask(wish.GetOsds())
+        assert (cut.token, cut.text, cut.size, cut.place) == (token, "西门", 20, "Custom")
+        assert (clock.kind, clock.date, clock.time) == ("DateAndTime", "yyyy-MM-dd", "HH:mm:ss")
+        await camera.ask(wish.SetOsd(Osd(token, "v", "北门", place="UpperRight")))
+        assert (await camera.ask(wish.GetOsds()))[1].place == "UpperRight"
+        await camera.ask(wish.DeleteOsd(token))
+        assert await code_of(camera.ask(wish.SetOsd(cut))) == "onvif.fault"
+
+
+async def test_a_camera_without_texts_says_so() -> None:
+    async with (
+        odd_device(media2=True, drawing=Drawing(())) as device,
+        asked(device.port) as camera,
+    ):
+        assert await code_of(camera.ask(wish.GetOsdOptions("v"))) == "onvif.unsupported"
+
+
+async def test_masks_of_the_camera_itself() -> None:
+    async with odd_device(media2=True) as device, asked(device.port) as camera:
+        options = await camera.ask(wish.GetMaskOptions("v"))
+        assert (options.most, options.corners, options.rectangles) == (4, 8, False)
+        assert options.kinds == ("Color", "Pixelated")
+        colour = (16.0, 128.0, 128.0, "http://www.onvif.org/ver10/colorspace/YCbCr")
+        made = Mask("", "v", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)), colour=colour)
+        token = await camera.ask(wish.SetMask(made))
         (mask,) = await camera.ask(wish.GetMasks())
-        assert (mask.token, mask.points[1]) == ("m1", (0.0, 0.0))
-        made = Mask("", "v", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)))
-        assert await camera.ask(wish.SetMask(made)) == "m2"
-        assert device.motions[-1][1] == "mask 3"
+        assert (mask.token, mask.points, mask.on) == (token, made.points, True)
+        device.drawing.off = True
+        assert not (await camera.ask(wish.GetMasks()))[0].on
+        await camera.ask(wish.DeleteMask(token))
+        assert await camera.ask(wish.GetMasks()) == ()
+        profile = (await camera.ask(wish.GetProfiles()))[0]
+        assert profile.video == "v"
+
+
+async def test_what_is_switched_on_goes_off_by_itself_and_with_us(monkeypatch) -> None:
+    lists = ("tt:Wiper|On", "tt:Wiper|Off", "tt:IRLamp|On", "tt:IRLamp|Auto", "tt:IRLamp|Off")
+    async with odd_device(lists=lists[:2], device_lists=lists[2:]) as device:
+        async with asked(device.port) as camera:
+            await camera.ask(wish.Auxiliary("p0", "tt:wiper|on", "tt:Wiper|Off", 0.3))
+            assert camera.moving()
+            async with asyncio.timeout(20):
+                while camera.moving():
+                    await asyncio.sleep(0.05)
+            assert [word for _, word in device.motions] == ["tt:Wiper|On", "tt:Wiper|Off"]
+            await camera.ask(wish.Auxiliary("p0", "tt:IRLamp|On", "tt:IRLamp|Auto", 60.0))
+        assert [word for _, word in device.motions][2:] == ["tt:IRLamp|On", "tt:IRLamp|Auto"]
+
+
+async def test_a_lamp_that_knows_no_auto_is_switched_off() -> None:
+    async with (
+        odd_device(lists=("tt:IRLamp|On", "tt:IRLamp|Off")) as device,
+        asked(device.port) as camera,
+    ):
+        await camera.ask(wish.Auxiliary("p0", "tt:IRLamp|Auto"))
+        assert device.motions[-1][1] == "tt:IRLamp|Off"
 
 
 async def until(true, within_s: float = 30.0) -> None:

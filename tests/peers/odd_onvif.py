@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
+from tests.peers.odd_drawing import Drawing, Refused
+
 DEVICE = "http://www.onvif.org/ver10/device/wsdl"
 SPACES = {
     "device": DEVICE,
@@ -56,6 +58,10 @@ class Odd:
         ignores_stop: It does not obey Stop.
         locked: It answers 401 with the words of a locked account.
         tells_clock: Whether it shows its clock to strangers.
+        serial: Serial number.
+        lists: Auxiliary commands of its head; device_lists: of the device.
+        refuses_off: It takes no command that switches off.
+        drawing: What it draws into its picture.
     """
 
     clock_offset_s: float = 0.0
@@ -86,6 +92,11 @@ class Odd:
     subscriptions: int = 0
     port: int = 0
     set_clock: str = ""
+    serial: str = "42"
+    lists: tuple[str, ...] = ("tt:Wiper|On", "tt:Wiper|Off")
+    device_lists: tuple[str, ...] = ()
+    refuses_off: bool = False
+    drawing: Drawing = field(default_factory=Drawing)
 
     # Who is asked.
 
@@ -102,6 +113,16 @@ class Odd:
         if not open_to_all and (refused := self._refuse(request, body)):
             return refused
         await asyncio.sleep(self.serve_s)
+        try:
+            drawn = self.drawing.answer(operation, body, request.path)
+        except Refused as err:
+            return self._fault(*err.args)
+        except ConnectionResetError:
+            assert request.transport
+            request.transport.abort()
+            return web.Response(status=500)
+        if drawn is not None:
+            return self._xml(drawn)
         method = getattr(self, f"_{operation}", None)
         if method is None:
             return self._fault("ter:ActionNotSupported", "no such thing")
@@ -248,7 +269,7 @@ class Odd:
         return (
             "<device:GetDeviceInformationResponse><device:Manufacturer>Odd</device:Manufacturer>"
             "<device:Model>一号</device:Model><device:FirmwareVersion>1</device:FirmwareVersion>"
-            "<device:SerialNumber>42</device:SerialNumber><device:HardwareId>x</device:HardwareId>"
+            f"<device:SerialNumber>{self.serial}</device:SerialNumber><device:HardwareId>x</device:HardwareId>"
             "</device:GetDeviceInformationResponse>"
         )
 
@@ -336,8 +357,9 @@ class Odd:
             "<tt:YRange><tt:Min>-1</tt:Min><tt:Max>1</tt:Max></tt:YRange></tt:ContinuousPanTiltVelocitySpace>"
             f"<tt:ContinuousZoomVelocitySpace><tt:URI>u</tt:URI>{space}</tt:ContinuousZoomVelocitySpace>"
             "</tt:SupportedPTZSpaces><tt:MaximumNumberOfPresets>100</tt:MaximumNumberOfPresets>"
-            "<tt:HomeSupported>true</tt:HomeSupported><tt:AuxiliaryCommands>tt:Wiper|On</tt:AuxiliaryCommands>"
-            "<tt:AuxiliaryCommands>tt:Wiper|Off</tt:AuxiliaryCommands></ptz:PTZNode></ptz:GetNodesResponse>"
+            "<tt:HomeSupported>true</tt:HomeSupported>"
+            + "".join(f"<tt:AuxiliaryCommands>{one}</tt:AuxiliaryCommands>" for one in self.lists)
+            + "</ptz:PTZNode></ptz:GetNodesResponse>"
         )
 
     def _GetConfigurationOptions(self, *_):
@@ -373,8 +395,15 @@ class Odd:
         )
 
     def _SendAuxiliaryCommand(self, body, _):
-        self.motions.append((time.monotonic(), re.search(r"AuxiliaryData>([^<]+)<", body).group(1)))
-        return "<ptz:SendAuxiliaryCommandResponse/>"
+        data = re.search(r"Auxiliary(?:Data|Command)[^>]*>([^<]+)<", body).group(1)
+        head = "ProfileToken" in body
+        if data not in (self.lists if head else self.device_lists):
+            return self._fault("ter:InvalidArgVal", "no such command")
+        if self.refuses_off and data.endswith("Off"):
+            return self._fault("ter:Action", "not now")
+        self.motions.append((time.monotonic(), data))
+        space = "ptz" if head else "device"
+        return f"<{space}:SendAuxiliaryCommandResponse/>"
 
     def _GetPresets(self, *_):
         return (
@@ -401,30 +430,6 @@ class Odd:
             "<tt:Mode>Monostable</tt:Mode><tt:DelayTime>PT2S</tt:DelayTime><tt:IdleState>open</tt:IdleState>"
             "</tt:Properties></device:RelayOutputs></device:GetRelayOutputsResponse>"
         )
-
-    def _GetMasks(self, *_):
-        return (
-            '<media2:GetMasksResponse><media2:Masks token="m1"><media2:ConfigurationToken>v'
-            '</media2:ConfigurationToken><media2:Polygon><tt:Point x="-1" y="1"/><tt:Point x="0" y="0"/>'
-            "<tt:Point x=\"1\" y=\"1\"/></media2:Polygon><media2:Type>Color</media2:Type>"
-            "<media2:Enabled>true</media2:Enabled></media2:Masks></media2:GetMasksResponse>"
-        )
-
-    def _CreateMask(self, body, _):
-        self.motions.append((time.monotonic(), f"mask {len(re.findall('Point ', body))}"))
-        return "<media2:CreateMaskResponse><media2:Token>m2</media2:Token></media2:CreateMaskResponse>"
-
-    def _GetOSDs(self, *_):
-        return (
-            '<media:GetOSDsResponse><media:OSDs token="o1"><tt:VideoSourceConfigurationToken>v'
-            "</tt:VideoSourceConfigurationToken><tt:Type>Text</tt:Type><tt:Position><tt:Type>Custom</tt:Type>"
-            '<tt:Pos x="-0.5" y="0.9"/></tt:Position><tt:TextString><tt:Type>Plain</tt:Type>'
-            "<tt:PlainText>东门</tt:PlainText></tt:TextString></media:OSDs></media:GetOSDsResponse>"
-        )
-
-    def _CreateOSD(self, body, _):
-        self.motions.append((time.monotonic(), re.search(r"PlainText>([^<]+)<", body).group(1)))
-        return "<media:CreateOSDResponse><media:OSDToken>o2</media:OSDToken></media:CreateOSDResponse>"
 
     def _SetRelayOutputState(self, body, _):
         self.motions.append((time.monotonic(), re.search(r"LogicalState>([^<]+)<", body).group(1)))

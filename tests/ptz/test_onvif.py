@@ -16,9 +16,12 @@ from nvr.media.ports import Operator
 from nvr.ptz.arbiter import LET_GO_S
 from nvr.ptz.controller import Controller, Mount
 from nvr.ptz.onvif import OnvifHead, OnvifLine, numbered
+from nvr.ptz.onvif_output import OnvifAux
+from nvr.ptz.pelco import Aux
 from nvr.ptz.preset import PresetBook
 from tests.peers.odd_onvif import odd_device
 
+WIPES_S = 1.0
 ANNE = Operator("anne", "operator", "page/1")
 BEN = Operator("ben", "operator", "page/2")
 
@@ -49,6 +52,7 @@ class Rig:
             audit=lambda action, who, *_: self.audit.append((action, who.name)),
             save=lambda _: None,
         )
+        self.alarms: list[bool] = []
         self.line = OnvifLine(
             "gate",
             self.camera.ask,
@@ -56,11 +60,17 @@ class Rig:
             clock=SystemClock(),
             tell=self.ptz.bus_event,
             presets=lambda found: self.ptz.keeps("gate", found),
+            outputs={"wiper": OnvifAux("tt:Wiper|On", "tt:Wiper|Off", WIPES_S)},
+            unstopped=self.alarms.append,
         )
-        self.ptz.mount(Mount("gate", self.line, OnvifHead()))
+        self.ptz.mount(Mount("gate", self.line, OnvifHead(), {"wiper": Aux(0, WIPES_S)}))
 
     def told(self) -> list[str]:
-        return [word for _, word in self.device.motions]
+        return [word for _, word in self.device.motions if not word.startswith("tt:")]
+
+    def wiped(self) -> list[str]:
+        words = [word for _, word in self.device.motions if word.startswith("tt:")]
+        return [word.partition("|")[2] for word in words]
 
     async def until(self, true, within_s: float = 30.0) -> None:
         ends_s = time.monotonic() + within_s
@@ -179,3 +189,65 @@ def test_each_preset_has_a_number_and_numbers_stay() -> None:
     }  # fmt: skip
     many = numbered(tuple(CameraPreset(f"t{n}", "") for n in range(400)))
     assert len(many) == 255
+
+
+async def test_a_wiper_goes_off_by_our_timer_and_at_the_end(tmp_path: Path) -> None:
+    async with rig(tmp_path) as it:
+        with pytest.raises(Unavailable, match=r"ptz\.bus_down"):
+            it.ptz.output("gate", ANNE, "wiper", True)
+        await it.until(lambda: it.wiped() == ["Off"])  # whatever was on before
+        await it.until(lambda: not it.line.lit("gate", "wiper"))
+        it.ptz.output("gate", ANNE, "wiper", True)
+        await it.until(lambda: it.wiped() == ["Off", "On"])
+        assert dict(it.ptz.status("gate").outputs)["wiper"]
+        await asyncio.sleep(0.6 * WIPES_S)
+        it.ptz.output("gate", ANNE, "wiper", True)  # does not extend it
+        await it.until(lambda: it.wiped()[-1] == "Off", 0.8 * WIPES_S + 5)
+        on_s, off_s = (at for at, word in it.device.motions[-2:] if word.startswith("tt:"))
+        assert off_s - on_s < 2 * WIPES_S + 3
+        await it.until(lambda: not dict(it.ptz.status("gate").outputs)["wiper"])
+        it.ptz.output("gate", ANNE, "wiper", True)
+        await it.until(lambda: it.wiped()[-1] == "On")
+    assert it.wiped()[-1] == "Off"
+
+
+async def test_a_wiper_that_does_not_go_off_counts_as_on_and_is_told_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nvr.ptz.onvif_output.AGAIN_S", 0.2)
+    async with rig(tmp_path) as it:
+        await it.until(lambda: it.wiped() == ["Off"])
+        it.ptz.output("gate", ANNE, "wiper", True)
+        await it.until(lambda: it.wiped()[-1] == "On")
+        it.device.refuses_off = True
+        it.ptz.output("gate", ANNE, "wiper", False)
+        tries = it.device.log.count("SendAuxiliaryCommand")
+        await it.until(lambda: it.device.log.count("SendAuxiliaryCommand") > tries + 3)
+        assert it.line.lit("gate", "wiper")
+        it.device.refuses_off = False
+        await it.until(lambda: it.wiped()[-1] == "Off")
+        await it.until(lambda: not it.line.lit("gate", "wiper"))
+
+
+async def test_who_switched_it_on_and_leaves_is_told_of(tmp_path: Path) -> None:
+    async with rig(tmp_path) as it:
+        left: list[Operator] = []
+        it.ptz.left = left.append
+        it.ptz.gone(ANNE)
+        assert left == [ANNE]
+
+
+async def test_a_stop_that_did_not_arrive_is_an_alarm_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nvr.ptz.onvif.AGAIN_S", 0.2)
+    monkeypatch.setattr("nvr.link.head.STOP_AGAIN_S", 0.05)
+    async with rig(tmp_path) as it:
+        await it.until(lambda: it.ptz.status("gate").online)
+        await it.hold(ANNE, 0.5, 0.3)
+        it.device.answer = "reset"
+        it.ptz.stop("gate", ANNE)
+        await it.until(lambda: it.alarms == [True])
+        it.device.answer = ""
+        await it.until(lambda: it.alarms == [True, False])
+        assert not it.device.moving

@@ -55,6 +55,7 @@ from nvr.media.device import (
     VideoInput,
     VideoSize,
 )
+from nvr.media.drawn import Burn
 from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happening, Kind
 from nvr.media.head import HeadKind, HeadSettings
@@ -567,10 +568,11 @@ class MemoryCameras:
         self.events.append((name, post_s))
         return self._clock.wall_us() + round((post_s or 30) * 1e6)
 
-    async def write_masks(self, name: str, masks: Masks) -> None:
+    async def write_masks(self, name: str, masks: Masks, burn: Burn | None = None) -> None:
         if fault := fault_of(masks):
             raise Rejected("mask.invalid", fault)
-        self.set(dataclasses.replace(self.states[name], masks=masks))
+        state = self.states[name]
+        self.set(dataclasses.replace(state, masks=masks, mask_burn=burn or state.mask_burn))
 
     def masked(self, name: str, span: tuple[int, int] | None) -> bool:
         state = self.states.get(name)
@@ -579,11 +581,14 @@ class MemoryCameras:
     def captions_over(self, name: str, span: tuple[int, int]) -> list[tuple[int, CaptionText]]:
         return [one for one in self.stood.get(name, []) if one[0] < span[1]]
 
-    async def write_caption(self, name: str, caption: CaptionText) -> tuple[str, ...]:
+    async def write_caption(
+        self, name: str, caption: CaptionText, burn: Burn | None = None
+    ) -> tuple[str, ...]:
         state = self.states[name]
         if state.caption is None:
             raise Rejected("caption.unsupported", "this camera cannot have a caption")
-        self.set(dataclasses.replace(state, caption=caption))
+        burn = burn or state.caption_burn
+        self.set(dataclasses.replace(state, caption=caption, caption_burn=burn))
         return tuple(sorted({c for line in caption.lines for c in line if ord(c) > 0x1F000}))
 
 
