@@ -127,11 +127,7 @@ class Store:
         self, camera: str, from_us: int, to_us: int, kinds: Sequence[Kind] = (), most: int = 1000
     ) -> list[Happening]:
         """What happened at a camera between two wall times, the newest `most`, in order."""
-        wanted = list(kinds)
-        chosen = ""
-        if wanted:
-            objects = f" OR kind LIKE '{OBJECT}.%'" if OBJECT in wanted else ""
-            chosen = f" AND (kind IN ({', '.join('?' * len(wanted))}){objects})"
+        chosen, wanted = _of_kinds(kinds)
         query = (
             f"SELECT {_COLUMNS} FROM happening WHERE camera = ? AND from_us < ?"  # noqa: S608 - marks only
             f" AND (to_us IS NULL OR to_us >= ?){chosen}"
@@ -214,6 +210,14 @@ def _happening(row: tuple[Any, ...]) -> Happening:
     return Happening(number, camera, kind, zone, from_us, to_us, strength, bool(picture), source)
 
 
+def _of_kinds(kinds: Sequence[Kind]) -> tuple[str, list[Kind]]:
+    """What chooses kinds in a question, empty for all, and the values for its marks."""
+    if not kinds:
+        return "", []
+    objects = f" OR kind LIKE '{OBJECT}.%'" if OBJECT in kinds else ""
+    return f" AND (kind IN ({', '.join('?' * len(kinds))}){objects})", list(kinds)
+
+
 def read(
     path: Path, cameras: Sequence[str], from_us: int, to_us: int, kinds: Sequence[Kind], most: int
 ) -> list[Happening]:
@@ -230,14 +234,15 @@ def read(
     Raises:
         Damaged: ``event.unreadable``.
     """
-    wanted: list[tuple[str, Sequence[str]]] = [("camera", cameras), ("kind", kinds)]
-    chosen = [(column, words) for column, words in wanted if words]
+    chosen, wanted = _of_kinds(kinds)
+    if cameras:
+        chosen += f" AND camera IN ({', '.join('?' * len(cameras))})"
     query = (
         f"SELECT {_COLUMNS} FROM happening WHERE from_us < ? AND (to_us IS NULL OR to_us >= ?)"  # noqa: S608 - marks only
-        + "".join(f" AND {column} IN ({', '.join('?' * len(words))})" for column, words in chosen)
+        + chosen
         + " ORDER BY from_us DESC LIMIT ?"
     )
-    values = [to_us, from_us, *(word for _, words in chosen for word in words), most]
+    values = [to_us, from_us, *wanted, *cameras, most]
     try:
         with contextlib.closing(_looked_at(path)) as db:
             return [_happening(row) for row in reversed(db.execute(query, values).fetchall())]

@@ -141,7 +141,6 @@ class Box:
             config, self._data, self._board, burners, clock, control.mount, hiders
         )
         services.find = cameras.settings
-        painter = cameras.painted(Painter(services, cameras, Book(self._data.path / MADE), clock))
         storage = await open_storage(stack, self._data, config, cameras, audit, clock)
         volumes = storage.volumes
         model = model_of(config, self._data.path)
@@ -253,7 +252,16 @@ class Box:
             control.start,
             cameras.start,
             storage.start,
-            *map(_task_of, (listener.run, painter.run, server.run, looks.run, lines.run)),
+            *map(
+                _task_of,
+                (
+                    listener.run,
+                    self._painter(services, cameras).run,
+                    server.run,
+                    looks.run,
+                    lines.run,
+                ),
+            ),
             *([_task_of(feeder.run)] if feeder else []),
         )
         await self._until_stopped(ingest, starts, open_page, storage, audit)
@@ -270,6 +278,10 @@ class Box:
         feeder.open()
         storage.health.also.append(feeder.warnings)
         return feeder
+
+    def _painter(self, services: Services, cameras: CameraTable) -> Painter:
+        book = Book(self._data.path / MADE)
+        return cameras.painted(Painter(services, cameras, book, self._clock))
 
     def _exports(self, storage: Storage, box: BoxState, cameras: CameraTable, audit: Audit) -> Jobs:
         spool = self._data.path / self._config.export.path

@@ -10,7 +10,7 @@ import msgspec
 from nvr.analyse.store import FILE, read
 from nvr.base.errors import Misconfigured
 from nvr.cli import where
-from nvr.media.happening import KINDS, Happening
+from nvr.media.happening import KINDS, Happening, is_object
 
 _DESCRIPTION = """\
 Lists what happened, the oldest first: what the recorder found in the pictures, what
@@ -43,7 +43,12 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         metavar="NAME",
         help="only this camera; again: more",
     )
-    parser.add_argument("--kind", default="", metavar="KIND,...", help=f"of {', '.join(KINDS)}")
+    parser.add_argument(
+        "--kind",
+        default="",
+        metavar="KIND,...",
+        help=f"of {', '.join(KINDS)}, object, object.person...",
+    )
     parser.add_argument(
         "--from", dest="begin", type=where.wall_us, metavar="TIME",
         help="2026-03-01T08:00:00 in this machine's time zone, or with Z or +08:00 at the end "
@@ -62,8 +67,8 @@ def run(chosen: argparse.Namespace) -> int:
     if end_us <= begin_us:
         raise Misconfigured("event.times", "--to must be after --from")
     words = [word for word in chosen.kind.split(",") if word]
-    kinds = [kind for kind in KINDS if kind in words]
-    if len(kinds) != len(words):
+    kinds = [word for word in words if word in KINDS or is_object(word)]
+    if kinds != words:
         raise Misconfigured("event.kind", f"a kind is one of {', '.join(KINDS)}")
     path = chosen.data / FILE
     if not path.exists():

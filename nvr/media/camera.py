@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 
 from nvr.base.errors import NvrError
 from nvr.media.analyse import AnalyseSettings
+from nvr.media.caption import CaptionAt as CaptionAt  # noqa: PLC0414 - known by this name
+from nvr.media.caption import CaptionText as CaptionText  # noqa: PLC0414 - the same
 from nvr.media.device import Capture
 from nvr.media.drawn import Burn, Drawn
 from nvr.media.happening import Happening
@@ -23,30 +25,10 @@ _UNKNOWN = StreamHealth("connecting", 0)
 CameraCondition = Literal["connecting", "live", "frozen", "lost", "refused", "unsupported"]
 
 
-@dataclass(frozen=True, slots=True)
-class CaptionText:
-    """What is written into, or over, a camera's picture.
-
-    Attributes:
-        lines: Up to 8 lines of up to 32 characters; ``{time}`` stands for the wall time.
-        position_permille: Left and top, thousandths of the picture's width and height.
-        size_permille: Height of an em, thousandths of the picture's height.
-        mode: ``plain``, ``outline``, ``box``, ``blink``, ``inverse`` or ``scroll``.
-    """
-
-    lines: tuple[str, ...]
-    position_permille: tuple[int, int]
-    size_permille: int
-    mode: str
-
-
 SUB_BOX = (640, 360)
 """Most ``(width, height)`` in pixels of a sub stream that is made here, unless it is said."""
 SUB_FPS = 10
 """Most pictures a second of such a stream."""
-
-CaptionAt = Callable[[int], CaptionText]
-"""Says what a caption was at some UTC microseconds."""
 
 
 @dataclass(frozen=True, slots=True)

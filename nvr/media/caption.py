@@ -15,7 +15,8 @@ Pure text, apart from drawing: who keeps or checks captions loads neither NumPy 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal, get_args
 
@@ -31,6 +32,27 @@ FIELD = re.compile(r"\{(time|date|weekday|hms|zone|clock)\}")
 _WEEKDAYS = "一二三四五六日"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _UNKNOWN_MS = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionText:
+    """What is written into, or over, a camera's picture.
+
+    Attributes:
+        lines: Up to 8 lines of up to 32 characters; ``{time}`` stands for the wall time.
+        position_permille: Left and top, thousandths of the picture's width and height.
+        size_permille: Height of an em, thousandths of the picture's height.
+        mode: ``plain``, ``outline``, ``box``, ``blink``, ``inverse`` or ``scroll``.
+    """
+
+    lines: tuple[str, ...]
+    position_permille: tuple[int, int]
+    size_permille: int
+    mode: str
+
+
+CaptionAt = Callable[[int], CaptionText]
+"""Says what a caption was at some UTC microseconds."""
 
 
 def fault_of(lines: Sequence[str]) -> str:

@@ -15,9 +15,9 @@ from nvr.media.onvif import CameraPreset, Target
 from nvr.media.ports import Operator
 from nvr.ptz.arbiter import LET_GO_S
 from nvr.ptz.controller import Controller, Mount
+from nvr.ptz.line import Aux
 from nvr.ptz.onvif import OnvifHead, OnvifLine, numbered
 from nvr.ptz.onvif_output import OnvifAux
-from nvr.ptz.pelco import Aux
 from nvr.ptz.preset import PresetBook
 from tests.peers.odd_onvif import odd_device
 

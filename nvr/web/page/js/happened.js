@@ -9,19 +9,21 @@ import { dialog } from "./ui.js";
 const FRESH_MS = 5000;
 const SLACK_US = 1_000_000;
 
-/** @typedef {{number: number, kind: string, zone: string, from_us: number, to_us: number | null, strength: number, picture: boolean}} Happening */
+/** @typedef {{number: number, kind: string, zone: string, from_us: number, to_us: number | null, strength: number, picture: boolean, source: string}} Happening */
 
 /** What it was, in words; of an object that has none here the model's own. @param {string} kind */
 export const named = (kind) => (knows(`look.${kind}`) ? t(`look.${kind}`) : kind.replace("object.", "").replaceAll("_", " "));
 
-/** The same, and where. @param {{kind: string, zone: string}} one */
-export const kindWords = ({ kind, zone }) => (zone ? `${named(kind)} · ${zone}` : named(kind));
+/** The same, where, and who says so if it is the camera. @param {{kind: string, zone: string, source?: string}} one */
+export const kindWords = ({ kind, zone, source }) => [named(kind), zone, source ? t(`look.source.${source}`) : ""].filter(Boolean).join(" · ");
 
 /** @param {string} kind */
 export const isObject = (kind) => kind.startsWith("object.");
 
-/** Everything but motion, objects and reports is a picture that is no good. @param {string} kind */
-export const isTrouble = (kind) => kind !== "motion" && kind !== "reported" && !isObject(kind);
+const CALM = ["motion", "reported", "input", "output", "line"];
+
+/** Everything else, but objects, is a picture that is no good. @param {string} kind */
+export const isTrouble = (kind) => !CALM.includes(kind) && !isObject(kind);
 
 export class Happened {
   /** @type {Happening[]} */

@@ -95,7 +95,7 @@ export class Shell extends Part {
     this.banner.classList.toggle("alarm", !down && Boolean(fault));
     if (down) put(this.banner.lastElementChild, t("link.down", { span: span((performance.now() - box.downSince_ms) / 1000) }));
     else if (fault) put(this.banner.lastElementChild, t("record.off", { why: sentence(new Problem(0, fault.code, fault.detail)), code: fault.code }));
-    else if (warnings.length) put(this.banner.lastElementChild, t("record.warn", { why: warnings.map((one) => sentence(new Problem(0, one.code, one.detail))).join(" ") }));
+    else if (warnings.length) put(this.banner.lastElementChild, t("record.warn", { why: warnings.map((one) => sentence(new Problem(0, one.code, one.detail, { camera: box.camera(one.camera)?.title ?? one.camera }))).join(" ") }));
   }
 
   #menu() {

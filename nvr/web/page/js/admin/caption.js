@@ -7,6 +7,7 @@ import { t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { lengthOf } from "../overlay.js";
 import { problemBox } from "../ui.js";
+import { toldBox } from "./told.js";
 
 const MODES = ["plain", "outline", "box", "blink", "inverse", "scroll"];
 const LINES = 8;
@@ -24,7 +25,11 @@ export async function captionPage(app, host, part) {
   const value = await api.get(api.cameraPath(name, "/caption"));
   const tile = el("nvr-tile", { prop: { app, camera: name, focused: true } });
   tile.classList.add("focus");
-  const burned = app.box.camera(name)?.caption_burned ?? true;
+  const seen = app.box.camera(name);
+  // A camera that is told the caption shows it a moment later: until then it is drawn here.
+  const told = Boolean(seen?.caption_drawn) || value.burn === "none";
+  const burned = (seen?.caption_burned ?? true) && !seen?.caption_drawn;
+  let burn = value.burn ?? "auto";
   const warning = el("p.s.warn", { role: "status", hidden: true });
   const state = el("p.s.sub", { role: "status" });
   const missing = el("div.place", {});
@@ -75,7 +80,7 @@ export async function captionPage(app, host, part) {
     const cut = warn(typed);
     const body = {
       lines: typed.slice(0, LINES).map(fitting),
-      position_permille: [Number(x.value), Number(y.value)], size_permille: Number(size.value), mode: value.mode,
+      position_permille: [Number(x.value), Number(y.value)], size_permille: Number(size.value), mode: value.mode, burn,
     };
     try {
       const answer = await api.put(api.cameraPath(name, "/caption"), body);
@@ -106,5 +111,6 @@ export async function captionPage(app, host, part) {
         el("div.field", {}, el("label", { for: "cap-lines" }, t("caption.lines")), lines, el("p.hint", {}, t("caption.lines.hint", { lines: LINES, long: LONG, stamp: "{time}" })), el("p.hint", {}, t("caption.fields"))),
         warning, missing,
         el("div.two", {}, row(t("caption.x"), x), row(t("caption.y"), y)), row(t("caption.size"), size),
-        el("div.field", {}, el("span.s.sub", {}, t("caption.mode")), modes), state, burned ? null : el("p.hint", {}, t("caption.own"))))));
+        el("div.field", {}, el("span.s.sub", {}, t("caption.mode")), modes), state,
+        toldBox(app, part, name, "caption", () => { burn = burn === "none" ? "auto" : "none"; send(); }), burned || told ? null : el("p.hint", {}, t("caption.own"))))));
 }

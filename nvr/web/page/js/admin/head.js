@@ -24,7 +24,7 @@ export async function headDialog(app, name) {
   const kinds = new Map(found.kinds.map((kind) => [kind.name, kind]));
   const named = now.protocol === ONVIF ? ONVIF : now.profile || `generic-${now.protocol}`;
   const places = [["", t("head.none")], ...found.outputs.map((output) => [output, output]),
-    ...[1, 2, 3, 4, 5, 6, 7, 8].map((n) => [AUX + n, t("head.aux", { n })])];
+    ...[1, 2, 3, 4, 5, 6, 7, 8, "tt:Wiper", "tt:Washer", "tt:IRLamp"].map((n) => [AUX + n, t("head.aux", { n })])];
   const shown = (place) => (typeof place === "string" ? place : place ? AUX + place.aux : "");
   const bus = field(t("head.bus"), { options: found.buses.map((one) => [one, one]), value: now.bus });
   const address = field(t("head.address"), { type: "number", required: true, value: String(now.address), hint: t("head.address.hint") });
@@ -48,7 +48,7 @@ export async function headDialog(app, name) {
   // What the form does not show of a place that stays, such as its longest time on, stays too.
   const place = (input, before) => {
     if (input.value === shown(before)) return before;
-    return input.value.startsWith(AUX) ? { aux: Number(input.value.slice(AUX.length)) } : input.value || null;
+    return input.value.startsWith(AUX) ? { aux: Number(input.value.slice(AUX.length)) || input.value.slice(AUX.length) } : input.value || null;
   };
   const done = async () => {
     await app.box.loadCameras();

@@ -7,6 +7,7 @@ import { t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { outline } from "../overlay.js";
 import { button, problemBox } from "../ui.js";
+import { toldBox } from "./told.js";
 
 const MOST = 8;
 const CORNERS = 16;
@@ -44,7 +45,7 @@ export async function maskPage(app, host, part) {
   const trouble = el("div.place", {});
   const undo = button("back", t("mask.undo"), () => { const was = past.pop(); if (was) ({ masks, drawing } = JSON.parse(was)); changed(); });
   const close = button("", t("mask.close"), finish);
-  const save = button("", t("save"), send, { cls: "p" });
+  const save = button("", t("save"), () => send(), { cls: "p" });
   const kinds = el("div.seg", { role: "group", "aria-label": t("mask.kind") }, ...["solid", "mosaic"].map((one) =>
     el("button.btn", { type: "button", data: { kind: one }, "aria-pressed": String(one === kind), on: { click: () => { kind = one; mark(); } } }, t(`mask.kind.${one}`))));
   const mark = () => kinds.childNodes.forEach((node) => node.setAttribute("aria-pressed", String(node.dataset.kind === kind)));
@@ -183,12 +184,13 @@ export async function maskPage(app, host, part) {
     draw();
   });
 
-  async function send() {
+  async function send(more = {}) {
     save.disabled = true;
     try {
-      await api.put(api.cameraPath(name, "/mask"), { masks });
+      const body = { masks, ...more };
+      await api.put(api.cameraPath(name, "/mask"), body);
       const camera = app.box.camera(name);
-      if (camera) camera.masks = structuredClone(masks);
+      if (camera) Object.assign(camera, { masks: structuredClone(body.masks), mask_burn: body.burn ?? camera.mask_burn });
       trouble.replaceChildren();
       state.textContent = t("mask.saved");
       app.notes.say(t("mask.saved"), "ok");
@@ -210,6 +212,10 @@ export async function maskPage(app, host, part) {
       el("section.panel", {}, el("div.pb", {},
         el("p.hint", {}, t("mask.how")), el("div.field", {}, el("span.s.sub", {}, t("mask.kind")), kinds),
         el("div.row", {}, close, undo), list, state, trouble, el("div.row", {}, save),
+        toldBox(app, part, name, "masks", () => {
+          const { masks: saved, mask_burn } = app.box.camera(name) ?? seen;
+          send({ masks: saved, burn: mask_burn === "none" ? "auto" : "none" });
+        }),
         el("p.hint", {}, t(seen.masks_burned ? "mask.burned" : "mask.over"))))));
   changed();
 }

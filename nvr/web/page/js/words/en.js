@@ -3,9 +3,6 @@
 import box from "./en-box.js";
 import encoding from "./en-encode.js";
 import keys from "./en-keys.js";
-import exports from "./en-export.js";
-import find from "./en-find.js";
-import health from "./en-health.js";
 import lines from "./en-lines.js";
 import look from "./en-look.js";
 import streams from "./en-stream.js";
@@ -15,9 +12,6 @@ export default {
   ...box,
   ...encoding,
   ...keys,
-  ...find,
-  ...exports,
-  ...health,
   ...lines,
   ...look,
   ...streams,

@@ -3,9 +3,6 @@
 import box from "./zh-box.js";
 import encoding from "./zh-encode.js";
 import keys from "./zh-keys.js";
-import exports from "./zh-export.js";
-import find from "./zh-find.js";
-import health from "./zh-health.js";
 import lines from "./zh-lines.js";
 import look from "./zh-look.js";
 import streams from "./zh-stream.js";
@@ -14,9 +11,6 @@ export default {
   ...box,
   ...encoding,
   ...keys,
-  ...find,
-  ...exports,
-  ...health,
   ...lines,
   ...look,
   ...streams,
