@@ -171,8 +171,8 @@ class BoardLines:
         it.action = action
 
     def switch(self, name: str, do: Literal["on", "off", "pulse"], who: str, source: str) -> None:  # noqa: D102 - see Lines
+        self.wipers.stop(name)
         if do == "off":
-            self.wipers.stop(name)
             self._switches.set(name, False)
         else:
             self._audit.check_room()

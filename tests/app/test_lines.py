@@ -111,6 +111,13 @@ async def test_a_wiper_wipes_and_off_ends_it(rig: Bench) -> None:
     ]
 
 
+async def test_a_hand_ends_a_program(rig: Bench) -> None:
+    rig.lines.wipe("wiper", WipeWish("intermittent", every_s=3), *WHO)
+    rig.lines.switch("wiper", "on", *WHO)
+    assert output(rig, "wiper").wiping == ""
+    await until(lambda: output(rig, "wiper").on)
+
+
 async def test_a_heads_own_wiper_wipes_too(rig: Bench) -> None:
     task = asyncio.create_task(rig.lines.run())
     who = Operator("op", "operator", "page/1")
