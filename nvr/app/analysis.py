@@ -34,6 +34,7 @@ from nvr.media.track import StreamConfig
 _log = logging.getLogger(__name__)
 
 MEMORIES = "analyse"
+_STEPS = frozenset(("ptz.preset_call", "ptz.move", "ptz.stop", "ptz.release", "ptz.refused"))
 _SHOW_S = 5.0
 _AGAIN_S = 2.0
 _WIPER = "wiper"
@@ -53,7 +54,10 @@ class Told:
 
     def control(self, action: str, who: Operator, camera: str, detail: str) -> None:
         """See `Audit.control`."""
-        if not who.source.startswith(STROKE):  # the program has a row, not each of its strokes
+        # Of a tour and of a wiper's program the begin and the end have a row, not each of the
+        # ten thousand steps a day.
+        step = who.role in {"tour", "schedule"} and action in _STEPS
+        if not step and not who.source.startswith(STROKE):
             self._audit.control(action, who, camera, detail)
         self.also(action, camera)
 
@@ -72,6 +76,7 @@ class Analysis:
 
     Attributes:
         store: What happened.
+        began: Told the camera, the sort and the zone of what begins; in the event loop.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class Analysis:
         self._aims: dict[str, Aim | None] = {}
         self._found_objects: Counter[tuple[str, str]] = Counter()
         self._end_ptz = ptz.subscribe(self._head)
+        self.began: Callable[[str, str, str], None] = lambda _camera, _sort, _zone: None
         self._hub: Hub | None = None
         self._stopped = False
 
@@ -192,6 +198,7 @@ class Analysis:
         made = self.store.begin(camera, "reported", "", at_us)
         if made is not None:
             self.store.end(camera, "reported", "", max(at_us, until_us))
+        self.began(camera, "reported", "")
 
     def now(self, camera: str) -> LookNow:  # noqa: D102 - see Looks
         settings = self._settings.get(camera)
@@ -279,7 +286,7 @@ class Analysis:
 
     def told(self, action: str, camera: str) -> None:
         """Note that a head was told something; a preset is reached when nobody says so."""
-        if action == "ptz.preset_call":
+        if action in {"ptz.preset_call", "ptz.call_up"}:
             self._turning_s[camera] = self._clock.monotonic_s() + _TRAVEL_S
 
     def _hushed(self, camera: str) -> bool:
@@ -325,6 +332,8 @@ class Analysis:
         wanted = camera.analyse.record_on if camera.analyse else ()
         if change.what == "begin" and _wanted({change.kind}, wanted):
             self._report(one.camera)
+        if change.what == "begin":
+            self.began(one.camera, change.kind, change.zone)
         self._tell(one.camera)
 
     def _note(self, one: Found) -> None:

@@ -23,7 +23,7 @@ from nvr.seal.passphrase import Passphrase, opened
 
 STATE = "state.db"
 _PLAIN = {"nvr.toml", CAPTIONS, "tls.crt", SIGN_PUBLIC, SEAL_PUBLIC, RECOVERY_PUBLIC}
-_SECRET = {"secrets.toml", "presets.json", "audit.key", "tls.key", SIGN, SEAL, STATE}
+_SECRET = {"secrets.toml", "presets.json", "ptz.json", "audit.key", "tls.key", SIGN, SEAL, STATE}
 FILES = tuple(sorted(_PLAIN | _SECRET))
 _MARK = b"nvr backup 1\n"
 _MOST_BYTES = 1 << 30

@@ -19,6 +19,7 @@ from nvr.app.analysis import Analysis, Told
 from nvr.app.backup import back_up
 from nvr.app.board_dome import keep_dome, start_dome
 from nvr.app.boxstate import BoxState, WallTime
+from nvr.app.callups import Callups
 from nvr.app.cameras import Burner, CameraTable
 from nvr.app.capturing import Capturing, devices
 from nvr.app.control import Control
@@ -37,6 +38,7 @@ from nvr.app.onboard import Onboard
 from nvr.app.painter import Painter
 from nvr.app.relay import rtsp_server
 from nvr.app.services import Services, exceptions
+from nvr.app.shots import Shots
 from nvr.app.storage import Storage, open_storage
 from nvr.app.talks import CameraTalks
 from nvr.app.target import SIMULATED, targets
@@ -57,9 +59,10 @@ from nvr.link.link import Link
 from nvr.media.ingest import Ingest
 from nvr.record.plan import Gate
 from nvr.serve import rtsp
+from nvr.serve.rtsp import RtspServer
 from nvr.web.parts import Parts
 from nvr.web.server import Page
-from nvr.web.tls import load_tls
+from nvr.web.tls import Tls, load_tls
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +119,7 @@ class Box:
                 self._clock,
                 told.control,
                 services,
+                self._wall.local,
             )
             stack.callback(control.close)
             try:
@@ -197,6 +201,7 @@ class Box:
             cameras.encoding,
             partial(families, lines),
         )
+        shots = self._shots(control, looks)
         page = Page(
             Parts(
                 clock=clock,
@@ -205,6 +210,7 @@ class Box:
                 keys=storage.keys,
                 exports=exports,
                 ptz=control.ptz,
+                programs=control.programs,
                 cameras=cameras,
                 box=box,
                 users=doors.users,
@@ -222,6 +228,7 @@ class Box:
                 captures=Capturing(cameras),
                 looks=looks,
                 lines=lines,
+                preset_picture=shots.picture,
                 happenings=looks.store,
                 talks=CameraTalks(cameras.caller, clock),
                 back_up=lambda phrase: back_up(self._data.path, phrase, clock.wall_us()),
@@ -229,14 +236,10 @@ class Box:
             tls,
             config.page.names,
         )
-        server.listen(config.rtsp.host, config.rtsp.port)
-        if config.rtsp.tls_port is not None:
-            server.listen(config.rtsp.host, config.rtsp.tls_port, tls.context)
+        _listen(server, config, tls)
         doors.machines.subscribe(server.revoke)
         cameras.subscribe(partial(unmasked_out, server, doors.machines, {}))
-        listener = Listener(
-            services, cameras.configured, cameras.event, clock, looks.store, cameras.tell
-        )
+        listener = self._listener(services, cameras, control, looks)
 
         async def open_page(group: asyncio.TaskGroup) -> None:
             ready = asyncio.Event()
@@ -264,7 +267,31 @@ class Box:
             ),
             *([_task_of(feeder.run)] if feeder else []),
         )
-        await self._until_stopped(ingest, starts, open_page, storage, audit)
+        async with contextlib.aclosing(shots):
+            await self._until_stopped(ingest, starts, open_page, storage, audit)
+
+    def _listener(
+        self, services: Services, cameras: CameraTable, control: Control, looks: Analysis
+    ) -> Listener:
+        """Listen to cameras; what happens at them sends heads where the file says."""
+        calls = Callups(control.ptz, cameras.settings)
+        looks.began = calls.happened
+        return Listener(
+            services,
+            cameras.configured,
+            cameras.event,
+            self._clock,
+            looks.store,
+            cameras.tell,
+            calls.happened,
+        )
+
+    def _shots(self, control: Control, looks: Analysis) -> Shots:
+        """Have presets pictured."""
+        ptz = control.ptz
+        shots = Shots(self._data.path, ptz, looks.snapshot, ptz.pictured, self._clock)
+        ptz.sent = shots.told
+        return shots
 
     def _feeder(
         self, audit: Audit, control: Control, ingest: Ingest, storage: Storage
@@ -353,6 +380,12 @@ class Box:
             audit.record(Entry("startup", "box.stopped"), stop=True)
         if failures:
             raise failures[0]
+
+
+def _listen(server: RtspServer, config: Config, tls: Tls) -> None:
+    server.listen(config.rtsp.host, config.rtsp.port)
+    if config.rtsp.tls_port is not None:
+        server.listen(config.rtsp.host, config.rtsp.tls_port, tls.context)
 
 
 def _task_of(run: Callable[[], Coroutine[None, None, None]]) -> Start:

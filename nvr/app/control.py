@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -16,24 +18,30 @@ from nvr.base.supervise import Backoff, supervise
 from nvr.config import camera as written
 from nvr.config.camera import Ptz
 from nvr.config.model import Config
+from nvr.config.model import Control as ControlRules
 from nvr.gpio.output import Outputs
 from nvr.hal.board import Board, Serial
 from nvr.hal.linux_serial import LinuxSerial
 from nvr.hal.ports import SerialPort
 from nvr.hal.virtual_serial import VirtualSerial
 from nvr.media.ports import Operator
+from nvr.ptz.autopilot import Autopilot
 from nvr.ptz.bus import Bus, BusEvent
-from nvr.ptz.controller import Audit, Controller, Mount
+from nvr.ptz.controller import Controller
 from nvr.ptz.guard_link import GuardLink
+from nvr.ptz.heads import Audit, Mount
+from nvr.ptz.keep import KeepBook
 from nvr.ptz.line import Aux
 from nvr.ptz.onvif import OnvifHead, OnvifLine
 from nvr.ptz.onvif_output import OnvifAux
 from nvr.ptz.pelco import byte_s, frame_s
 from nvr.ptz.preset import PresetBook
+from nvr.ptz.priority import Ranks
 from nvr.ptz.profile import Profile, library
 
 _log = logging.getLogger(__name__)
 
+PRESETS, PROGRAMS = "presets.json", "ptz.json"
 _MAX_ON_S = {"wiper": 60.0, "lamp": 1800.0}
 _MAX_ON_ONVIF_S = {"wiper": 30.0, "lamp": 600.0}
 """No guard that outlives us tells a camera."""
@@ -51,6 +59,7 @@ class Control:
         clock: Time source.
         audit: Told of every action.
         services: Asks cameras that are steered over ONVIF; None where none is.
+        local: Weekday and minute of the day here; None while nobody knows.
 
     Attributes:
         switched: Told in the event loop what an output did. See `nvr.gpio.output.Tell`.
@@ -65,6 +74,7 @@ class Control:
         clock: Clock,
         audit: Audit,
         services: Services | None = None,
+        local: Callable[[], tuple[int, int] | None] = lambda: None,
     ) -> None:
         self._board = board
         self._profiles = library(data)
@@ -82,15 +92,31 @@ class Control:
             wirings(board.gpio, sim), clock=clock, guard=self.guard, tell=self._output_told
         )
         self.buses = {name: self._bus(name, line, sim) for name, line in board.serial.items()}
+        # One after the other: of two changes the later one stays.
+        self._writer = ThreadPoolExecutor(1, "ptz-names")
+        book = KeepBook(data / PROGRAMS, self._save)
         self.ptz = Controller(
             self._mounts(config),
             switches=self.outputs,
-            presets=_presets(data / "presets.json", config),
+            presets=_presets(data / PRESETS, config),
             clock=clock,
             audit=self._told,
             save=self._save,
+            book=book,
+            ranks=ranks_of(config.control),
         )
         self.ptz.left = self._left
+        self.ptz.lock_max_s = config.control.lock_max_h * 3600.0
+        self.programs = Autopilot(
+            self.ptz,
+            self.ptz.cameras,
+            book,
+            clock=clock,
+            local=local,
+            audit=audit,
+            changed=self.ptz.refresh,
+        )
+        self.ptz.watch, self.ptz.auto = self.programs.seen, self.programs.state
         # From here on `close` has threads to wait for, whatever else fails to start.
         self.outputs.start()
         for bus in self.buses.values():
@@ -191,6 +217,9 @@ class Control:
         """Start the dead-man and watch over the guard."""
         group.create_task(self.ptz.run())
         group.create_task(
+            supervise("autopilot", self.programs.run, clock=self._clock, backoff=Backoff())
+        )
+        group.create_task(
             supervise(
                 "guard", self.guard.run, clock=self._clock, backoff=Backoff(first_s=0.1, cap_s=4.0)
             )
@@ -200,6 +229,7 @@ class Control:
         """Stop every head, drive every output safe, then let the guard go; blocks."""
         for bus in self.buses.values():
             bus.close()
+        self._writer.shutdown()
         self.outputs.close()
         self.guard.close()
 
@@ -228,7 +258,12 @@ class Control:
             if error := saving.exception():
                 event(_log, logging.ERROR, "ptz.presets_unsaved", error=str(error))
 
-        self._loop.run_in_executor(None, write).add_done_callback(done)
+        self._loop.run_in_executor(self._writer, write).add_done_callback(done)
+
+
+def ranks_of(control: ControlRules) -> Ranks:
+    """Return who ranks above whom, as the file says."""
+    return Ranks(**{one.name: getattr(control.priority, one.name) for one in fields(Ranks)})
 
 
 def _outputs(ptz: Ptz, profile: Profile | None = None) -> dict[str, str | Aux]:

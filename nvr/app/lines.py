@@ -46,6 +46,8 @@ from nvr.media.ports import Operator, Ptz
 
 _log = logging.getLogger(__name__)
 
+CALL_UP_S = 60.0
+"""So long an alarm keeps the head from what runs by itself, and from equals."""
 PULSE_S = 1.0
 """A pulse of an output that says nothing of it."""
 _AGAIN_S = 2.0
@@ -89,7 +91,7 @@ class BoardLines:
         write: Changes the configuration, for good.
 
     Attributes:
-        call_up: Sends a head to a preset; by default as any operator does.
+        call_up: Sends a head to a preset; by default as an alarm, whose rank the file says.
     """
 
     def __init__(
@@ -288,7 +290,7 @@ class BoardLines:
             event(_log, logging.WARNING, "gpio.not_called", camera=camera, error=str(err))
 
     def _call(self, camera: str, preset: int, name: str) -> None:
-        self._ptz.preset(camera, Operator(name, "alarm", f"input/{name}"), "call", preset)
+        self._ptz.call_up(camera, preset, None, CALL_UP_S, f"input {name}")
 
     # Views and small things.
 

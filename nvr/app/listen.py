@@ -70,6 +70,7 @@ class Listener:
         clock: Time source.
         kept: Where it is written down.
         tell: Told the camera of which something began or ended.
+        began: Told the camera, the sort and the zone of what begins.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Listener:
         clock: Clock,
         kept: Kept,
         tell: Callable[[str], object] = lambda _: None,
+        began: Callable[[str, str, str], None] = lambda _camera, _sort, _zone: None,
     ) -> None:
+        self._began = began
         self._kept = kept
         self._tell = tell
         self._services = services
@@ -189,6 +192,7 @@ class Listener:
                 self._kept.begin, camera, one.sort, one.name, now_us, source="camera"
             )
             self._tell(camera)
+            self._began(camera, one.sort, one.name)
         known.over_s, known.over_us = (None, 0) if one.lasting else (now_s, now_us)
 
     async def _end(self, camera: str, known: _Active) -> None:

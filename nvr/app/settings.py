@@ -16,6 +16,7 @@ from nvr.media.caption import MOST_CHARACTERS, TIME
 from nvr.media.encoding import EncodeSettings
 from nvr.media.mask import Mask, Masks
 from nvr.media.name import stream_of
+from nvr.media.week import stretch
 from nvr.record.plan import ALWAYS, DAYS, MODES, Mode, Plan, Segment
 from nvr.record.retention import Terms
 
@@ -164,8 +165,7 @@ def _week(plan: written.Plan) -> list[list[str]]:
 
 
 def _segment(text: str) -> Segment:
-    times, name = text.split(" ")
-    begin, end = (int(time[:2]) * 60 + int(time[3:]) for time in times.split("-"))
+    begin, end, name = stretch(text)
     mode: Mode = next(mode for mode in MODES if mode == name)
     return Segment(begin, end, mode)
 

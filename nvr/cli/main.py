@@ -9,7 +9,8 @@ from nvr.base.errors import NvrError
 
 COMMANDS = (
     "run", "check", "board", "output", "safe", "camera", "find", "user", "export", "target",
-    "verify", "gaps", "lock", "event", "events", "key", "plan", "resize", "disk", "device", "ptz",
+    "verify", "gaps", "lock", "event", "events", "control", "key", "plan", "resize", "disk",
+    "device", "ptz",
     "encoder", "unseal", "fsck", "backup",
 )  # fmt: skip
 """Modules, most named like their command, in the order in which people meet them."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from nvr.config.analyse import Analyse
+from nvr.config.call import OnEvent
 from nvr.config.value import Name, Permille, Title
 from nvr.media.caption import Mode, fault_of
 from nvr.media.drawn import Burn
@@ -250,3 +251,5 @@ class Camera(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     capture: Capture | None = None
     # None: nothing is looked at.
     analyse: Analyse | None = None
+    # Where a head is sent when something happens here.
+    on_event: Annotated[list[OnEvent], Meta(max_length=16)] = []

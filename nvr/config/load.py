@@ -244,6 +244,7 @@ def _unfit(
         found += _unfit_capture(f"$.camera[{i}].capture", config.camera[:i], camera)
         found += _unfit_analyse(f"$.camera[{i}].analyse", camera.analyse)
         found += _unfit_objects(f"$.camera[{i}].analyse.objects", config, camera.analyse)
+        found += _unfit_calls(f"$.camera[{i}].on_event", camera, config.camera)
         if not camera.ptz:
             continue
         at = f"$.camera[{i}].ptz"
@@ -381,6 +382,15 @@ def _unfit_objects(at: str, config: Config, analyse: Analyse | None) -> list[Fau
     if objects.on and config.objects is None:
         found.append(Fault(at, "there is no model: name one under [objects]"))
     return found
+
+
+def _unfit_calls(at: str, camera: Camera, cameras: Sequence[Camera]) -> list[Fault]:
+    turning = {one.name for one in cameras if one.ptz is not None}
+    return [
+        Fault(f"{at}[{n}]", f"{rule.camera or camera.name} has no head to be sent anywhere")
+        for n, rule in enumerate(camera.on_event)
+        if (rule.camera or camera.name) not in turning
+    ]
 
 
 def _unfit_plan(at: str, plan: Plan | None) -> list[Fault]:

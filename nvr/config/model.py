@@ -33,6 +33,29 @@ class Page(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     names: list[str] = []
 
 
+Rank = Annotated[int, Meta(ge=0, le=100)]
+
+
+class Priority(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who takes a head away from whom: the higher number. See `nvr.ptz.priority.Ranks`."""
+
+    guard: Rank = 0
+    schedule: Rank = 5
+    machine: Rank = 10
+    alarm: Rank = 15
+    operator: Rank = 20
+    local: Rank = 25
+    admin: Rank = 30
+
+
+class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rules of control, for all heads."""
+
+    # No lock of a head is longer.
+    lock_max_h: Annotated[float, Meta(ge=0.1, le=168)] = 12.0
+    priority: Priority = Priority()
+
+
 class Rtsp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The RTSP server."""
 
@@ -108,6 +131,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Title = "nvr"
     page: Page = Page()
     rtsp: Rtsp = Rtsp()
+    control: Control = Control()
     volume: Volume = Volume(path="ring")
     # Recorded on, in this order, while those before cannot be; played like the first at any time.
     spare: Annotated[list[Volume], Meta(max_length=3)] = []

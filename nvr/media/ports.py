@@ -11,7 +11,10 @@ from typing import Literal, Protocol
 
 from nvr._native import Relay
 from nvr.media.datagram import Datagrams
+from nvr.media.owner import Operator as Operator  # noqa: PLC0414 - has its home here for others
+from nvr.media.owner import PtzLock, Reserved
 from nvr.media.part import Fragment, Part
+from nvr.media.program import AutoState
 from nvr.media.track import RtpTrack, StreamConfig
 
 
@@ -244,22 +247,6 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
-    """Who gives a command, and through what.
-
-    Attributes:
-        name: User name, or the name of the tour, rule or keyboard that acts.
-        role: Role of that user; `Ptz` derives the priority from it.
-        source: Where the command comes from, unique per connection: ``page/7``, ``joystick/0``.
-            Two tabs of one user are two operators, because each has a hand of its own.
-    """
-
-    name: str
-    role: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class Holder:
     """Who owns a camera's motion now.
 
@@ -293,10 +280,19 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A stored position; the name is kept by us, the position by the head."""
+    """A stored position; the name is kept by us, the position by the head.
+
+    Attributes:
+        number: As people know it, 1-255.
+        name: As people call it.
+        pictured_us: UTC microseconds of the picture that is kept of it, 0 if there is none.
+        device: Number under which the head knows it, 0 for the same.
+    """
 
     number: int
     name: str
+    pictured_us: int = 0
+    device: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +310,9 @@ class PtzStatus:
         presets: Presets by number.
         stop_sent_ms: From the last request to stop until the first STOP was on the wire; None
             while that is still to come, or if there was none.
+        lock: Who keeps everybody off.
+        asked: Name of who asked the holder for the head a short while ago, empty if nobody did.
+        auto: What it does by itself.
     """
 
     camera: str
@@ -325,6 +324,9 @@ class PtzStatus:
     outputs: tuple[tuple[str, bool], ...]
     presets: tuple[Preset, ...]
     stop_sent_ms: float | None
+    lock: PtzLock | None = None
+    asked: str = ""
+    auto: AutoState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +350,7 @@ class HeadFunction:
     preset: int = 0
 
 
-class Ptz(Protocol):
+class Ptz(Reserved, Protocol):
     """Commands to heads and their outputs.
 
     Every method is called in the event loop's thread and returns at once. A command is either
@@ -383,7 +385,8 @@ class Ptz(Protocol):
 
         Raises:
             Rejected: ``ptz.held``, ``ptz.locked``: somebody else owns it; the context has
-                ``holder`` and ``until_us``. ``ptz.rearm``: send a neutral command first.
+                ``holder`` and ``until_us``; ``ptz.taken``. ``ptz.rearm``: send a neutral command
+                first.
                 ``ptz.range``: a number is out of range.
             Unavailable: ``ptz.bus_down``, ``ptz.guard_gone``.
         """

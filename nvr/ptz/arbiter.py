@@ -3,7 +3,13 @@
 Pure decisions; time is an argument. The rules:
 
 * Whoever commands a free head owns it, until idle for `IDLE_S`; after an explicit take, until
-  released or idle for `TAKEN_S`. A higher priority takes it away at once. Others are refused.
+  released or idle for `TAKEN_S`; after an alarm sent it somewhere, for as long as that asked for. A
+  higher priority takes it away at once. Others are refused, and told who has it and until when.
+* An equal takes it from one that rests: at once where it was merely used, after `HANDOVER_S` where
+  it was taken. An attempt before that is told to the owner, who can give it up.
+* A lock keeps everybody else off, whatever their priority: somebody is on the mast. It ends with
+  its time, or on purpose: by who set it, by somebody of a higher priority or by an administrator.
+  What runs by itself never passes it, not even under the name of who set it.
 * A motion lives as long as its lease. When that lapses the head stops, and its owner must send a
   neutral command (stick centred) before it moves again: silence is no proof that it let go.
 * After a STOP by anybody, or after losing the head to another, whoever was moving it must let go
@@ -16,10 +22,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nvr.base.errors import Rejected
+from nvr.media.owner import PtzLock
 from nvr.media.ports import Operator
+from nvr.media.program import AUTOMATIC
 
 IDLE_S = 5.0
 TAKEN_S = 60.0
+HANDOVER_S = 10.0
+ASKED_S = 30.0
+"""So long the owner is shown that somebody asked for the head."""
 LET_GO_S = 0.4
 LEASE_MAX_S = 10.0
 
@@ -61,9 +72,14 @@ class Arbiter:
         self.holder: Operator | None = None
         self.since_s = 0.0
         self.taken = False
-        self._last_s = 0.0
         self._lease_s: dict[str, float] = {}  # axes in motion: when their lease ends
         self.began_s = 0.0
+        self.last_s = -1e9
+        self.lock: PtzLock | None = None
+        self._lock_level = 0
+        self._lock_until_s = 0.0
+        self._held_until_s = 0.0
+        self._asked: tuple[Operator, float] | None = None
 
     @property
     def moving(self) -> bool:
@@ -73,7 +89,8 @@ class Arbiter:
     @property
     def until_s(self) -> float:
         """When the present ownership ends unless the owner commands again."""
-        idle_s = self._last_s + (TAKEN_S if self.taken else IDLE_S)
+        idle_s = self.last_s + (TAKEN_S if self.taken else IDLE_S)
+        idle_s = max(idle_s, self._held_until_s)
         return max(idle_s, *self._lease_s.values()) if self._lease_s else idle_s
 
     def must_let_go(self, who: Operator) -> bool:
@@ -97,15 +114,17 @@ class Arbiter:
             The owner it took the head from, if that was moving it.
 
         Raises:
-            Rejected: ``ptz.held``, ``ptz.locked``, ``ptz.rearm``, ``ptz.range``.
+            Rejected: ``ptz.held``, ``ptz.locked``, ``ptz.taken``, ``ptz.rearm``, ``ptz.range``.
         """
         if not 0 < lease_s <= LEASE_MAX_S:  # also refuses NaN
             raise Rejected(
                 "ptz.range", f"a lease lasts up to {LEASE_MAX_S:g} s", camera=self._camera
             )
         self.expire(now_s)
+        self._refuse_locked(who, now_s)
         self._rearm(who, now_s)
         before = self._own(who, now_s)
+        self._held_until_s = 0.0
         if not self._lease_s:
             self.began_s = now_s
         self._lease_s[axes] = now_s + lease_s
@@ -121,18 +140,25 @@ class Arbiter:
                 del self._disarmed[who]
         if who != self.holder:
             return False
-        self._last_s = now_s
+        self.last_s = now_s
         return self._lease_s.pop(axes, None) is not None
 
-    def act(self, who: Operator, now_s: float) -> Operator | None:
+    def act(self, who: Operator, now_s: float, hold_s: float = 0.0) -> Operator | None:
         """Let `who` do something without a lease: go to a preset. As `move`.
 
+        Args:
+            who: The operator.
+            now_s: Now.
+            hold_s: It stays owner for so long at least, unless it commands again.
+
         Raises:
-            Rejected: ``ptz.held``, ``ptz.locked``, ``ptz.rearm``.
+            Rejected: ``ptz.held``, ``ptz.locked``, ``ptz.taken``, ``ptz.rearm``.
         """
         self.expire(now_s)
+        self._refuse_locked(who, now_s)
         self._rearm(who, now_s)
         before = self._own(who, now_s)
+        self._held_until_s = now_s + hold_s if hold_s else 0.0
         self._lease_s.clear()
         return before
 
@@ -159,22 +185,20 @@ class Arbiter:
     def take(self, who: Operator, now_s: float) -> Operator | None:
         """Make `who` owner who stays it while idle; returns whom it was taken from.
 
-        Allowed from an owner of lower priority, and from an equal one that is not moving and did
-        not take it.
+        Allowed from an owner of lower priority, and from an equal one that is not moving and, where
+        that took it, did nothing for `HANDOVER_S`. One who is refused has asked: the owner is told.
 
         Raises:
-            Rejected: ``ptz.held``, ``ptz.locked``.
+            Rejected: ``ptz.held``, ``ptz.locked``, ``ptz.taken``.
         """
         self.expire(now_s)
+        self._refuse_locked(who, now_s)
         before = self.holder
         if before is not None and before != who:
-            equal = self._priority(before) == self._priority(who)
-            if not equal or self._lease_s or self.taken:
-                self._refuse_lower(who)
-            self._lose(now_s)
+            self._unseat(who, now_s)
         if before != who:
             self.holder, self.since_s = who, now_s
-        self.taken, self._last_s = True, now_s
+        self.taken, self.last_s = True, now_s
         return before if before != who else None
 
     def release(self, who: Operator, now_s: float) -> bool:
@@ -197,11 +221,102 @@ class Arbiter:
         """Let `who` switch an output: anybody may, unless another took the camera.
 
         Raises:
-            Rejected: ``ptz.locked``.
+            Rejected: ``ptz.locked``, ``ptz.taken``.
         """
         self.expire(now_s)
+        self._refuse_locked(who, now_s)
         if self.taken and who != self.holder:
             self._refuse_lower(who)
+
+    def asked(self, now_s: float) -> str:
+        """Name of who asked for the head a short while ago, empty if nobody did."""
+        if self._asked is None or self.holder is None or now_s - self._asked[1] >= ASKED_S:
+            return ""
+        return self._asked[0].name
+
+    def set_lock(self, who: Operator, reason: str, lasts_s: float, now_s: float) -> Operator | None:
+        """Lock the head for `who`, or set its lock anew; returns who lost the head by that.
+
+        Raises:
+            Rejected: ``ptz.held``, ``ptz.locked``, ``ptz.taken``.
+        """
+        self.expire(now_s)
+        self._refuse_locked(who, now_s)
+        before = self.holder
+        if before is not None and (before.name, before.role) != (who.name, who.role):
+            self._unseat(who, now_s)
+        else:
+            before = None
+        self.restore_lock(
+            PtzLock(
+                who.name,
+                who.role,
+                self._wall_us(now_s),
+                self._wall_us(now_s + lasts_s),
+                reason,
+            ),
+            self._priority(who),
+            now_s + lasts_s,
+        )
+        return before
+
+    def restore_lock(self, lock: PtzLock, level: int, until_s: float) -> None:
+        """Put a lock in force that was set before a restart."""
+        self.lock, self._lock_level, self._lock_until_s = lock, level, until_s
+
+    def unlock(self, who: Operator, now_s: float) -> PtzLock | None:
+        """End the lock; returns it, None if there was none.
+
+        Raises:
+            Rejected: ``ptz.locked``: it is another's, of the same or a higher priority.
+        """
+        lock = self._lock_at(now_s)
+        above = who.role == "admin" or self._priority(who) > self._lock_level
+        if not above or who.role in AUTOMATIC:
+            self._refuse_locked(who, now_s)
+        self.lock = None
+        return lock
+
+    def lock_lapsed(self, now_s: float) -> PtzLock | None:
+        """End a lock whose time is over; returns it once."""
+        lock = self.lock
+        if lock is None or now_s < self._lock_until_s:
+            return None
+        self.lock = None
+        return lock
+
+    def _lock_at(self, now_s: float) -> PtzLock | None:
+        return self.lock if self.lock is not None and now_s < self._lock_until_s else None
+
+    def _passes(self, who: Operator, lock: PtzLock) -> bool:
+        return who.role not in AUTOMATIC and (who.name, who.role) == (lock.name, lock.role)
+
+    def _refuse_locked(self, who: Operator, now_s: float) -> None:
+        lock = self._lock_at(now_s)
+        if lock is None or self._passes(who, lock):
+            return
+        raise Rejected(
+            "ptz.locked",
+            f"{lock.name} locked this camera: {lock.reason}",
+            camera=self._camera,
+            holder=lock.name,
+            until_us=lock.until_us,
+            reason=lock.reason,
+        )
+
+    def _unseat(self, who: Operator, now_s: float) -> None:
+        """Take the head from its owner, or raise; the owner is told either way."""
+        assert self.holder is not None
+        rests_s = now_s - self.last_s
+        equal = self._priority(self.holder) == self._priority(who)
+        busy = self._lease_s or now_s < self._held_until_s
+        if not equal or busy or (self.taken and rests_s < HANDOVER_S):
+            try:
+                self._refuse_lower(who)
+            except Rejected:
+                self._asked = (who, now_s)
+                raise
+        self._lose(now_s)
 
     def _own(self, who: Operator, now_s: float) -> Operator | None:
         before = None
@@ -210,7 +325,7 @@ class Arbiter:
                 self._refuse_lower(who)
                 before = self._lose(now_s)
             self.holder, self.since_s, self.taken = who, now_s, False
-        self._last_s = now_s
+        self.last_s = now_s
         return before
 
     def _lose(self, now_s: float) -> Operator | None:
@@ -220,6 +335,7 @@ class Arbiter:
 
     def _free(self) -> None:
         self.holder, self.taken = None, False
+        self._asked, self._held_until_s = None, 0.0
 
     def _refuse_lower(self, who: Operator) -> None:
         holder = self.holder
@@ -229,10 +345,11 @@ class Arbiter:
             "camera": self._camera,
             "holder": holder.name,
             "source": holder.source,
+            "outranks": self._priority(who) < self._priority(holder),
             "until_us": self._wall_us(self.until_s),
         }
         if self.taken:
-            raise Rejected("ptz.locked", f"{holder.name} has taken this camera", **context)
+            raise Rejected("ptz.taken", f"{holder.name} has taken this camera", **context)
         raise Rejected("ptz.held", f"{holder.name} is using this camera", **context)
 
     def _rearm(self, who: Operator, now_s: float) -> None:

@@ -113,6 +113,8 @@ class PresetView(Struct, frozen=True):
 
     number: int
     name: str
+    pictured_us: int = 0
+    device: int = 0
 
 
 class HeadView(Struct, frozen=True):
@@ -251,7 +253,9 @@ def _gap(gap: NotRecorded | None) -> NotRecordedView | None:
 def _head(parts: Parts, camera: str) -> HeadView:
     status = parts.ptz.status(camera)
     outputs = {name for name, _ in status.outputs}
-    presets = [PresetView(one.number, one.name) for one in status.presets]
+    presets = [
+        PresetView(one.number, one.name, one.pictured_us, one.device) for one in status.presets
+    ]
     functions = bool(parts.ptz.functions(camera))
     return HeadView(presets, "wiper" in outputs, "lamp" in outputs, functions)
 

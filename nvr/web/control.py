@@ -25,19 +25,25 @@ from nvr.web.camera import CameraView, camera_views
 from nvr.web.entry import BoxView, box_view
 from nvr.web.frame import SIGNED_OUT, closing, frame
 from nvr.web.function import perform
+from nvr.web.head import message_of, run
 from nvr.web.operation import (
     OPERATIONS,
     FunctionOp,
+    GuardOp,
     Lens,
+    LockOp,
     Move,
     Operation,
     Output,
+    Pattern,
     Ping,
     PresetOp,
     Release,
+    Run,
     Stop,
     StopAll,
     Take,
+    Unlock,
     Vector,
 )
 from nvr.web.parts import Caller, Parts, Route
@@ -82,37 +88,6 @@ class StateMessage(msgspec.Struct, frozen=True, tag_field="op", tag="state"):
     box: BoxView
 
 
-class HolderView(msgspec.Struct, frozen=True):
-    """Who owns a camera, as a page sees it."""
-
-    name: str
-    source: str
-    since_us: int
-    until_us: int
-    mine: bool
-    taken: bool
-
-
-class PositionView(msgspec.Struct, frozen=True):
-    """Where a head points."""
-
-    pan_deg: float
-    tilt_deg: float
-    zoom: float
-
-
-class PtzMessage(msgspec.Struct, frozen=True, tag_field="op", tag="ptz"):
-    """State of one head."""
-
-    cam: str
-    online: bool
-    holder: HolderView | None
-    moving: bool
-    rearm: bool
-    position: PositionView | None
-    outputs: dict[str, bool]
-
-
 class Stopped(msgspec.Struct, frozen=True, tag_field="op", tag="stopped"):
     """A STOP is on the wire."""
 
@@ -148,6 +123,11 @@ class Page:
             StopAll: self._stop_all,
             Take: lambda op: parts.ptz.take(op.cam, who),
             Release: self._release,
+            LockOp: lambda op: parts.ptz.lock(op.cam, who, op.lasts_s, op.reason),
+            Unlock: lambda op: parts.ptz.unlock(op.cam, who),
+            Run: self._run,
+            GuardOp: lambda op: parts.programs.guard(op.cam, on=op.on),
+            Pattern: self._pattern,
             PresetOp: lambda op: parts.ptz.preset(op.cam, who, op.do, op.number, op.name),
             FunctionOp: lambda op: perform(parts, session.subject, who, op.cam, op.function),
             Output: lambda op: parts.ptz.output(op.cam, who, op.name, op.on),
@@ -196,7 +176,7 @@ class Page:
         self._sent_ms[status.camera] = status.stop_sent_ms
         if status.stop_sent_ms is not None and status.stop_sent_ms != before:
             self.send(Stopped(status.camera, round(status.stop_sent_ms, 1)))
-        self.send(self._ptz_message(status))
+        self.send(message_of(status, self.who))
 
     def close(self) -> None:
         """Stop and give back everything it holds."""
@@ -217,7 +197,7 @@ class Page:
             status = self._parts.ptz.status(camera)
             self._sent_ms[camera] = status.stop_sent_ms
             if self.session.subject.may(camera):
-                self.send(self._ptz_message(status))
+                self.send(message_of(status, self.who))
 
     def _perform(self, op: Operation, camera: str) -> None:
         parts = self._parts
@@ -308,29 +288,14 @@ class Page:
         self._later[op.cam] = None
         self._parts.ptz.release(op.cam, self.who)
 
-    def _ptz_message(self, status: PtzStatus) -> PtzMessage:
-        holder = status.holder
-        position = status.position
-        return PtzMessage(
-            cam=status.camera,
-            online=status.online,
-            holder=HolderView(
-                holder.operator.name,
-                holder.operator.source,
-                holder.since_us,
-                holder.until_us,
-                holder.operator == self.who,
-                holder.taken,
-            )
-            if holder
-            else None,
-            moving=status.moving,
-            rearm=status.rearm,
-            position=PositionView(position.pan_deg, position.tilt_deg, position.zoom)
-            if position
-            else None,
-            outputs=dict(status.outputs),
-        )
+    def _run(self, op: Run) -> None:
+        run(self._parts, op.cam, self.who, op.what)
+
+    def _pattern(self, op: Pattern) -> None:
+        if op.act == "begin":
+            self._parts.programs.take_down(op.cam, self.who, op.name, op.preset)
+        else:
+            self._parts.programs.taken(op.cam, self.who, keep=op.act == "keep")
 
 
 class Control:

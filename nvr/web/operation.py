@@ -62,6 +62,43 @@ class Release(Operation, frozen=True, kw_only=True, tag="release"):
     cam: Camera
 
 
+class LockOp(Operation, frozen=True, kw_only=True, tag="lock"):
+    """Keep everybody else off."""
+
+    cam: Camera
+    lasts_s: Annotated[float, Meta(ge=0, le=1_000_000)]
+    reason: Annotated[str, Meta(max_length=400)]
+
+
+class Unlock(Operation, frozen=True, kw_only=True, tag="unlock"):
+    """End a lock."""
+
+    cam: Camera
+
+
+class Run(Operation, frozen=True, kw_only=True, tag="run"):
+    """Have a tour, pattern, scan or position run; nothing with an empty `what`."""
+
+    cam: Camera
+    what: Annotated[str, Meta(max_length=64)] = ""
+
+
+class GuardOp(Operation, frozen=True, kw_only=True, tag="guard"):
+    """Have the head return to its guard position by itself, or not."""
+
+    cam: Camera
+    on: bool
+
+
+class Pattern(Operation, frozen=True, kw_only=True, tag="pattern"):
+    """Take a pattern down from a preset on, keep it or drop it."""
+
+    cam: Camera
+    act: Literal["begin", "keep", "drop"]
+    name: Annotated[str, Meta(max_length=64)] = ""
+    preset: Annotated[int, Meta(ge=0, le=255)] = 0
+
+
 class PresetOp(Operation, frozen=True, kw_only=True, tag="preset"):
     """Go to, store or clear a preset."""
 
@@ -96,7 +133,10 @@ class Ping(Operation, frozen=True, kw_only=True, tag="ping"):
     t: Any = None
 
 
-OPERATIONS = Move | Lens | Stop | StopAll | Take | Release | PresetOp | FunctionOp | Output | Ping
+OPERATIONS = (
+    Move | Lens | Stop | StopAll | Take | Release | LockOp | Unlock | Run | GuardOp | Pattern
+    | PresetOp | FunctionOp | Output | Ping
+)  # fmt: skip
 
 ACTIONS = (
     "control move",
@@ -105,6 +145,11 @@ ACTIONS = (
     "control stop_all",
     "control take",
     "control release",
+    "control lock",
+    "control unlock",
+    "control run",
+    "control guard",
+    "control pattern",
     "control preset call",
     "control preset set",
     "control preset clear",

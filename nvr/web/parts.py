@@ -24,6 +24,7 @@ from nvr.media.find import Finder
 from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happenings
 from nvr.media.ports import Hub, Ptz
+from nvr.media.program import Programs
 from nvr.media.talk import Talks
 from nvr.media.track import StreamConfig
 from nvr.playback.holding import Holding
@@ -241,6 +242,7 @@ class Parts:
     keys: Keys
     exports: Jobs
     ptz: Ptz
+    programs: Programs
     looks: Looks
     happenings: Happenings
     cameras: Cameras
@@ -259,6 +261,8 @@ class Parts:
     recodes: Recodes = field(default_factory=Recodes)
     metrics: Callable[[Callable[[str], bool]], Awaitable[Sequence[Family]]] = no_metrics
     """What is counted, of the box and of those cameras. See `nvr.app.metrics.Metrics`."""
+    preset_picture: Callable[[str, int], bytes | None] = lambda _camera, _preset: None
+    """The JPEG of a preset; blocks."""
     talks: Talks | None = None
     """Speaks through cameras. None where nothing can be."""
     finder: Finder | None = None

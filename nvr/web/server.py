@@ -24,6 +24,7 @@ from nvr.web.export import ExportPages
 from nvr.web.find import FindPages
 from nvr.web.function import FunctionPages
 from nvr.web.gate import Gate
+from nvr.web.head import HeadPages
 from nvr.web.health import HealthPages
 from nvr.web.key import KeyPages
 from nvr.web.lines import LinePages
@@ -86,6 +87,7 @@ class Page:
         self._sizes = SizePages(parts)
         self._plans = PlanPages(parts)
         self._functions = FunctionPages(parts)
+        self._heads = HeadPages(parts)
         self._analyse = AnalysePages(parts)
         self._health = HealthPages(parts)
         self._finding = FindPages(parts)
@@ -127,6 +129,7 @@ class Page:
             self._sizes,
             self._plans,
             self._functions,
+            self._heads,
             self._analyse,
             self._health,
             self._finding,

@@ -166,7 +166,7 @@ async def test_an_alarm_is_kept_recorded_called_and_over(rig: Bench) -> None:
 
 async def test_a_call_up_goes_to_the_head_and_a_refusal_stops_nothing(rig: Bench) -> None:
     rig.lines.call_up("gate", 3, "fence")
-    assert rig.ptz.log[-1][:2] == ("preset", "gate")
+    assert rig.ptz.log[-1] == ("call_up", "gate", "input fence", 3, 60.0)
 
     def refuses(*_words: object) -> None:
         raise Unavailable("ptz.bus_down", "no adapter")

@@ -18,8 +18,9 @@ from nvr.hal.virtual_output import VirtualOutput
 from nvr.hal.virtual_serial import VirtualSerial
 from nvr.media.ports import Operator
 from nvr.ptz.bus import Bus, BusEvent
-from nvr.ptz.controller import Controller, Mount
+from nvr.ptz.controller import Controller
 from nvr.ptz.guard_link import GuardLink
+from nvr.ptz.heads import Mount
 from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
 

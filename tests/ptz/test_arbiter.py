@@ -4,13 +4,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nvr.base.errors import Rejected
 from nvr.media.ports import Operator
-from nvr.ptz.arbiter import IDLE_S, LEASE_MAX_S, LET_GO_S, TAKEN_S, Arbiter
-from nvr.ptz.controller import priority
+from nvr.ptz.arbiter import ASKED_S, HANDOVER_S, IDLE_S, LEASE_MAX_S, LET_GO_S, TAKEN_S, Arbiter
+from nvr.ptz.priority import Ranks
 
 ADA = Operator("ada", "operator", "page/1")
 BO = Operator("bo", "operator", "page/2")
 CHIEF = Operator("chief", "admin", "page/3")
 TOUR = Operator("tour 1", "tour", "tour/1")
+FIRE = Operator("fire", "alarm", "event/gate", 90)
+
+priority = Ranks().of
 
 
 @pytest.fixture
@@ -125,11 +128,11 @@ def test_a_stop_while_still_disarms_nobody(it: Arbiter) -> None:
 
 def test_a_taken_head_stays_taken_while_idle(it: Arbiter) -> None:
     it.take(ADA, 100.0)
-    with refused("ptz.locked"):
+    with refused("ptz.taken"):
         it.move(BO, "drive", 0.5, 100.0 + TAKEN_S - 0.1)
-    with refused("ptz.locked"):
-        it.take(BO, 100.0 + TAKEN_S - 0.1)
-    with refused("ptz.locked"):
+    with refused("ptz.taken"):
+        it.take(BO, 100.0 + HANDOVER_S - 0.1)
+    with refused("ptz.taken"):
         it.allow_switch(BO, 101.0)
     it.allow_switch(CHIEF, 101.0)
     it.move(BO, "drive", 0.5, 100.0 + TAKEN_S)
@@ -174,6 +177,86 @@ def test_a_preset_ends_the_motion_and_needs_the_head(it: Arbiter) -> None:
     assert it.act(CHIEF, 100.2) is None
 
 
+def test_priorities_are_in_their_order() -> None:
+    roles = ("guard", "schedule", "machine", "alarm", "operator", "local", "admin")
+    ranks = [priority(Operator("x", role, "y")) for role in roles]
+    assert ranks == sorted(set(ranks))
+    assert priority(FIRE) == 90
+    assert priority(Operator("x", "alarm", "y", 1000)) == 100
+
+
+def test_an_equal_gets_a_taken_head_after_a_rest_and_the_holder_is_told_before(it: Arbiter) -> None:
+    it.take(ADA, 100.0)
+    with refused("ptz.taken") as caught:
+        it.take(BO, 101.0)
+    assert caught.value.context["outranks"] is False
+    assert it.asked(101.0) == "bo"
+    assert it.asked(101.0 + ASKED_S) == ""
+    assert it.take(BO, 100.0 + HANDOVER_S) == ADA
+    assert it.asked(100.0 + HANDOVER_S) == ""
+
+
+def test_who_asks_a_higher_one_is_told_so(it: Arbiter) -> None:
+    it.take(CHIEF, 100.0)
+    with refused("ptz.taken") as caught:
+        it.take(BO, 100.0 + HANDOVER_S)
+    assert caught.value.context["outranks"] is True
+    assert it.asked(100.0 + HANDOVER_S) == "bo"
+
+
+def test_an_alarm_stays_owner_as_long_as_it_asked_for(it: Arbiter) -> None:
+    it.act(FIRE, 100.0, 60.0)
+    with refused("ptz.held") as caught:
+        it.move(CHIEF, "drive", 0.5, 159.0)
+    assert caught.value.context["until_us"] == 160_000_000
+    it.move(BO, "drive", 0.5, 160.0)
+
+
+def test_a_lock_keeps_everybody_else_off_until_its_time(it: Arbiter) -> None:
+    assert it.set_lock(ADA, "on the mast", 600.0, 100.0) is None
+    for who in (BO, CHIEF, FIRE, TOUR):
+        with refused("ptz.locked") as caught:
+            it.move(who, "drive", 0.5, 101.0)
+        with refused("ptz.locked"):
+            it.act(who, 101.0)
+        with refused("ptz.locked"):
+            it.take(who, 101.0)
+        with refused("ptz.locked"):
+            it.allow_switch(who, 101.0)
+        with refused("ptz.locked"):
+            it.set_lock(who, "mine", 600.0, 101.0)
+    assert caught.value.context["until_us"] == 700_000_000
+    assert caught.value.context["reason"] == "on the mast"
+    it.move(Operator("ada", "operator", "page/9"), "drive", 0.5, 101.0)
+    it.stopped(101.1)
+    assert it.lock_lapsed(699.9) is None
+    it.move(BO, "drive", 0.5, 700.0)
+    assert it.lock_lapsed(700.0).name == "ada"
+    assert it.lock_lapsed(700.0) is None
+
+
+def test_a_lock_takes_a_moving_head_from_a_lower_one_only(it: Arbiter) -> None:
+    it.move(ADA, "drive", 5, 100.0)
+    with refused("ptz.held"):
+        it.set_lock(BO, "rain", 600.0, 100.1)
+    assert it.set_lock(CHIEF, "rain", 600.0, 100.1) == ADA
+    assert not it.moving
+    with refused("ptz.locked"):
+        it.move(ADA, "drive", 5, 101.0)
+
+
+def test_who_may_end_a_lock(it: Arbiter) -> None:
+    it.set_lock(CHIEF, "rain", 600.0, 100.0)
+    with refused("ptz.locked"):
+        it.unlock(ADA, 101.0)
+    assert it.unlock(Operator("boss", "admin", "page/8"), 101.0).name == "chief"
+    it.set_lock(ADA, "rain", 600.0, 102.0)
+    with refused("ptz.locked"):
+        it.unlock(BO, 103.0)
+    assert it.unlock(ADA, 103.0).name == "ada"
+    assert it.unlock(ADA, 103.0) is None
+
+
 @pytest.mark.parametrize("lease_s", [0, -1, LEASE_MAX_S + 0.1, float("nan"), float("inf")])
 def test_a_lease_is_never_endless(it: Arbiter, lease_s: float) -> None:
     with refused("ptz.range"):
@@ -184,7 +267,8 @@ def test_a_lease_is_never_endless(it: Arbiter, lease_s: float) -> None:
 class AnyOperators(RuleBasedStateMachine):
     """Random operators; the model keeps only what each one's hand did."""
 
-    who = st.sampled_from((ADA, BO, CHIEF, TOUR))
+    who = st.sampled_from((ADA, BO, CHIEF, TOUR, FIRE))
+    people = st.sampled_from((ADA, BO, CHIEF))
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,6 +277,8 @@ class AnyOperators(RuleBasedStateMachine):
         self.mover: Operator | None = None
         self.until = 0.0
         self.held_since_dead_man: set[Operator] = set()
+        self.locked_by: str | None = None
+        self.locked_until = 0.0
 
     def lapse(self) -> None:
         if self.mover and self.now >= self.until:
@@ -208,6 +294,7 @@ class AnyOperators(RuleBasedStateMachine):
         except Rejected:
             return
         assert who not in self.held_since_dead_man, "moved without having let go"
+        assert self.locker() in {None, who.name}, "moved a head that another locked"
         if before not in {None, who}:
             assert priority(who) > priority(before), "took a moving head from an equal"
         self.mover, self.until = who, self.now + lease
@@ -238,6 +325,46 @@ class AnyOperators(RuleBasedStateMachine):
         assert self.it.holder == who
         if self.mover != who:
             self.mover = None
+
+    def locker(self) -> str | None:
+        return self.locked_by if self.now < self.locked_until else None
+
+    @rule(who=people, lasts=st.floats(0.5, 20.0))
+    def lock(self, who: Operator, lasts: float) -> None:
+        self.lapse()
+        try:
+            self.it.set_lock(who, "rain", lasts, self.now)
+        except Rejected:
+            assert self.locker() is not None or self.it.holder not in {None, who}
+            return
+        assert self.locker() in {None, who.name}, "locked over another's lock"
+        self.locked_by, self.locked_until = who.name, self.now + lasts
+        if self.mover != who:
+            self.mover = None
+
+    @rule(who=people)
+    def unlock(self, who: Operator) -> None:
+        self.lapse()
+        try:
+            self.it.unlock(who, self.now)
+        except Rejected:
+            assert self.locker() not in {None, who.name}
+            return
+        self.locked_by = None
+
+    @rule(who=who, hold=st.floats(0.0, 10.0))
+    def act(self, who: Operator, hold: float) -> None:
+        self.lapse()
+        before = self.it.holder
+        try:
+            self.it.act(who, self.now, hold)
+        except Rejected:
+            return
+        assert self.locker() in {None, who.name}
+        assert self.it.holder == who
+        if before not in {None, who} and before == self.mover:
+            assert priority(who) > priority(before)
+        self.mover = None
 
     @rule(who=who)
     def release(self, who: Operator) -> None:

@@ -11,7 +11,8 @@ from nvr.base.errors import Damaged, Rejected, Unavailable
 from nvr.hal.virtual_serial import VirtualSerial
 from nvr.media.ports import Operator, Preset, Ptz, PtzStatus
 from nvr.ptz.bus import Bus, BusEvent
-from nvr.ptz.controller import Controller, Mount
+from nvr.ptz.controller import Controller
+from nvr.ptz.heads import Mount
 from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
 from nvr.ptz.profile import library
@@ -208,7 +209,7 @@ def test_a_closed_page_stops_and_releases(box: Box, far: FarEnd) -> None:
 def test_a_refusal_says_who_and_until_when_and_is_audited_once(box: Box) -> None:
     box.ptz.take("gate", ADA)
     for _ in range(5):
-        with refused("ptz.locked") as caught:
+        with refused("ptz.taken") as caught:
             box.ptz.move("gate", BO, -1, 0, 0)
         box.clock.advance(0.15)
     assert caught.value.context["holder"] == "ada"
@@ -325,7 +326,7 @@ def test_outputs(box: Box) -> None:
     with refused("ptz.unknown_output"):
         box.ptz.output("gate", ADA, "horn", True)
     box.ptz.take("gate", CHIEF)
-    with refused("ptz.locked"):
+    with refused("ptz.taken"):
         box.ptz.output("gate", ADA, "wiper", True)
     box.ptz.output("gate", ADA, "wiper", False)  # turning off is always allowed
     assert box.switches.on == {"relay-1": False}

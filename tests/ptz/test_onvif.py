@@ -14,7 +14,8 @@ from nvr.link.camera import Camera
 from nvr.media.onvif import CameraPreset, Target
 from nvr.media.ports import Operator
 from nvr.ptz.arbiter import LET_GO_S
-from nvr.ptz.controller import Controller, Mount
+from nvr.ptz.controller import Controller
+from nvr.ptz.heads import Mount
 from nvr.ptz.line import Aux
 from nvr.ptz.onvif import OnvifHead, OnvifLine, numbered
 from nvr.ptz.onvif_output import OnvifAux

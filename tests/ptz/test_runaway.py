@@ -16,7 +16,8 @@ from nvr.base.clock import FakeClock
 from nvr.base.errors import NvrError, Unavailable
 from nvr.media.ports import Operator
 from nvr.ptz.bus import Bus, BusEvent
-from nvr.ptz.controller import Controller, Mount
+from nvr.ptz.controller import Controller
+from nvr.ptz.heads import Mount
 from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
 from nvr.wire.pelco_d import Decoder, Frame, Op

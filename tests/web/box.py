@@ -63,8 +63,11 @@ from nvr.media.health import Counters, History, Rates, StreamReport
 from nvr.media.ingest import Ingest
 from nvr.media.mask import Masks, fault_of
 from nvr.media.name import Which
+from nvr.media.owner import PtzLock
 from nvr.media.part import Fragment, Part
 from nvr.media.ports import HeadFunction, Holder, Operator, Preset, PtzStatus
+from nvr.media.program import AutoState, Guard, Program
+from nvr.media.program import fault_of as fault_of_program
 from nvr.media.talk import Talks
 from nvr.media.track import StreamConfig
 from nvr.media.transport import Reached, ReachSettings
@@ -703,6 +706,25 @@ class LogPtz:
             raise Rejected("ptz.unknown_function", f"no {function}", camera=camera)
         self.log.append(("perform", camera, who.name, function))
 
+    def lock(self, camera: str, who: Operator, lasts_s: float, reason: str) -> None:
+        self.log.append(("lock", camera, who.name, lasts_s, reason))
+        now_us = self._clock.wall_us()
+        lock = PtzLock(who.name, who.role, now_us, now_us + round(lasts_s * 1e6), reason)
+        self._change(camera, lock=lock)
+
+    def unlock(self, camera: str, who: Operator) -> None:
+        self.log.append(("unlock", camera, who.name))
+        self._change(camera, lock=None)
+
+    def arrange(self, camera: str, who: Operator, presets: Sequence[tuple[int, str, int]]) -> None:
+        self.log.append(("arrange", camera, who.name, list(presets)))
+        self._change(camera, presets=tuple(Preset(n, name, 0, d) for n, name, d in presets))
+
+    def call_up(
+        self, camera: str, preset: int, priority: int | None, hold_s: float, cause: str = "alarm"
+    ) -> None:
+        self.log.append(("call_up", camera, cause, preset, hold_s))
+
     def output(self, camera: str, who: Operator, name: str, on: bool) -> None:
         self.log.append(("output", camera, who.name, name, on))
         outputs = dict(self._status[camera].outputs)
@@ -718,10 +740,53 @@ class LogPtz:
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
+    def show(self, camera: str, **values: object) -> None:
+        self._change(camera, **values)
+
     def _change(self, camera: str, **values: object) -> None:
         self._status[camera] = dataclasses.replace(self._status[camera], **values)
         for callback in list(self._listeners):
             callback(self._status[camera])
+
+
+class LogPrograms:
+    """Programs that are kept, and write down what is to run. See `Programs`."""
+
+    def __init__(self, ptz: LogPtz) -> None:
+        self._ptz = ptz
+        self.kept: dict[str, Program] = {}
+
+    def program(self, camera: str) -> Program:
+        return self.kept.get(camera, Program(guard=Guard(1)))
+
+    def write(self, camera: str, program: Program) -> None:
+        if fault := fault_of_program(program):
+            raise Rejected("ptz.program_invalid", fault, camera=camera)
+        self.kept[camera] = program
+
+    def start(self, camera: str, what: str, by: str) -> None:
+        if not self.program(camera).has(what):
+            raise Rejected("ptz.unknown_program", f"{what} is not there", camera=camera)
+        self._ptz.log.append(("start", camera, what, by))
+        self._ptz.show(camera, auto=AutoState(what, "running", 0, 1, by))
+
+    def end(self, camera: str, by: str) -> None:
+        self._ptz.log.append(("end", camera, by))
+        self._ptz.show(camera, auto=None)
+
+    def guard(self, camera: str, *, on: bool) -> None:
+        program = self.program(camera)
+        self.write(
+            camera, dataclasses.replace(program, guard=dataclasses.replace(program.guard, on=on))
+        )
+
+    def take_down(self, camera: str, who: Operator, name: str, preset: int) -> None:
+        self._ptz.log.append(("take_down", camera, who.name, name, preset))
+        self._ptz.show(camera, auto=AutoState(f"pattern {name}", "recording", 0, preset))
+
+    def taken(self, camera: str, who: Operator, *, keep: bool) -> None:
+        self._ptz.log.append(("taken", camera, who.name, keep))
+        self._ptz.show(camera, auto=None)
 
 
 class Pieces:
@@ -959,7 +1024,8 @@ async def running(
         archive or MemoryArchive(),
         keys or KeyDesk(Keyring(directory, make=True), no_volume, clock, seals=False),
         exports,
-        LogPtz(heads, clock),
+        ptz := LogPtz(heads, clock),
+        LogPrograms(ptz),
         MemoryLooks(),
         MemoryHappenings(),
         cameras,

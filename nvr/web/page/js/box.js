@@ -16,7 +16,9 @@ import { BadPack, pack, unpack } from "./msgpack.js";
  *   caption: object | null, caption_burned: boolean, masks: object[], masks_burned: boolean, mask_burn: string, rights: string[]}} Camera
  * @typedef {{holder: {name: string, source: string, since_us: number, mine: boolean, until_us: number, taken: boolean} | null,
  *   online: boolean, moving: boolean, rearm: boolean, position: {pan_deg: number, tilt_deg: number, zoom: number} | null,
- *   outputs: Record<string, boolean>}} Dome
+ *   outputs: Record<string, boolean>, asked: string,
+ *   lock: {name: string, since_us: number, until_us: number, reason: string, mine: boolean} | null,
+ *   auto: {what: string, state: "running" | "paused" | "waiting" | "recording", until_us: number, preset: number, by: string} | null}} Dome
  */
 
 const RETRY_MS = [300, 600, 1200, 2400, 4000];

@@ -172,9 +172,13 @@ export class Live extends Part {
   #control() {
     const camera = this.app.box.camera(this.selected);
     const dome = camera?.ptz && camera.rights.includes("ptz");
-    const key = `${this.selected}|${Boolean(dome)}|${JSON.stringify(camera?.ptz ?? null)}`;
+    // Not what changes while a hand may be on the stick: names and pictures of presets.
+    const key = `${this.selected}|${Boolean(dome)}|${camera?.ptz?.wiper}|${camera?.ptz?.lamp}|${camera?.rights}`;
     this.app.motion.aim(dome ? this.selected : null);
-    if (this.dataset.control === key && this.panel?.isConnected) return;
+    if (this.dataset.control === key && this.panel?.isConnected) {
+      /** @type {any} */ (this.under.querySelector("nvr-presets"))?.draw();
+      return;
+    }
     this.dataset.control = key;
     this.panel?.remove();
     const props = { prop: { app: this.app, camera: this.selected, live: this } };

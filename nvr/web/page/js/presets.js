@@ -1,5 +1,6 @@
 // Presets of one dome: a tap or a number key goes there, saving asks before it overwrites.
 
+import * as api from "./api.js";
 import { el, Part } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
@@ -18,6 +19,7 @@ export class Presets extends Part {
   live;
   #going = 0;
   #settle = 0;
+  #drawn = "";
 
   start() {
     this.className = "panel pres";
@@ -37,16 +39,19 @@ export class Presets extends Part {
   }
 
   draw() {
+    const key = `${this.#going}|${JSON.stringify(this.#list)}`;
+    if (this.#drawn === key) return;
+    this.#drawn = key;
     this.strip.replaceChildren(
       ...this.#list.map((preset) => this.#card(preset)),
       el("button.pre.new", { type: "button", on: { click: () => this.save() } }, el("span.th", {}, icon("plus")), el("span.lb", {}, t("preset.save"))),
     );
   }
 
-  #card({ number, name }) {
+  #card({ number, name, pictured_us }) {
     const canvas = el("canvas", { width: "160", height: "90" });
     const shot = el("span.th", { "aria-hidden": "true" }, el("span.big", {}, String(number)), canvas);
-    drawThumb(this.camera, number, canvas).then((there) => shot.classList.toggle("has", there));
+    drawThumb(this.camera, { number, pictured_us }, canvas).then((there) => shot.classList.toggle("has", there));
     let hold = 0;
     let held = false;
     const edit = () => {
@@ -90,7 +95,7 @@ export class Presets extends Part {
       this.#arrived(number);
       // A picture of the place, once the dome had time to get there.
       this.#settle = setTimeout(() => {
-        if (this.#going === number) keepThumb(this.camera, number, this.live.tile?.thumb() ?? null).then(() => this.draw());
+        if (this.#going === number) keepThumb(this.camera, number, this.live.tile?.thumb() ?? null).then(() => this.#again());
       }, SETTLE_MS);
     } catch (error) {
       this.app.notes.problem(error);
@@ -131,7 +136,7 @@ export class Presets extends Part {
           await keepThumb(this.camera, chosen, picture);
           box.close();
           this.app.notes.say(t("preset.saved", { number: chosen }), "ok");
-          this.draw();
+          this.#again();
         },
       })],
       actions: [],
@@ -139,10 +144,49 @@ export class Presets extends Part {
     name.input.focus();
   }
 
+  #again() {
+    this.#drawn = "";
+    this.draw();
+  }
+
+  /** Have names, order and the dome's own numbers as in `list`. */
+  async #arrange(list) {
+    await api.put(api.cameraPath(this.camera, "/preset"), list.map(({ number, name, device }) => ({ number, name, device: device ?? 0 })));
+    await this.app.box.loadCameras();
+  }
+
   #edit(number, name) {
+    const list = [...this.#list];
+    const at = list.findIndex((item) => item.number === number);
+    const title = field(t("preset.name"), { value: name, max: 32 });
+    const own = field(t("preset.device"), { type: "number", value: String(list[at]?.device || number), required: true, hint: t("preset.device.hint") });
+    own.input.min = "1";
+    own.input.max = String(HIGHEST);
+    const move = async (by) => {
+      const [one] = list.splice(at, 1);
+      list.splice(at + by, 0, one);
+      try {
+        await this.#arrange(list);
+        box.close();
+      } catch (error) {
+        this.app.notes.problem(error);
+      }
+    };
     const box = dialog({
       title: `${number} ${name || t("preset.unnamed")}`,
-      body: [el("p.sub", {}, t("preset.edit"))],
+      body: [el("p.sub", {}, t("preset.edit")), form({
+        rows: [title.row, own.row], act: t("save"),
+        onSubmit: async () => {
+          const device = Number(own.input.value);
+          list[at] = { ...list[at], name: title.input.value.trim(), device: device === number ? 0 : device };
+          await this.#arrange(list);
+          box.close();
+        },
+        extra: [
+          at > 0 ? button("left", t("preset.earlier"), () => move(-1)) : null,
+          at >= 0 && at < list.length - 1 ? button("", t("preset.later"), () => move(1)) : null,
+        ].filter((node) => node !== null),
+      })],
       actions: [
         button("bin", t("preset.clear"), async () => {
           box.close();

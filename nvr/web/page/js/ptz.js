@@ -1,12 +1,13 @@
 // Control of one dome: who holds it, stick, lens, wiper and lamp, what the box answered, STOP.
 
 import { codeOf, sentence } from "./api.js";
+import { autoDialog, autoWords, lockDialog } from "./auto.js";
 import { attr, el, Part, put } from "./dom.js";
-import { clock, source, t, unit } from "./i18n.js";
+import { clock, source, span, t, unit } from "./i18n.js";
 import { functionsDialog } from "./functions.js";
 import { icon } from "./icons.js";
 import "./stick.js";
-import { button, stopButton } from "./ui.js";
+import { button, iconButton, stopButton } from "./ui.js";
 
 const CONFIRM_MS = 1000;
 
@@ -15,6 +16,7 @@ export class Ptz extends Part {
   app;
   camera = "";
   #trouble = /** @type {any} */ (null);
+  #was = /** @type {any} */ (null);
   #stopped = { at_ms: 0, text: "", cls: "" };
 
   start() {
@@ -40,6 +42,7 @@ export class Ptz extends Part {
       this.aux.append(el("button.btn", { type: "button", data: { output: name }, "aria-pressed": "false", on: { click: () => this.#output(name) } }, icon(name), el("span", {}, t(`output.${name}`))));
     }
     if (camera?.ptz?.functions) this.aux.append(button("gear", t("fn"), () => functionsDialog(app, this.camera)));
+    this.aux.append(el("button.btn", { type: "button", data: { auto: "" }, "aria-pressed": "false", on: { click: () => autoDialog(app, this.camera) } }, icon("back"), el("span", {}, t("auto.short"))));
     this.aux.append(el("button.btn", { type: "button", on: { click: () => app.learnPad() } }, icon("stick"), el("span", {}, t("pad"))));
     this.replaceChildren(this.hold,
       el("div.body", {}, this.stick, rock, this.aux),
@@ -167,47 +170,63 @@ export class Ptz extends Part {
     for (const node of this.aux.querySelectorAll("[data-output]")) {
       attr(node, "aria-pressed", String(Boolean(dome?.outputs?.[/** @type {HTMLElement} */ (node).dataset.output ?? ""])));
     }
+    attr(this.aux.querySelector("[data-auto]"), "aria-pressed", String(dome?.auto?.state === "running"));
+    this.#told(dome);
     this.#holder(dome, box, motion);
+  }
+
+  /** Say it when control was lost, and when somebody asks for it. */
+  #told(dome) {
+    const { notes } = this.app;
+    const was = this.#was;
+    this.#was = dome;
+    if (!was || !dome) return;
+    if (was.holder?.mine && dome.holder && !dome.holder.mine) notes.say(t("hold.taken", { name: dome.holder.name }), "warn");
+    if (dome.holder?.mine && dome.asked && dome.asked !== was.asked) notes.say(t("hold.asked", { name: dome.asked }), "warn");
   }
 
   #holder(dome, box, motion) {
     if (this.#trouble && performance.now() > this.#trouble.until_ms) this.#trouble = null;
     const holder = dome?.holder ?? null;
-    const code = this.#trouble?.problem.code;
     let state = "free";
     if (box.link === "down") state = "off";
     else if (dome && dome.online === false) state = "bus";
-    else if (code === "ptz.locked" || (holder?.taken && !holder.mine)) state = "locked";
+    else if (dome?.lock && !dome.lock.mine) state = "locked";
     else if (motion.blocked || dome?.rearm) state = "rearm";
     else if (holder?.mine) state = "mine";
     else if (holder) state = "other";
     this.dataset.state = state;
     this.stick.dataset.state = state;
     const name = state === "mine" ? box.info.user?.name ?? "" : holder?.name ?? "";
-    const [head, sub] = this.#holdWords(state, holder, box);
+    const [head, sub] = this.#holdWords(state, dome, box);
+    const lock = dome?.lock ?? null;
     const refusal = this.#trouble && state !== "rearm" ? this.#trouble.problem : null;
-    const key = `${state}|${name}|${head}|${refusal ? codeOf(refusal) : sub}`;
+    const key = `${state}|${lock?.until_us}|${name}|${head}|${refusal ? codeOf(refusal) : sub}`;
     if (this.hold.dataset.key === key) return;
     this.hold.dataset.key = key;
     this.hold.className = `hold ${state}`;
     this.hold.replaceChildren(
       el(`span.av${state === "other" ? ".o" : state === "mine" ? "" : ".n"}`, { "aria-hidden": "true" }, ...(state === "locked" ? [icon("lock", "s")] : name ? [[...name][0].toUpperCase()] : [icon(["off", "rearm", "bus"].includes(state) ? "event" : "stick", "s")])),
       el("div.grow", {}, el("div.b.who", {}, head), el("div.xs.sub", {}, ...(refusal ? [sentence(refusal), " ", el("span.code.mono", {}, codeOf(refusal))] : [sub]))),
+      ["off", "bus"].includes(state) ? "" : iconButton("lock", t(lock ? "lock.ptz.end" : "lock.ptz"), () => lockDialog(this.app, this.camera, lock), lock ? "q on" : "q"),
       state === "mine" ? button("", t("release"), () => this.release(), { cls: "q mine", title: "R" })
-        : state === "free" || state === "other" || state === "locked" ? button("", t(state === "free" ? "take" : "ask"), () => this.take(), { cls: "q", title: "T" }) : "",
+        : state === "free" || state === "other" ? button("", t(state === "free" ? "take" : "ask"), () => this.take(), { cls: "q", title: "T" }) : "",
     );
   }
 
-  #holdWords(state, holder, box) {
+  #holdWords(state, dome, box) {
+    const { holder, lock, auto } = dome ?? { holder: null, lock: null, auto: null };
     const left_s = holder?.until_us ? Math.max(0, (holder.until_us - box.now_us) / 1e6) : 0;
     switch (state) {
-      case "mine": return [t("hold.mine"), left_s ? t("hold.mine.left", { s: Math.ceil(left_s / 5) * 5 }) : t("hold.mine.sub")];
+      case "mine": return [t("hold.mine"), dome.asked ? t("hold.asked", { name: dome.asked }) : left_s ? t("hold.mine.left", { s: Math.ceil(left_s / 5) * 5 }) : t("hold.mine.sub")];
       case "other": return [t("hold.other", { name: holder.name }), t("hold.other.sub", { source: source(holder.source), time: clock(holder.since_us) })];
-      case "locked": return [t("hold.locked", { name: holder?.name ?? t("somebody") }), holder ? t("hold.other.sub", { source: source(holder.source), time: clock(holder.since_us) }) : ""];
+      case "locked": return [t("hold.lock", { name: lock.name, time: clock(lock.until_us).slice(0, 5) }), t("hold.lock.sub", { reason: lock.reason, left: span(Math.max(0, (lock.until_us - box.now_us) / 1e6)) })];
       case "bus": return [t("hold.bus"), t("code.ptz.bus_down")];
       case "rearm": return [t("hold.rearm"), t("hold.rearm.sub")];
       case "off": return [t("hold.off"), t("hold.off.sub")];
-      default: return [t("hold.free"), t("hold.free.sub")];
+      default:
+        if (lock) return [t("hold.lock.mine", { time: clock(lock.until_us).slice(0, 5) }), t("hold.lock.sub", { reason: lock.reason, left: span(Math.max(0, (lock.until_us - box.now_us) / 1e6)) })];
+        return [auto ? autoWords(auto, box.now_us) : t("hold.free"), t("hold.free.sub")];
     }
   }
 }

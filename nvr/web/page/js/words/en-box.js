@@ -222,7 +222,7 @@ export default {
   "code.camera.unreachable": "The camera cannot be reached. Check power, cable and address.",
   "code.camera.forbidden": "The address is this box itself, the local link or a metadata service.",
   "code.ptz.held": "{holder} has control. Wait, or ask for it.",
-  "code.ptz.locked": "{holder} has taken control. Ask for it.",
+  "code.ptz.locked": "{holder} locked it: {reason}.",
   "outcome.refused": "Refused",
   "outcome.failed": "Failed",
   "code.archive.nothing": "Nothing is recorded then or later.",

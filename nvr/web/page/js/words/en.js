@@ -1,5 +1,6 @@
 // English. Sentence case; the same keys as zh.js, held together by a test.
 
+import auto from "./en-auto.js";
 import box from "./en-box.js";
 import encoding from "./en-encode.js";
 import keys from "./en-keys.js";
@@ -9,6 +10,7 @@ import streams from "./en-stream.js";
 
 /** @type {Record<keyof typeof import("./zh.js").default, string>} */
 export default {
+  ...auto,
   ...box,
   ...encoding,
   ...keys,
@@ -130,7 +132,6 @@ export default {
   "hold.mine.left": "Returns after {s} s idle",
   "hold.other": "{name} has control",
   "hold.other.sub": "{source} · since {time}",
-  "hold.locked": "{name} has taken control",
   "hold.rearm": "Let the stick go first",
   "hold.rearm.sub": "The dome has stopped. Centre it, then move. ptz.rearm",
   "hold.off": "Link to the box lost",
@@ -151,7 +152,7 @@ export default {
   "preset.over.title": "Overwrite preset {number}?",
   "preset.over.lost": "The old position “{name}”",
   "preset.over.kept": "Other presets and all recordings",
-  "preset.edit": "The dome keeps presets. A new name also saves the current position.",
+  "preset.edit": "The dome keeps the position, the box its name and picture.",
   "preset.clear": "Clear",
   "preset.clear.title": "Clear preset {number}?",
   "preset.set": "Save this place",

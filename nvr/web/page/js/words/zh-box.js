@@ -222,7 +222,7 @@ export default {
   "code.camera.unreachable": "摄像机连不上。查电源、网线和地址。",
   "code.camera.forbidden": "该地址是本机、本地链路或云元数据服务，不能作为摄像机。",
   "code.ptz.held": "{holder} 在控制。等他停手，或请求控制。",
-  "code.ptz.locked": "{holder} 取走了控制。可请求控制。",
+  "code.ptz.locked": "{holder} 锁定了它：{reason}。",
   "outcome.refused": "被拒绝",
   "outcome.failed": "没有成功",
   "code.archive.nothing": "这之后没有录像。",

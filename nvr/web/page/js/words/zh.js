@@ -1,5 +1,6 @@
 // Simplified Chinese: the reference. Full-width punctuation, half-width digits, verbs first.
 
+import auto from "./zh-auto.js";
 import box from "./zh-box.js";
 import encoding from "./zh-encode.js";
 import keys from "./zh-keys.js";
@@ -8,6 +9,7 @@ import look from "./zh-look.js";
 import streams from "./zh-stream.js";
 
 export default {
+  ...auto,
   ...box,
   ...encoding,
   ...keys,
@@ -129,7 +131,6 @@ export default {
   "hold.mine.left": "空闲 {s} 秒后交还",
   "hold.other": "{name} 在控制",
   "hold.other.sub": "{source} · {time} 起",
-  "hold.locked": "{name} 取走了控制",
   "hold.rearm": "先松开摇杆再推",
   "hold.rearm.sub": "球机已停，回中后才能再动。ptz.rearm",
   "hold.off": "与本机失联",
@@ -150,7 +151,7 @@ export default {
   "preset.over.title": "覆盖预置位 {number}？",
   "preset.over.lost": "原来的位置“{name}”",
   "preset.over.kept": "其他预置位和录像",
-  "preset.edit": "预置位存在球机里。改名也要重存当前位置。",
+  "preset.edit": "位置存在球机里；名称和图存在本机。",
   "preset.clear": "清除",
   "preset.clear.title": "清除预置位 {number}？",
   "preset.set": "存当前位置",

@@ -1,0 +1,110 @@
+"""`nvr control`: who has a dome, and what may be done with it from a terminal."""
+
+import argparse
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from nvr.cli import where
+from nvr.cli.console import add_account, running
+
+_DESCRIPTION = """\
+Shows who has a camera's dome, until when, what it does by itself and which presets it has;
+or does one of the things a page does. Nothing here moves a dome for longer than one way to a
+preset: for a stick there is the page. Signs in as an account of the page, whose password is
+asked for or read from standard input.
+"""
+_EXAMPLES = """\
+examples:
+  nvr control gate                                who has it
+  nvr control gate --stop                         STOP, whoever has it
+  nvr control gate --preset 3                     go to preset 3
+  nvr control gate --lock 2h "on the mast"        keep everybody else off
+  nvr control gate --unlock
+  nvr control gate --run "tour Yard"              run a tour, pattern, scan, home
+  nvr control gate --run ""                       end it
+  nvr control gate --guard off                    no return to the guard position
+"""
+_UNITS_S = {"m": 60.0, "h": 3600.0}
+
+
+def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = parsers.add_parser(
+        "control",
+        help="who has a dome; stop it, lock it, send it to a preset, run a tour",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    where.add_data(parser)
+    parser.add_argument("name", metavar="NAME", help="name of the camera")
+    do = parser.add_mutually_exclusive_group()
+    do.add_argument("--stop", action="store_true", help="stop it; passes every lock")
+    do.add_argument("--take", action="store_true", help="take control, for a minute of rest")
+    do.add_argument("--preset", type=int, metavar="N", help="go to a preset")
+    do.add_argument("--lock", nargs=2, metavar=("FOR", "WHY"), help="lock it: 30m or 2h, and why")
+    do.add_argument("--unlock", action="store_true", help="end a lock")
+    do.add_argument(
+        "--run", dest="run_what", metavar="WHAT", help='"tour NAME", "home" ...; "" ends what runs'
+    )
+    do.add_argument("--guard", choices=("on", "off"), help="return to the guard position, or not")
+    add_account(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Ask, and show what is so then."""
+    try:
+        body = _body(chosen)
+    except ValueError:
+        print("how long? 30m or 2h")
+        return 2
+    with running(chosen) as box:
+        path = f"/api/camera/{chosen.name}/control"
+        told = box.ask("GET", path) if body is None else box.ask("POST", path, body)
+        _show(chosen.name, told)
+    return 0
+
+
+def _body(chosen: argparse.Namespace) -> dict[str, Any] | None:
+    if chosen.lock:
+        lasts, why = chosen.lock
+        lasts_s = float(lasts[:-1]) * _UNITS_S.get(lasts[-1:], float("nan"))
+        if not lasts_s > 0:
+            raise ValueError(lasts)
+        return {"do": "lock", "lasts_s": lasts_s, "reason": why}
+    if chosen.run_what is not None:
+        return {"do": "run", "what": chosen.run_what}
+    if chosen.preset is not None:
+        return {"do": "preset", "preset": chosen.preset}
+    if chosen.guard is not None:
+        return {"do": "guard", "on": chosen.guard == "on"}
+    word = next((word for word in ("stop", "take", "unlock") if getattr(chosen, word)), None)
+    return None if word is None else {"do": word}
+
+
+def _show(name: str, told: Any) -> None:  # noqa: ANN401 - as it came
+    state = "moves" if told["moving"] else "stands"
+    print(f"{name}: {state if told['online'] else 'cannot be reached'}")
+    if lock := told["lock"]:
+        print(f"  locked by {lock['name']} until {_time(lock['until_us'])}: {lock['reason']}")
+    if holder := told["holder"]:
+        how = "took it" if holder["taken"] else "uses it"
+        print(f"  {holder['name']} {how} ({holder['source']}) until {_time(holder['until_us'])}")
+    elif not told["lock"]:
+        print("  nobody has it")
+    if auto := told["auto"]:
+        until = f", until {_time(auto['until_us'])}" if auto["until_us"] else ""
+        by = f", begun by {auto['by']}" if auto["by"] else ""
+        print(f"  by itself: {auto['what']}, {auto['state']}{until}{by}")
+    if at := told["position"]:
+        print(f"  points to {at['pan_deg']:.2f}, {at['tilt_deg']:+.2f} degrees")
+    for preset in told["presets"]:
+        print(f"  preset {preset['number']}  {preset['name']}")
+
+
+def _time(at_us: int) -> str:
+    then = where.local(at_us)
+    same = datetime.now(UTC).astimezone().date() == then.date()
+    return f"{then:%H:%M:%S}" if same or at_us < time.time_ns() // 1000 else f"{then:%m-%d %H:%M}"

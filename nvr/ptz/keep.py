@@ -1,0 +1,100 @@
+"""What is kept of heads over a restart: locks, programs and what runs, in one small JSON file.
+
+A file that cannot be read is put aside and the box starts without: what is recorded, and that heads
+can be steered and stopped, must not hang on it.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nvr.base.log import event
+from nvr.media.owner import PtzLock
+from nvr.media.program import Program
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One head.
+
+    Attributes:
+        lock: Who keeps everybody off, and its priority.
+        level: Priority of who locked it.
+        program: What it may do by itself.
+        running: What of that runs, empty if nothing does.
+        by: Who began it, empty for the week.
+        week: What the week last said; None if it was never followed.
+    """
+
+    lock: PtzLock | None = None
+    level: int = 0
+    program: Program = field(default_factory=Program)
+    running: str = ""
+    by: str = ""
+    week: str | None = None
+
+
+class KeepBook:
+    """All of them; in memory until written.
+
+    Args:
+        path: The file; made at the first change.
+        save: Runs a blocking call elsewhere.
+    """
+
+    def __init__(self, path: Path, save: Callable[[Callable[[], None]], None]) -> None:
+        self._path, self._save = path, save
+        self._heads = _read(path)
+
+    def of(self, camera: str) -> Kept:
+        """Return what is kept of a head."""
+        return self._heads.get(camera, Kept())
+
+    def cameras(self) -> tuple[str, ...]:
+        """Return of which something is kept."""
+        return tuple(self._heads)
+
+    def change(self, camera: str, **values: Any) -> None:  # noqa: ANN401 - as `replace`
+        """Change some of it and have that written; no effect if nothing changes."""
+        before = self.of(camera)
+        after = replace(before, **values)
+        if after == before:
+            return
+        self._heads = {**self._heads, camera: after}
+        text = msgspec.json.format(msgspec.json.encode(self._heads), indent=1)
+        self._save(lambda: write(self._path, text))
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a small file so that a power cut leaves the old one or the new one. Blocks."""
+    aside = path.with_suffix(".new")
+    with aside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _read(path: Path) -> dict[str, Kept]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Kept])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as err:
+        event(_log, logging.ERROR, "ptz.programs_damaged", file=str(path), error=str(err))
+        with contextlib.suppress(OSError):
+            path.replace(path.with_suffix(".damaged"))
+        return {}
