@@ -25,7 +25,7 @@ async def test_what_happened_is_listed_by_time_and_kind_with_pictures(box: Box) 
         found = (await client.ask("GET", f"{BASE}/event?{SPAN}"))[1]
         assert found["happenings"][0] == {
             "number": 1, "kind": "motion", "zone": "门", "from_us": T, "to_us": T + 5_000_000,
-            "strength": 30, "picture": True,
+            "strength": 30, "picture": True, "source": "",
         }  # fmt: skip
         assert [one["number"] for one in found["happenings"]] == [1, 2]
         assert not found["more"]

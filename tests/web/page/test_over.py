@@ -14,12 +14,13 @@ from playwright.async_api import Browser, Page
 from nvr.auth.user import rights_of
 from nvr.base.clock import SystemClock
 from nvr.media.camera import CaptionText
+from nvr.media.drawn import Drawn, Remark
 from nvr.media.happening import Happening
 from nvr.media.ingest import Ingest
 from nvr.media.mask import Mask
 from tests.web.box import PASSWORD, Box, MemoryArchive, running
 from tests.web.demo import camera, refresh
-from tests.web.page.test_page import until
+from tests.web.page.test_page import CUT, until
 from tests.web.page.test_sub import visiting
 
 pytestmark = [
@@ -229,3 +230,46 @@ async def drawn(page: Page, good: Callable[[list[float]], bool]) -> None:
     async with asyncio.timeout(40):
         while not good(await _shares(page)):
             await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(("language", "size"), [("zh-CN", (1280, 800)), ("en", (390, 844))])
+async def test_what_a_camera_made_of_what_it_was_told_stands_beside_it(
+    box: Box, browser: Browser, language: str, size: tuple[int, int]
+) -> None:
+    cameras, zh = box.parts.cameras, language == "zh-CN"
+    remarks = (Remark("osd.cut", 1, "4"), Remark("osd.refused", 2, "no <b>"), Remark("osd.size"))
+    failed = Drawn("failed", "mask.uncovered", "", (Remark("mask.uncovered", 1),))
+    before = cameras.find("gate")
+    told = dataclasses.replace(
+        before, caption_burned=True, caption_drawn=Drawn("partly", remarks=remarks),
+        masks=(Mask(((0, 0), (500, 0), (500, 500))),), masks_drawn=failed,
+    )  # fmt: skip
+    cameras.set(told)
+    try:
+        async with visiting(browser, box, language, size) as visit:
+            page = visit.page
+            await page.goto(f"{box.url}/#/manage/captions?cam=gate")
+            cut = "1: 摄像机截短为 4 个字符" if zh else "1: the camera cut it to 4 characters"
+            await page.get_by_text(cut).wait_for()
+            await page.get_by_text("no <b>").wait_for()
+            assert await page.locator(".code", has_text="osd.size").count() == 1
+            await look(page, f"told-{language}-{size[0]}")
+            own = page.get_by_role("button", name="由摄像机写入" if zh else "Written by the camera")
+            assert await own.get_attribute("aria-pressed") == "true"
+            await own.click()
+            await until("never", lambda: cameras.find("gate").caption_burn == "none")
+            await page.locator(
+                "button[aria-pressed=false]", has_text="写入" if zh else "Written"
+            ).wait_for()
+            cameras.set(dataclasses.replace(cameras.find("gate"), caption_drawn=None))
+            await page.get_by_text(cut).wait_for(state="hidden")
+            await page.goto(f"{box.url}/#/manage/masks?cam=gate")
+            await page.get_by_text("按未遮挡处理" if zh else "count as unmasked").wait_for()
+            await page.get_by_role(
+                "button", name="由摄像机遮挡" if zh else "Hidden by the camera"
+            ).click()
+            await until("never", lambda: cameras.find("gate").mask_burn == "none")
+            assert cameras.find("gate").masks == told.masks, "they are as they were"
+            assert await page.evaluate(CUT) == []
+    finally:
+        cameras.set(before)
