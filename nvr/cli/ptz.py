@@ -106,6 +106,8 @@ def _meaning(it: Profile) -> list[tuple[str, str]]:
         covers = "all seven bytes" if said.checksum == "all" else "what is between start and end"
         lens = "its own" if said.lens_bits == "pelco" else "as in Pelco-D"
         rows.append(("dialect", f"lens bits {lens}; {base}; checksum over {covers}"))
+    if it.protocol == "visca":
+        rows.append(("dialect", f"preset 1 is {said.preset_base} on the wire"))
     rows += [
         ("turbo", f"{said.turbo:#04x}" if said.turbo else "none"),
         ("speed", f"pan {speed.pan[0]} to {speed.pan[1]}, tilt {speed.tilt[0]} to {speed.tilt[1]}"),

@@ -46,7 +46,7 @@ class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bus: Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$")] = ""
     address: Annotated[int, Meta(ge=1, le=254)] = 1
     # None: what the profile speaks, and Pelco-D where none is named.
-    protocol: Literal["pelco-d", "pelco-p", "onvif"] | None = None
+    protocol: Literal["pelco-d", "pelco-p", "visca", "onvif"] | None = None
     # What kind of head it is: a file of ``board/ptz``, or of ``ptz`` in the data directory.
     profile: Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$")] = ""
     # A head that says where it points counts tilt below the horizon down from 360 or up from 0.

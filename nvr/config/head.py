@@ -89,9 +89,21 @@ def unfit_onvif_head(at: str, ptz: Ptz, camera: Camera) -> list[Fault]:
     return found
 
 
+def _unfit_visca(at: str, ptz: Ptz) -> list[Fault]:
+    found = []
+    if ptz.address > 7:
+        found.append(Fault(f"{at}.address", "a VISCA chain has 1 to 7"))
+    for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+        if isinstance(place, Aux):
+            found.append(Fault(f"{at}.{name}", "with VISCA only an output of the board"))
+    return found
+
+
 def unfit_head(at: str, ptz: Ptz, board: Has | None) -> list[Fault]:
     """Faults of what any head has."""
     found = []
+    if ptz.protocol == "visca":
+        found += _unfit_visca(at, ptz)
     if ptz.protocol == "pelco-p" and ptz.turbo == 0xFF:
         found.append(Fault(f"{at}.turbo", "Pelco-P knows no turbo but 0x40"))
     taken: dict[int | str, str] = {}

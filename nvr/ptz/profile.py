@@ -22,12 +22,13 @@ from nvr.base.shape import Fault, faults
 from nvr.media.ports import HeadFunction
 from nvr.ptz.line import Dialect, Said
 from nvr.ptz.pelco import Act, Pelco
-from nvr.wire import pelco_p
+from nvr.ptz.visca import Visca, ViscaAct
+from nvr.wire import pelco_p, visca
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Title = Annotated[str, Meta(min_length=1, max_length=64)]
 Text = Annotated[str, Meta(max_length=1000)]
-Protocol: TypeAlias = Literal["pelco-d", "pelco-p"]
+Protocol: TypeAlias = Literal["pelco-d", "pelco-p", "visca"]
 Speed = Annotated[int, Meta(ge=1, le=63)]
 Number = Annotated[int, Meta(ge=1, le=255)]
 
@@ -45,6 +46,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lens_bits: Literal["pelco", "d_style"] = "pelco"
     # Pelco-P only: number on the wire of the head whose switch says 1.
     address_base: Literal[0, 1] = 0
+    # VISCA only: number on the wire of preset 1.
+    preset_base: Literal[0, 1] = 0
     # Pelco-P only: over all seven bytes, or those between start and end.
     checksum: Literal["all", "body"] = "all"
 
@@ -141,6 +144,18 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             reports: The line can hear its answers.
         """
         said = self.dialect
+        if self.protocol == "visca":
+            return Visca(
+                address,
+                self.speed.pan,
+                self.speed.tilt,
+                said.preset_base,
+                self.limits.preset,
+                reports and self.replies.position,
+                reserved=self.reserved_presets(),
+                acts=tuple(map(_visca_act, self.function)),
+                ends=self.ends,
+            )
         return Pelco(
             self.protocol,
             address,
@@ -183,6 +198,10 @@ def _ends(span: str) -> tuple[int, int]:
 def _act(it: Function) -> Act:
     said = HeadFunction(it.name, it.title, it.title_zh, it.risk, it.runs, it.preset)
     return Act(said, it.do, it.number, it.delta)
+
+
+def _visca_act(it: Function) -> ViscaAct:
+    return ViscaAct(_act(it).said, it.do, it.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +310,34 @@ def _unfit(it: Profile, name: str | None) -> list[Fault]:
     return found or _unsayable(it)
 
 
+def _unfit_visca(it: Profile) -> list[Fault]:
+    speeds = (
+        ("pan", it.speed.pan, visca.PAN_SPEED_MAX),
+        ("tilt", it.speed.tilt, visca.TILT_SPEED_MAX),
+    )
+    found = [
+        Fault(f"$.speed.{axis}", f"VISCA knows speeds up to {most}")
+        for axis, (_, fastest), most in speeds
+        if fastest > most
+    ]
+    if it.limits.address not in visca.ADDRESSES:
+        found.append(Fault("$.limits.address", "a VISCA chain has 1 to 7"))
+    if it.limits.preset - 1 + it.dialect.preset_base not in visca.PRESETS:
+        found.append(Fault("$.limits.preset", "VISCA knows positions up to 127"))
+    for name, number in (("wiper", it.aux.wiper), ("lamp", it.aux.lamp)):
+        if number is not None:
+            found.append(Fault(f"$.aux.{name}", "VISCA has no auxiliaries"))
+    usual = Options()
+    return found + [
+        Fault(f"$.dialect.{key}", "is of Pelco only")
+        for key in ("turbo", "tilt_reply", "lens_bits", "address_base", "checksum")
+        if getattr(it.dialect, key) != getattr(usual, key)
+    ]
+
+
 def _unfit_dialect(it: Profile) -> list[Fault]:
+    if it.protocol == "visca":
+        return _unfit_visca(it)
     if it.protocol == "pelco-p":
         turbo = it.dialect.turbo == 0xFF
         return [Fault("$.dialect.turbo", "Pelco-P knows no turbo but 0x40")] if turbo else []

@@ -42,7 +42,7 @@ def test_what_is_shipped_is_whole_and_has_a_plain_one_of_each_protocol() -> None
     assert found.damaged == {}
     assert found.find("", None).id == "generic-pelco-d"
     assert found.find("", "pelco-p").id == "generic-pelco-p"
-    assert {it.protocol for it in found.profiles.values()} == {"pelco-d", "pelco-p"}
+    assert {it.protocol for it in found.profiles.values()} == {"pelco-d", "pelco-p", "visca"}
 
 
 def test_the_plain_ones_speak_as_a_head_without_a_profile() -> None:
@@ -176,6 +176,9 @@ bus = "ptz"
         ),
         ('profile = "harrier-p"\nturbo = 0xff', "$.camera[0].ptz.turbo: Pelco-P knows no turbo"),
         ('profile = "broken"', None),
+        ('protocol = "visca"', None),
+        ('protocol = "visca"\naddress = 8', "$.camera[0].ptz.address: a VISCA chain has 1 to 7"),
+        ('protocol = "visca"\nlamp = { aux = 2 }', "$.camera[0].ptz.lamp: with VISCA only an"),
     ],
 )
 def test_a_camera_names_a_kind_that_there_is(
