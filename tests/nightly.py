@@ -59,6 +59,7 @@ PROOFS = (
     Proof("serve", ("tests.bench.serve", "--readers", "50")),
     Proof("live", ("tests.bench.live",)),
     Proof("control", ("tests.bench.control",)),
+    Proof("noise", ("tests.ptz.noise",)),
     Proof("index", ("tests.bench.index",)),
     Proof("analyse", ("tests.bench.analyse",)),
     Proof("analyse.score", ("tests.analyse.score",)),
