@@ -11,6 +11,7 @@ from playwright.async_api import Browser, expect
 from nvr.base.clock import SystemClock
 from nvr.codec.again import mp4_sample
 from nvr.codec.encode import Encoder
+from nvr.media.camera import SubSettings
 from nvr.media.device import Capture
 from nvr.media.encoder import Settings
 from nvr.media.track import TrackConfig
@@ -25,8 +26,8 @@ pytestmark = [
     pytest.mark.timeout(180),
 ]
 CAPTURE = {
-    "zh-CN": ("采集", "画面调节", "设备不支持 yuyv 1920x1080"),
-    "en-GB": ("Capture", "Picture", "does not offer yuyv 1920x1080"),
+    "zh-CN": ("采集", "画面调节", "设备不支持 yuyv 1920x1080", "子码流"),
+    "en-GB": ("Capture", "Picture", "does not offer yuyv 1920x1080", "Sub stream"),
 }
 WORDS = {
     "zh-CN": ("接在本机上的设备", "无信号 · PAL · UYVY 720×576", "设备被其他程序占用"),
@@ -94,7 +95,7 @@ async def test_a_device_becomes_a_camera(
 async def test_what_the_device_offers_is_chosen_from_and_turned(
     browser: Browser, box: Box, language: str, size: tuple[int, int], tmp_path: Path
 ) -> None:
-    title, turned, refused = CAPTURE[language]
+    title, turned, refused, sub = CAPTURE[language]
     box.parts.captures.now, box.parts.captures.camera = Capture(), "yard"
     if box.parts.cameras.find("yard") is None:
         box.parts.cameras.put("yard", "院子")
@@ -114,6 +115,10 @@ async def test_what_the_device_offers_is_chosen_from_and_turned(
     await group.locator("summary", has_text=turned).click()
     await group.locator("input[type=range]").fill("-20")
     await group.locator("details select").select_option("1")
+    second = page.locator(".dialog fieldset", has=page.locator("legend", has_text=sub)).last
+    await second.locator("select").first.select_option("yes")
+    await second.locator("select").nth(1).select_option("480x270")
+    await second.locator("input").first.fill("5")
     await page.screenshot(path=tmp_path / f"capture-{language}.png")
     wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, "it does not fit"
@@ -122,6 +127,7 @@ async def test_what_the_device_offers_is_chosen_from_and_turned(
     assert box.parts.captures.now == Capture(
         "yuyv", (640, 480), aspect="16:9", controls=(("brightness", -20), ("auto_exposure", 1))
     )
+    assert box.parts.cameras.subs.pop("yard") == SubSettings("", size=(480, 270), fps=5)
     await visit.context.close()
     assert len(visit.faults) <= 1, visit.faults  # the refusal is one for the browser
 

@@ -62,7 +62,7 @@ export function captureFields({ capture, device, sound }) {
   return {
     row: el("fieldset.sub-stream", {}, el("legend.s.sub", {}, t("cap.title")), device ? null : el("p.s", {}, t("code.device.missing")),
       el("div.two", {}, ...rows.map((key) => of[key].row)),
-      turns.length ? el("details", {}, el("summary", {}, t("cap.controls")), el("div.two", {}, ...turns.map(([, one]) => one.row)), usual) : null),
+      turns.length ? el("details", {}, el("summary", {}, t("cap.controls")), el("div.sub-made", {}, el("div.two", {}, ...turns.map(([, one]) => one.row)), usual)) : null),
     read: () => {
       const said = (key) => of[key].input.value;
       const controls = device?.controls.length ? {} : capture.controls;
