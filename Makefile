@@ -20,6 +20,7 @@ test: $(VENV)/dev
 	$(BIN)/python -X dev -m tests.check
 
 nightly: $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group peer || true
 	$(BIN)/python -m tests.nightly
 
 fuzz: $(VENV)/dev

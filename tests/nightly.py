@@ -60,6 +60,7 @@ PROOFS = (
     Proof("live", ("tests.bench.live",)),
     Proof("control", ("tests.bench.control",)),
     Proof("noise", ("tests.ptz.noise",)),
+    Proof("pelco_peer", ("tests.ptz.differential",)),
     Proof("index", ("tests.bench.index",)),
     Proof("analyse", ("tests.bench.analyse",)),
     Proof("analyse.score", ("tests.analyse.score",)),
