@@ -98,7 +98,10 @@ export async function autoDialog(app, camera) {
       ...program.scans.map((one) => [`scan ${one.name}`, `${named(one.left)} ↔ ${named(one.right)}`]),
       ...program.patterns.map((one) => [`pattern ${one.name}`, t("auto.pattern.of", { time: minutes(Math.round(one.lasts_s)), name: named(one.preset) })]),
     ];
+    const held = list.contains(document.activeElement);
     list.replaceChildren(...[home(), ...stored.map(([what, sub]) => row(what, sub)), stored.length ? null : el("p.hint", {}, t("auto.none")), record()].filter((node) => node !== null));
+    // Or Escape would not close the dialog any more.
+    if (held) /** @type {HTMLElement | null} */ (list.closest(".dialog"))?.focus();
   }
   draw();
   const told = (event) => event.detail === camera && draw();
