@@ -239,7 +239,7 @@ class Box:
         _listen(server, config, tls)
         doors.machines.subscribe(server.revoke)
         cameras.subscribe(partial(unmasked_out, server, doors.machines, {}))
-        listener = self._listener(services, cameras, control, looks)
+        listener = self._listener(services, cameras, control, looks, lines)
 
         async def open_page(group: asyncio.TaskGroup) -> None:
             ready = asyncio.Event()
@@ -271,11 +271,16 @@ class Box:
             await self._until_stopped(ingest, starts, open_page, storage, audit)
 
     def _listener(
-        self, services: Services, cameras: CameraTable, control: Control, looks: Analysis
+        self,
+        services: Services,
+        cameras: CameraTable,
+        control: Control,
+        looks: Analysis,
+        lines: BoardLines,
     ) -> Listener:
         """Listen to cameras; what happens at them sends heads where the file says."""
         calls = Callups(control.ptz, cameras.settings)
-        looks.began = calls.happened
+        looks.began = lines.began = calls.happened
         return Listener(
             services,
             cameras.configured,

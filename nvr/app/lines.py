@@ -91,6 +91,7 @@ class BoardLines:
         write: Changes the configuration, for good.
 
     Attributes:
+        began: Told each camera that records it, the kind and the input, of what begins.
         call_up: Sends a head to a preset; by default as an alarm, whose rank the file says.
     """
 
@@ -122,6 +123,7 @@ class BoardLines:
         self._disk = ThreadPoolExecutor(1, "lines")
         self.wipers = Wipers(clock, self._wiped)
         self.call_up: CallUp = self._call
+        self.began: Callable[[str, str, str], None] = lambda _camera, _kind, _name: None
         sensors = [_sensor(name, it, sim) for name, it in board.input.items()]
         self._reader = Inputs(sensors, clock=clock, tell=self._heard)
         self._reader.start()
@@ -261,12 +263,17 @@ class BoardLines:
                 self._keep(self._store.end, camera, it.kind, change.name, at_us)
         it.kind = kind
         if kind is not None:
-            it.noted = (BOX, *it.action.record)
-            for camera in it.noted:
-                self._keep(self._store.begin, camera, kind, change.name, at_us)
-            self._have_recorded(it.action.record)
-            for call in it.action.call:
-                self._try_call(call.camera, call.preset, change.name)
+            self._begin(it, kind, change.name, at_us)
+
+    def _begin(self, it: _Input, kind: Kind, name: str, at_us: int) -> None:
+        it.noted = (BOX, *it.action.record)
+        for camera in it.noted:
+            self._keep(self._store.begin, camera, kind, name, at_us)
+        self._have_recorded(it.action.record)
+        for camera in it.action.record:
+            self.began(camera, kind, name)
+        for call in it.action.call:
+            self._try_call(call.camera, call.preset, name)
 
     def _keep(self, keep: Callable[..., object], camera: str, *words: object) -> None:
         def done() -> None:

@@ -142,6 +142,8 @@ async def test_a_heads_own_wiper_wipes_too(rig: Bench) -> None:
 async def test_an_alarm_is_kept_recorded_called_and_over(rig: Bench) -> None:
     called: list[tuple[str, int, str]] = []
     rig.lines.call_up = lambda *words: called.append(words)
+    began: list[tuple[str, str, str]] = []
+    rig.lines.began = lambda *words: began.append(words)
     await until(lambda: sensor(rig, "fence").state == "normal")
     task = asyncio.create_task(rig.lines.run())
     rig.move("fence", 0)
@@ -149,6 +151,7 @@ async def test_an_alarm_is_kept_recorded_called_and_over(rig: Bench) -> None:
     await until(lambda: len(rig.recorded) >= 4)  # at once, and again while it lasts
     assert set(rig.recorded) == {"gate", "yard"}
     assert called == [("gate", 3, "fence")]
+    assert began == [("gate", "input", "fence"), ("yard", "input", "fence")]
     for camera in ("", "gate", "yard"):
         assert rig.happened(camera) == [("input", "fence", True)]
     rig.move("fence", 1)
@@ -207,7 +210,7 @@ async def test_a_cut_line_is_tampering(rig: Bench) -> None:
     ):
         rig.move("cabinet", level)
         await until(lambda state=state: sensor(rig, "cabinet").state == state)
-        await until(lambda kind=kind: rig.happened()[-1] == (kind, "cabinet", True))
+        await until(lambda kind=kind: rig.happened()[-1:] == [(kind, "cabinet", True)])
     assert [kind for kind, _, _ in rig.happened()] == ["tamper", "input", "tamper"]
 
 
