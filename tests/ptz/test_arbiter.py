@@ -235,6 +235,13 @@ def test_a_lock_keeps_everybody_else_off_until_its_time(it: Arbiter) -> None:
     assert it.lock_lapsed(700.0) is None
 
 
+@pytest.mark.parametrize("role", ["tour", "guard", "schedule", "alarm", "machine"])
+def test_what_is_called_like_whoever_locked_does_not_pass(it: Arbiter, role: str) -> None:
+    it.set_lock(ADA, "on the mast", 600.0, 100.0)
+    with refused("ptz.locked"):
+        it.act(Operator("ada", role, "auto/gate"), 101.0)
+
+
 def test_a_lock_takes_a_moving_head_from_a_lower_one_only(it: Arbiter) -> None:
     it.move(ADA, "drive", 5, 100.0)
     with refused("ptz.held"):
