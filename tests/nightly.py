@@ -50,6 +50,7 @@ PROOFS = (
     Proof("restarts", ("tests.faults.restarts", "--restarts", "200")),
     Proof("disk", ("tests.faults.disk",)),
     Proof("camera_faults", ("tests.faults.camera_faults",)),
+    Proof("drawn", ("tests.faults.drawn",)),
     Proof("outputs", ("tests.faults.outputs",)),
     Proof("record", ("tests.bench.record", "--cameras", "16", "--seconds", "10")),
     Proof("record.sealed", ("tests.bench.record", "--cameras", "16", "--sealed")),
