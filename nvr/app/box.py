@@ -50,7 +50,6 @@ from nvr.base.errors import NvrError
 from nvr.base.log import event
 from nvr.base.supervise import leaves
 from nvr.config.model import Config
-from nvr.encode.recode import Recodes
 from nvr.export.jobs import Jobs
 from nvr.export.target import AllTargets
 from nvr.hal.board import Board
@@ -59,6 +58,7 @@ from nvr.link.link import Link
 from nvr.media.ingest import Ingest
 from nvr.record.plan import Gate
 from nvr.serve import rtsp
+from nvr.serve.recodes import Recodes
 from nvr.serve.rtsp import RtspServer
 from nvr.web.parts import Parts
 from nvr.web.server import Page

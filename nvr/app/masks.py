@@ -106,6 +106,18 @@ class MaskLog:
                 found |= dict.fromkeys(row.masks)
         return tuple(found)
 
+    def hidden(self, camera: written.Camera | None, name: str, span: tuple[int, int]) -> Masks:
+        """What is hidden of recordings as a console sees it, where no box runs: now, and then.
+
+        Args:
+            camera: Its settings, None if it has none any more.
+            name: Its name.
+            span: UTC microseconds.
+        """
+        rows = [row for row in self._read() if row.camera == name]
+        now = () if camera is None or (rows and rows[-1].burned) else masks_of(camera)
+        return tuple(dict.fromkeys((*now, *self.over(name, *span))))
+
     def _read(self) -> list[_Row]:
         if self._rows is None:
             try:

@@ -191,6 +191,7 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "output door on": _output("relay", own=True),  # a door is opened by who may open this one
         "output door pulse": _output("relay", own=True),
         "ws /ws/live/{camera}": _pictures("live"),
+        "ws /ws/playback/{camera}": _pictures("playback"),
         "ws /ws/talk/{camera}": _camera("relay"),  # its loudspeaker is switched like its lamp
         "ws /ws/control": _SIGNED_IN,
         "control ping": _SIGNED_IN,

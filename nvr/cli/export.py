@@ -11,6 +11,8 @@ from pathlib import Path
 
 from nvr.app.captions import FILE, CaptionLog
 from nvr.app.keyring import SIGN, Keyring
+from nvr.app.masks import FILE as MASKS
+from nvr.app.masks import MaskLog
 from nvr.auth.audit import about
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Misconfigured
@@ -18,13 +20,14 @@ from nvr.cli import archive, console, verify, where
 from nvr.cli.send import send
 from nvr.config import load
 from nvr.export import job
-from nvr.export.burned import NOT_EVIDENCE, lacking
+from nvr.export.burned import lacking, worth_of
 from nvr.export.evidence import Asked, Maker, evidence, size_bytes
 from nvr.export.form import Copying, burned_bytes
 from nvr.export.job import Exported
 from nvr.export.room import check_room
 from nvr.hal.linux_clock import KernelClock
 from nvr.media.camera import CaptionAt
+from nvr.media.mask import Masks
 from nvr.media.name import WHICH, camera_of, stream_of
 
 _DESCRIPTION = """\
@@ -40,6 +43,10 @@ With --captions the camera's caption as it stood then, or else its title, and th
 picture are burned into an MP4. It is encoded anew, which takes a while and makes it no evidence;
 FILE.json and the file itself say so. A picture that carries a caption already gets another one.
 
+With --masks what is masked of a camera, now and at any time of the span, is hidden in an MP4: also
+encoded anew and no evidence. Without it an export from the console shows what is under the masks;
+on the page they are laid over unless somebody with the right to see it says otherwise.
+
 With --usb it is written onto a USB stick, into a directory nvr-export-TIME under the name of FILE,
 read back from there, and the stick is unmounted. On FAT32 a video is split before 4 GiB. With
 --store it goes into the S3-compatible store of nvr.toml, and is tried again while that is away.
@@ -54,6 +61,7 @@ examples:
   nvr export --evidence --camera gate --camera yard --from 2026-03-01T08:00 \\
       --to 2026-03-01T08:20 case-114.zip
   nvr export --form ps --camera gate --from 2026-03-01T08:00 --to 2026-03-01T08:20 gate.mpg
+  nvr export --masks --camera gate --from 2026-03-01T08:00 --to 2026-03-01T08:20 gate.mp4
   nvr export --usb --camera gate --from 2026-03-01T08:00 --to 2026-03-01T08:20 gate.mp4
 """
 
@@ -99,6 +107,11 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--captions", action="store_true",
         help="burn the caption and the time into the pictures of an MP4: encoded anew, no evidence",
     )  # fmt: skip
+    parser.add_argument(
+        "--masks", action="store_true",
+        help="hide what is masked in the pictures of an MP4: encoded anew, no evidence; not with "
+        "--volume, for a disk does not know what is masked",
+    )  # fmt: skip
     to = parser.add_mutually_exclusive_group()
     to.add_argument("--usb", action="store_true", help="onto the USB stick that is plugged in")
     to.add_argument(
@@ -112,33 +125,34 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Export."""
-    if chosen.end <= chosen.begin:
-        raise Misconfigured("export.times", "--to must be after --from")
-    if chosen.captions and chosen.form != "mp4":
-        raise Misconfigured("export.captions", f"captions cannot be burned into {chosen.form}")
+    _check(chosen)
     cameras = list(dict.fromkeys(chosen.camera))
     of = WHICH if chosen.stream == "both" else (chosen.stream,)
     streams = tuple(stream_of(camera, which) for camera in cameras for which in of)
     asked = Asked(streams, chosen.begin, chosen.end, console.who())
     with archive.opened(chosen, where.keys(chosen)) as found:
         size = size_bytes(found, streams, chosen.begin, chosen.end)
-        if chosen.captions:
+        captions, masks = _captions(chosen, cameras), _masks(chosen, cameras)
+        burned = chosen.captions or any(masks.values())
+        if worth := worth_of(captions=chosen.captions, masks=any(masks.values())):
+            print(worth, file=sys.stderr)
+        if burned:
             size = sum(burned_bytes(found, stream, chosen.begin, chosen.end) for stream in streams)
         elif chosen.form != "evidence":
             size //= 2
         maker = replace(_maker(chosen, cameras), cas=verify.cas(chosen))
-        captions = _captions(chosen, cameras)
         sent = chosen.usb or chosen.stick or chosen.store
         spool = chosen.data if sent else chosen.file.absolute().parent
 
         def how(stream: str) -> Copying:
             origin = partial(maker.provenance, stream, asked)
-            return Copying(chosen.form, origin, captions.get(camera_of(stream)), spool)
+            name = camera_of(stream)
+            return Copying(chosen.form, origin, captions.get(name), spool, masks.get(name, ()))
 
         if sent:
             send(chosen, found, asked, maker, how, size, _Progress())
             return 0
-        check_room(spool, 2 * size if chosen.captions else size)
+        check_room(spool, 2 * size if burned else size)
         if chosen.form == "evidence":
             made = job.write(chosen.file, evidence(found, asked, maker), _Progress())
             whole = Exported(chosen.file, made.size_bytes, made.sha256, chosen.begin, chosen.end)
@@ -149,6 +163,18 @@ def run(chosen: argparse.Namespace) -> int:
             span = (chosen.begin, chosen.end)
             _show(job.export(found, stream, *span, path, _Progress(), how(stream)))
     return 0
+
+
+def _check(chosen: argparse.Namespace) -> None:
+    """Refuse what does not go together."""
+    if chosen.end <= chosen.begin:
+        raise Misconfigured("export.times", "--to must be after --from")
+    if chosen.captions and chosen.form != "mp4":
+        raise Misconfigured("export.captions", f"captions cannot be burned into {chosen.form}")
+    if chosen.masks and chosen.form != "mp4":
+        raise Misconfigured("export.masks", f"masks cannot be burned into {chosen.form}")
+    if chosen.masks and chosen.volume is not None:
+        raise Misconfigured("export.masks", "what is masked is kept beside nvr.toml: use --data")
 
 
 def _maker(chosen: argparse.Namespace, cameras: list[str]) -> Maker:
@@ -184,7 +210,20 @@ def _captions(chosen: argparse.Namespace, cameras: list[str]) -> dict[str, Capti
     found = {name: log.of(name, configs.get(name)) for name in cameras}
     if missing := lacking(found.values(), chosen.begin, chosen.end):
         print(f"the font lacks {missing}", file=sys.stderr)
-    print(NOT_EVIDENCE, file=sys.stderr)
+    return found
+
+
+def _masks(chosen: argparse.Namespace, cameras: list[str]) -> dict[str, Masks]:
+    """Return what is hidden of which camera; says of which nothing is."""
+    if not chosen.masks:
+        return {}
+    path = chosen.data / "nvr.toml"
+    configs = {one.name: one for one in load.read(path).camera} if path.exists() else {}
+    log = MaskLog(chosen.data / MASKS)
+    span = chosen.begin, chosen.end
+    found = {name: log.hidden(configs.get(name), name, span) for name in cameras}
+    if bare := ", ".join(name for name, masks in found.items() if not masks):
+        print(f"nothing is masked of {bare}", file=sys.stderr)
     return found
 
 

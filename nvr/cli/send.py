@@ -101,7 +101,8 @@ def _videos(
 ) -> _Named:
     found = []
     for stream in held(archive, asked.streams, asked.from_us, asked.to_us):
-        burned = how(stream).caption is not None
+        wanted = how(stream)
+        burned = wanted.caption is not None or bool(wanted.masks)
         spans = stretches(archive, stream, asked.from_us, asked.to_us, most_bytes, burned=burned)
         stem = stem_of(chosen.file.stem, stream, asked.streams)
         found += [

@@ -147,16 +147,14 @@ class Burned:
             raise Unavailable("export.unwritable", f"it cannot be written: {err}") from err
 
     def _said(self, origin: Provenance) -> Provenance:
-        what = [word for word, is_so in (("captions burned in", self._caption is not None),
-                ("masked", bool(self._masks))) if is_so]  # fmt: skip
-        not_evidence = f"{', '.join(what)}, re-encoded: not evidence"
-        counts, notes = self.counts, [not_evidence]
+        worth = worth_of(captions=self._caption is not None, masks=bool(self._masks))
+        counts, notes = self.counts, [worth]
         if counts.made < counts.taken:
             lost = counts.taken - counts.made
             notes.append(f"{lost} of {counts.taken} pictures could not be decoded")
         if counts.missing:
             notes.append(f"the font lacks {counts.missing}")
-        source = f"{origin.source} ({not_evidence})"
+        source = f"{origin.source} ({worth})"
         return replace(origin, source=source, comment="; ".join(notes))
 
     def _encode(self, media: IO[bytes]) -> Iterator[int]:
@@ -248,6 +246,13 @@ class Burned:
             size = sum(one for one, _, _, _ in entries)
             media.write(piece[at : at + size])
             self._media_bytes += size
+
+
+def worth_of(*, captions: bool, masks: bool) -> str:
+    """Say what a copy is worth with these burned in; empty of one that is as it was recorded."""
+    both = (("captions burned in", captions), ("masked", masks))
+    what = ", ".join(word for word, is_so in both if is_so)
+    return f"{what}, re-encoded: not evidence" if what else ""
 
 
 def _asked(box: Sandbox, request: Request) -> Begun | Pictures:

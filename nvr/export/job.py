@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nvr import __version__
 from nvr.base.errors import Rejected, Unavailable
-from nvr.export.burned import NOT_EVIDENCE
+from nvr.export.burned import worth_of
 from nvr.export.form import Copying, copied
 from nvr.export.whole import Whole, whole_file
 from nvr.media.name import camera_of, which_of
@@ -166,7 +166,7 @@ def _manifest(
         "volume": str(archive.volume().ring_id),
         "stream": stream,
         "form": how.form,
-        "note": NOT_EVIDENCE if how.caption is not None else "",
+        "note": worth_of(captions=how.caption is not None, masks=bool(how.masks)),
         "asked": {"from_us": from_us, "to_us": to_us},
         "files": [
             {

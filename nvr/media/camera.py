@@ -395,6 +395,10 @@ class Cameras(Protocol):
         """
         ...
 
+    def masks_over(self, name: str, span: tuple[int, int] | None) -> Masks:
+        """Return what is hidden, as `masked` says whether anything is; from any thread."""
+        ...
+
     def captions_over(self, name: str, span: tuple[int, int]) -> list[tuple[int, CaptionText]]:
         """What is to be drawn over a camera's recordings of a span, as it was then.
 

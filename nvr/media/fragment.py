@@ -75,6 +75,25 @@ def samples(piece: bytes, config: Sequence[TrackConfig]) -> list[Sample]:
     return sorted(taken, key=lambda one: (one.dts_90k, one.track))
 
 
+def pieces(group: bytes) -> Iterator[bytes]:
+    """Yield each ``moof mdat`` of a group of pictures.
+
+    Raises:
+        Damaged: ``fragment.damaged``.
+    """
+    begin = at = 0
+    try:
+        for kind, body in _boxes(memoryview(group)):
+            if kind == b"moof" and begin < at:
+                yield group[begin:at]
+                begin = at
+            at += 8 + len(body)
+    except struct.error as err:
+        raise Damaged("fragment.damaged", "a box is cut off") from err
+    if begin < at:
+        yield group[begin:at]
+
+
 def extent(piece: memoryview, found: list[Run]) -> tuple[int, int]:
     """Where in a piece its samples begin and end.
 

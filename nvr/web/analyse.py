@@ -8,11 +8,13 @@ from aiohttp import web
 from msgspec import Meta, Struct, field
 
 from nvr.auth.policy import authorise, unknown_camera
-from nvr.base.errors import Rejected
+from nvr.base.errors import Rejected, Unavailable
 from nvr.media.analyse import AnalyseSettings, LookNow, ObjectSettings, ZoneSettings
 from nvr.media.camera import CameraState
 from nvr.media.happening import KINDS, TROUBLES, Happening, Kind, Trouble, is_object, word
 from nvr.media.name import stream_of
+from nvr.serve.recode_talk import Still
+from nvr.web.cover import hidden_from
 from nvr.web.gate import REASON, SPAN
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import answer, number, read_json, which
@@ -161,8 +163,10 @@ class AnalysePages:
             Route(f"http GET {one}/analyse/now", self.now, "name"),
             Route(f"http POST {one}/analyse/accept", self.accept, "name", "function-setting"),
             Route(f"http GET {one}/event", self.happenings, "name"),
-            Route(f"http GET {one}/event/{{number}}/picture.jpg", self.picture, "name"),
-            Route(f"http GET {one}/snapshot.jpg", self.snapshot, "name", machine=True),
+            Route(
+                f"http GET {one}/event/{{number}}/picture.jpg", self.picture, "name", covers=True
+            ),
+            Route(f"http GET {one}/snapshot.jpg", self.snapshot, "name", machine=True, covers=True),
         ]
 
     async def settings(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
@@ -218,10 +222,12 @@ class AnalysePages:
         # Of its own time: what is open to them, and what was masked then.
         key = "http GET /api/camera/{name}/event/{number}/picture.jpg"
         masked = self._parts.cameras.masked
-        authorise(caller.subject, key, name, (at_us, at_us + 1), masked=masked)
+        span = (at_us, at_us + 1)
+        authorise(caller.subject, key, name, span, masked=masked, shown="masked")
+        jpeg = await self._covered(jpeg, caller, name, span)
         return _jpeg(jpeg, f"private, max-age={_DAY_S}")
 
-    async def snapshot(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+    async def snapshot(self, request: web.Request, caller: Caller) -> web.Response:
         """``GET /api/camera/{name}/snapshot.jpg``: the newest key frame."""
         state, stream = self._find(request), which(request)
         if stream != "main" and state.sub is None:
@@ -229,10 +235,26 @@ class AnalysePages:
         width = number(request, "width") if "width" in request.query else 0
         if not 0 <= width <= MOST_WIDTH:
             raise Rejected("body.invalid", f"width: 0 to {MOST_WIDTH} pixels", field="width")
+        now_us = self._parts.clock.wall_us()
+        masks = hidden_from(self._parts, caller.subject, state.name, (now_us, now_us))
         jpeg, at_us = await self._parts.looks.snapshot(
-            state.name, stream_of(state.name, stream), width
+            state.name, stream_of(state.name, stream), 0 if masks else width
         )
+        span = (at_us, max(at_us, self._parts.clock.wall_us()))
+        jpeg = await self._covered(jpeg, caller, state.name, span, width)
         return _jpeg(jpeg, "private, no-store", {"X-NVR-At-Us": str(at_us)})
+
+    async def _covered(
+        self, jpeg: bytes, caller: Caller, camera: str, span: tuple[int, int], width: int = 0
+    ) -> bytes:
+        """Return a picture with what this person may not see under its masks."""
+        masks = hidden_from(self._parts, caller.subject, camera, span)
+        if not masks:
+            return jpeg
+        made = await self._parts.recodes.still(Still("mjpeg", b"", jpeg, width, masks))
+        if not made:
+            raise Unavailable("snapshot.none", "no picture came of it", camera=camera)
+        return made
 
     async def _check(self, body: AnalyseBody) -> None:
         """Refuse classes that the model does not know."""

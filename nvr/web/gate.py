@@ -150,6 +150,7 @@ class Gate:
                     span,
                     claimed=self._parts.claim.claimed,
                     masked=self._parts.cameras.masked,
+                    shown="masked" if route.covers else "as it is",
                 )
             except Rejected as err:
                 self._note_refusal(route, caller, camera, err)

@@ -15,21 +15,23 @@ import logging
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from aiohttp import web
 
 from nvr.auth.audit import Entry
 from nvr.auth.policy import unknown_camera
-from nvr.auth.session import Session, Sessions
+from nvr.auth.session import Session
 from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, Rejected, Unavailable
 from nvr.base.log import event
 from nvr.media.camera import CameraState, StreamState
-from nvr.media.name import stream_of
+from nvr.media.name import camera_of, stream_of
 from nvr.media.part import Bytes, Fragment
 from nvr.media.ports import Watched
 from nvr.media.track import StreamConfig
+from nvr.web import cover
 from nvr.web.fragment import Voice, renumbered, shown, without
 from nvr.web.frame import SIGNED_OUT, TEXT, closing, frame
 from nvr.web.parts import Caller, Parts, Route
@@ -62,13 +64,6 @@ class StateMessage(msgspec.Struct, frozen=True, tag_field="type", tag="state"):
     state: str
     since_us: int
     code: str
-
-
-class RefusedMessage(msgspec.Struct, frozen=True, tag_field="type", tag="refused"):
-    """Why a picture is not converted."""
-
-    code: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,26 +261,29 @@ class Live:
     """``WS /ws/live/{camera}`` for all cameras, with ``?stream=sub`` their sub streams.
 
     ``?sound=no`` leaves out sound, for a browser that does not take the kind of it. ``?video=h264``
-    makes a small H.264 picture of an H.265 one, without sound, of one stream at a time; whoever is
-    refused that is told why (``refused``) before the connection is closed.
+    makes a small H.264 picture of an H.265 one, without sound, of one stream at a time; of a masked
+    camera whoever may not see under the masks gets such a one, with them burned in, whatever was
+    asked for. Whoever is refused that is told why (``refused``) before the connection is closed;
+    ``?first=1`` gives up for it what the same session has converted.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._feeds: dict[tuple[str, bool, bool], Feed] = {}
+        self._feeds: dict[_Key, Feed] = {}
+        self._begun: dict[_Key, asyncio.Lock] = {}
         self._open: dict[int, _Open] = {}
         self._numbers = itertools.count()
 
     def routes(self) -> list[Route]:
         """Every route of this module."""
-        return [Route("ws /ws/live/{camera}", self.live, "camera")]
+        return [Route("ws /ws/live/{camera}", self.live, "camera", covers=True)]
 
     async def check(self) -> None:
         """Twice a second: cut who stalls, sign out whose session is over. Runs until cancelled."""
         while True:
             await asyncio.sleep(CHECK_S)
             for one in list(self._open.values()):
-                one.check(self._parts.sessions)
+                one.check(self._parts)
 
     async def live(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Serve one viewer until it goes."""
@@ -315,26 +313,24 @@ class Live:
             return socket
         viewer = Viewer(transport, self._parts.clock)
         source: Watched = self._parts.hub.stream(name)
-        small = request.query.get("video") == "h264" and _is_h265(source.config)
-        sound = request.query.get("sound") != "no" and not small
-        key = (name, sound, small)
-        feed = self._feeds.get(key)
-        if feed is None:
-            try:
-                source = self._parts.recodes.open(self._parts.hub.stream(name)) if small else source
-            except Unavailable as err:
-                refused = RefusedMessage(err.code, err.detail)
-                viewer.tell(frame(msgspec.json.encode(refused), TEXT))
-                await socket.close()
-                return socket
-            feed = Feed(source, self._parts.clock, sound=sound)
-            self._feeds[key] = feed
-        shown = _Open(viewer, transport, caller.session, name)
+        may = "unmasked" in caller.subject.may(camera)
+        covered = not may and bool(cover.hidden_now(self._parts, camera))
+        small = covered or (request.query.get("video") == "h264" and _is_h265(source.config))
+        key = (name, request.query.get("sound") != "no" and not small, small, covered)
+        try:
+            feed = await self._feed(key, caller, first=request.query.get("first") == "1")
+        except Unavailable as err:
+            said = cover.refusal(err, self._parts.cameras)
+            viewer.tell(frame(msgspec.json.encode(said), TEXT))
+            await socket.close()
+            return socket
+        shown = _Open(viewer, transport, caller.session, key)
         number = next(self._numbers)
         self._open[number] = shown
         end = self._parts.cameras.subscribe(shown.changed)
         try:
-            shown.changed(state)
+            # As it is now: something may have been hidden while the converter was waited for.
+            shown.changed(self._parts.cameras.find(camera) or state)
             feed.join(viewer)
             async for _ in socket:  # nothing is expected; reading is what notices that it went
                 pass
@@ -345,6 +341,34 @@ class Live:
             if not feed.viewers and self._feeds.get(key) is feed:
                 del self._feeds[key]
         return socket
+
+    async def _feed(self, key: "_Key", caller: Caller, *, first: bool) -> Feed:
+        """Return what makes frames of a stream, as it is or converted.
+
+        Raises:
+            Unavailable: ``recode.busy``, ``recode.behind``.
+        """
+        name, sound, small, covered = key
+        clock, stream = self._parts.clock, self._parts.hub.stream(name)
+        if not small:
+            return self._feeds.setdefault(key, Feed(stream, clock, sound=sound))
+        async with self._begun.setdefault(key, asyncio.Lock()):
+            feed = self._feeds.get(key)
+            if feed is None:
+                camera = camera_of(name)
+                place = await cover.take(self._parts, caller, camera, first=first)
+                place.given_up = partial(self._give_up, key, place.use.session)
+                masks = partial(cover.hidden_now, self._parts, camera) if covered else tuple
+                made = self._parts.recodes.live(stream, place, masks)
+                feed = self._feeds[key] = Feed(made, clock, sound=False)
+            return feed
+
+    def _give_up(self, key: "_Key", session: int) -> None:
+        """The same person wants another picture converted more; unless others look on, too."""
+        viewers = [one for one in self._open.values() if one.key == key]
+        if all(one.session.number == session for one in viewers):
+            for one in viewers:
+                one.give_up()
 
 
 def _is_h265(config: StreamConfig | None) -> bool:
@@ -357,33 +381,47 @@ def _seen(state: CameraState, stream: str) -> StreamState | None:
     return next((one for one in both if one is not None and one.stream == stream), None)
 
 
+_Key = tuple[str, bool, bool, bool]
+"""A stream: with its sound or not, made small or not, with its masks burned in or not."""
+
+
 class _Open:
     """A viewer with its session."""
 
     def __init__(
-        self, viewer: Viewer, transport: asyncio.Transport, session: Session, stream: str
+        self, viewer: Viewer, transport: asyncio.Transport, session: Session, key: _Key
     ) -> None:
         self._viewer = viewer
         self._transport = transport
-        self._session = session
-        self._stream = stream
+        self.session = session
+        self.key = key
 
     def changed(self, state: CameraState) -> None:
         """Pass the stream's condition on; cut who may not see what was hidden just now."""
-        hidden = bool(state.masks) and not state.masks_burned
-        if hidden and "unmasked" not in self._session.subject.may(state.name):
+        stream, _, _, covered = self.key
+        hidden = bool(state.masks) and not state.masks_burned and not covered
+        if hidden and "unmasked" not in self.session.subject.may(state.name):
             self._transport.close()
             return
-        seen = _seen(state, self._stream)
+        seen = _seen(state, stream)
         if seen is not None:
             message = StateMessage(seen.state, seen.since_us, seen.code)
             self._viewer.tell(frame(msgspec.json.encode(message), TEXT))
 
-    def check(self, sessions: Sessions) -> None:
+    def give_up(self) -> None:
+        """Say that it is not converted any more, and why."""
+        said = cover.Refused("recode.given_up", "the same person has another one converted", {})
+        self._viewer.tell(frame(msgspec.json.encode(said), TEXT))
+        self._transport.close()
+
+    def check(self, parts: Parts) -> None:
         """Cut what has stalled or whose session is over; watching is using."""
-        sessions.use(self._session)
-        if not sessions.alive(self._session):
+        parts.sessions.use(self.session)
+        stream, _, _, covered = self.key
+        if not parts.sessions.alive(self.session):
             self._viewer.tell(closing(SIGNED_OUT))
             self._transport.close()
+        elif covered and not cover.hidden_now(parts, camera_of(stream)):
+            self._transport.close()  # nothing is hidden any more: as it is it costs nothing
         else:
             self._viewer.judge()

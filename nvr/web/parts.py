@@ -14,7 +14,6 @@ from nvr.auth.throttle import Throttle
 from nvr.auth.user import Subject, Users
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError
-from nvr.encode.recode import Recodes
 from nvr.export.jobs import Jobs
 from nvr.media.analyse import Looks
 from nvr.media.camera import BoxState, Cameras
@@ -35,6 +34,7 @@ from nvr.record.lock import Lock
 from nvr.record.remembered import Remembered
 from nvr.record.resize import Change
 from nvr.record.wear import DiskWear
+from nvr.serve.recodes import Recodes
 from nvr.wire.openmetrics import Family
 
 
@@ -305,6 +305,8 @@ class Route:
         log: Category of the row it leaves in the audit log; None if it leaves none, or writes its
             own.
         machine: Machines may sign in to it, with HTTP's Basic.
+        covers: Whoever may not see what is under a camera's masks gets its pictures with them
+            burned in, so that they keep nobody away.
     """
 
     key: str
@@ -312,6 +314,7 @@ class Route:
     camera: str = ""
     log: Category | None = None
     machine: bool = False
+    covers: bool = False
 
     @property
     def method(self) -> str:

@@ -7,7 +7,6 @@ time, which leaves one thread to whoever scrubs.
 import asyncio
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -15,7 +14,6 @@ from typing import ParamSpec, TypeVar
 from aiohttp import web
 from msgspec import Struct
 
-from nvr.auth.audit import Entry
 from nvr.auth.policy import authorise, unknown_camera
 from nvr.base.errors import Rejected, Unavailable
 from nvr.media.name import camera_of, stream_of, which_of
@@ -26,6 +24,7 @@ from nvr.playback.track import Place
 from nvr.record.remembered import Damage, Round
 from nvr.web.fragment import Voice, renumbered, shown, without
 from nvr.web.gate import SPAN
+from nvr.web.looked import Looked
 from nvr.web.parts import Caller, Parts, Route, VolumeLook
 from nvr.web.reply import answer, number, which
 from nvr.wire import fmp4
@@ -35,8 +34,6 @@ T = TypeVar("T")
 
 MOST_EXPORTS = 2
 WRITE_S = 30.0
-NOTED_US = 3600_000_000
-MOST_NOTED = 4096
 _PLACE = re.compile(r"[0-9]{1,18}\.-?[0-9]{1,18}", re.ASCII)
 
 
@@ -162,13 +159,12 @@ class RingView(Struct, frozen=True):
 class Playback:
     """Handlers of this module."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, looked: Looked) -> None:
         self._parts = parts
         self._pool = ThreadPoolExecutor(3, "archive")
         self._exports = 0
         self._voice, self._voice_lock = Voice(), threading.Lock()
-        # What the audit log has already: one row for each session, camera and hour looked at.
-        self._noted: OrderedDict[tuple[int, str, int], None] = OrderedDict()
+        self._looked = looked
 
     def routes(self) -> list[Route]:
         """Every route of this module."""
@@ -223,7 +219,7 @@ class Playback:
         """``GET /api/camera/{name}/gop``."""
         stream, (t_us, _) = self._stream(request), _span(request)
         camera = request.match_info["name"]
-        self._note(caller, camera, t_us)
+        self._looked.note(caller, camera, t_us)
         key_only = request.query.get("key") == "1"
         found, data = await self._beside(
             self._read_gop, stream, t_us, _place(request), key_only, _with_sound(request)
@@ -268,7 +264,7 @@ class Playback:
                 raise Rejected("export.nothing", "nothing is recorded there")
             camera = request.match_info["name"]
             of = "" if which(request) == "main" else f"{which(request)}: "
-            self._record(caller, camera, "export", f"{of}{from_us} to {to_us}")
+            self._looked.record(caller, camera, "export", f"{of}{from_us} to {to_us}")
             response = web.StreamResponse(
                 headers={
                     # A name here would override the page's: title and local time.
@@ -326,33 +322,6 @@ class Playback:
         if self._parts.cameras.find(name) is None:
             raise unknown_camera()
         return stream_of(name, which(request))
-
-    def _note(self, caller: Caller, camera: str, t_us: int) -> None:
-        """Scrubbing fetches ten groups a second: the log says which hours were looked at."""
-        if caller.session is None:
-            return
-        key = (caller.session.number, camera, t_us // NOTED_US)
-        if key in self._noted:
-            return
-        self._record(caller, camera, "gop", f"at {t_us}")
-        self._noted[key] = None
-        if len(self._noted) > MOST_NOTED:
-            self._noted.popitem(last=False)
-
-    def _record(self, caller: Caller, camera: str, what: str, reason: str) -> None:
-        """Written before the first byte goes out, so that breaking off does not hide it."""
-        self._parts.audit.record(
-            Entry(
-                "event",
-                f"http GET /api/camera/{{name}}/{what}",
-                "ok",
-                reason,
-                caller.subject.name,
-                caller.address,
-                camera,
-                f"camera:{camera}",
-            )
-        )
 
     async def _beside(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()

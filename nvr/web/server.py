@@ -30,6 +30,7 @@ from nvr.web.key import KeyPages
 from nvr.web.lines import LinePages
 from nvr.web.live import Live
 from nvr.web.lock import LockPages
+from nvr.web.looked import Looked
 from nvr.web.mask import MaskPages
 from nvr.web.metrics import MetricsPage
 from nvr.web.onvif import OnvifPages
@@ -38,6 +39,7 @@ from nvr.web.parts import Parts, Route
 from nvr.web.plan import PlanPages
 from nvr.web.playback import Playback
 from nvr.web.reach import ReachPages
+from nvr.web.replay import Replays
 from nvr.web.reply import MOST_BODY_BYTES
 from nvr.web.size import SizePages
 from nvr.web.sub import SubPages
@@ -78,7 +80,9 @@ class Page:
         self._cameras = CameraPages(parts)
         self._subs = SubPages(parts)
         self._masks = MaskPages(parts)
-        self._playback = Playback(parts)
+        looked = Looked(parts.audit)
+        self._playback = Playback(parts, looked)
+        self._replays = Replays(parts, looked)
         self._accounts = Accounts(parts)
         self._disks = Disks(parts)
         self._encoders = Encoders(parts)
@@ -122,6 +126,7 @@ class Page:
             self._subs,
             self._masks,
             self._playback,
+            self._replays,
             self._disks,
             self._encoders,
             self._metrics,

@@ -1,6 +1,7 @@
 """What is masked of a camera, kept over time; and what an export, RTSP and the page make of it."""
 
 import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ from nvr.app.masks import FILE, MaskLog, unmasked_out
 from nvr.app.settings import masks_of
 from nvr.auth.user import Subject, rights_of
 from nvr.base.clock import FakeClock
+from nvr.cli.main import main
 from nvr.config import camera as written
 from nvr.config.load import check
 from nvr.export.form import Copying, copied
@@ -111,6 +113,45 @@ def test_an_export_has_the_masks_laid_over_every_picture(tmp_path: Path) -> None
 
 def _origin(start_us: int) -> Provenance:
     return Provenance("box", "", 0, "", "gate", "", start_us)
+
+
+def test_the_console_hides_what_is_masked_now_and_was_then_if_asked_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded(tmp_path / "ring", 10).disk.close()
+    (tmp_path / "nvr.toml").write_text(
+        '[volume]\npath = "ring"\nsize_mib = 64\n'
+        '[[camera]]\nname = "gate"\nurl = "rtsp://192.0.2.1/1"\n'
+        "[[camera.mask]]\npoints_permille = [[0, 0], [500, 0], [500, 1000], [0, 1000]]\n"
+    )
+    right = written.MaskArea(points_permille=[(500, 0), (1000, 0), (1000, 1000), (500, 1000)])
+    log = MaskLog(tmp_path / FILE)
+    log.note([(gate(right), False)], synthetic.WALL_US - 9_000_000)
+    log.note([(gate(LEFT), False)], synthetic.WALL_US + 600_000_000)
+    begin, end = (
+        datetime.fromtimestamp(synthetic.WALL_US / 1e6 + s, UTC).isoformat() for s in (0, 2)
+    )
+
+    def nvr(*words: str, status: int = 0) -> str:
+        span = ("--data", str(tmp_path), "--camera", "gate", "--from", begin, "--to", end)
+        assert main(["export", *words, *span, str(tmp_path / "a.mp4")]) == status
+        said = capsys.readouterr()
+        return said.out + said.err
+
+    assert "export.masks" in nvr("--masks", "--form", "ps", status=1)
+    assert "export.masks" in nvr("--masks", "--volume", str(tmp_path / "ring"), status=1)
+    assert "masked, re-encoded: not evidence" in nvr("--masks")
+    assert "masked, re-encoded" in (tmp_path / "a.mp4.json").read_text()
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        lumas = [one.to_ndarray(format="gray") for one in container.decode(video=0)]
+    assert len(lumas) > 30
+    assert max(luma.max() for luma in lumas) < 30, "the left half now, the right one then"
+    log.note([(gate(LEFT), True)], synthetic.WALL_US + 700_000_000)
+    config = gate(LEFT)
+    span = synthetic.WALL_US, synthetic.WALL_US + 1
+    assert log.hidden(config, "gate", span) == masks_of(gate(right)), "burned in now"
+    assert log.hidden(None, "gate", span) == masks_of(gate(right))
+    assert MaskLog(tmp_path / "none").hidden(config, "gate", span) == masks_of(config)
 
 
 async def test_a_dome_hides_what_it_films_and_its_pictures_stay_for_everybody(

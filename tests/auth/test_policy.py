@@ -64,6 +64,7 @@ PICTURES = {
     "http GET /api/camera/{name}/event/{number}/picture.jpg",
     "http GET /api/camera/{name}/snapshot.jpg",
     "ws /ws/live/{camera}",
+    "ws /ws/playback/{camera}",
     *(
         f"rtsp {method} cam/{{name}}"
         for method in (

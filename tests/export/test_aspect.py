@@ -1,10 +1,10 @@
 """What is encoded anew has pixels of the shape that it had before."""
 
 import pytest
-
-from nvr.codec.encode import X264, X265, Encoder
 from nvr.encode.recode import Wanted
 from nvr.encode.recoder import Recoder
+
+from nvr.codec.encode import X264, X265, Encoder
 from nvr.export.burner import Film
 from nvr.export.picture import Begin
 from nvr.media.encoder import Settings

@@ -581,6 +581,9 @@ class MemoryCameras:
         state = self.states.get(name)
         return state is not None and bool(state.masks) and not state.masks_burned
 
+    def masks_over(self, name: str, span: tuple[int, int] | None) -> Masks:
+        return self.states[name].masks if self.masked(name, span) else ()
+
     def captions_over(self, name: str, span: tuple[int, int]) -> list[tuple[int, CaptionText]]:
         return [one for one in self.stood.get(name, []) if one[0] < span[1]]
 
@@ -925,6 +928,7 @@ class MemoryLooks:
         self.reports: list[str] = []
         self.look = LookNow("off")
         self.has = DetectorState("objects.no_model")
+        self.jpeg = b""
 
     def now(self, camera: str) -> LookNow:
         return self.look
@@ -939,7 +943,8 @@ class MemoryLooks:
         self.reports.append(camera)
 
     async def snapshot(self, camera: str, stream: str, width: int) -> tuple[bytes, int]:
-        return b"\xff\xd8" + f"{stream} {width}".encode(), 1_700_000_000_000_000
+        made = self.jpeg or b"\xff\xd8" + f"{stream} {width}".encode()
+        return made, 1_700_000_000_000_000
 
 
 class MemoryHappenings:
@@ -947,6 +952,7 @@ class MemoryHappenings:
 
     def __init__(self) -> None:
         self.all: list[Happening] = []
+        self.jpeg = b"\xff\xd8"
 
     def between(
         self, camera: str, from_us: int, to_us: int, kinds: Sequence[Kind] = (), most: int = 1000
@@ -962,7 +968,7 @@ class MemoryHappenings:
 
     def picture(self, camera: str, number: int) -> tuple[bytes, int] | None:
         found = [one for one in self.all if one.camera == camera and one.number == number]
-        return (b"\xff\xd8", found[0].from_us) if found and found[0].picture else None
+        return (self.jpeg, found[0].from_us) if found and found[0].picture else None
 
     def open(self, camera: str) -> tuple[Happening, ...]:
         return tuple(one for one in self.all if one.camera == camera and one.to_us is None)

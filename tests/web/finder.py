@@ -6,9 +6,9 @@ from dataclasses import replace
 import av
 import numpy as np
 
-from nvr.analyse.eye import jpeg
 from nvr.app.diagnosis import findings
 from nvr.base.errors import Rejected
+from nvr.codec.still import jpeg
 from nvr.media.find import Examined, Login, Seen, Trial
 from nvr.media.onvif import Device, Profile, Sighting
 

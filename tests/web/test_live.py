@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import io
+import itertools
 import json
 import socket as sockets
 import struct
@@ -12,7 +13,9 @@ import pytest
 
 from nvr.base.clock import FakeClock
 from nvr.base.errors import Unavailable
+from nvr.media.mask import Mask
 from nvr.media.part import Fragment
+from nvr.serve.recodes import Place
 from nvr.web.fragment import renumbered, shown, without
 from nvr.web.live import Feed, Viewer
 from nvr.wire import fmp4
@@ -318,10 +321,13 @@ async def test_a_browser_without_h265_is_given_a_small_picture_or_a_reason(box, 
 
         busy = False
 
-        def open(self, source):
+        async def take(self, use, **_how):
             if self.busy:
-                raise Unavailable("recode.busy", "one at a time")
-            asked.append(source)
+                raise Unavailable("recode.busy", "one at a time", camera="yard", by=use.by)
+            return Place(use, lambda _place: None)
+
+        def live(self, source, _place, masks):
+            asked.extend((source, masks()))
             return Small()
 
     class Small:
@@ -346,9 +352,49 @@ async def test_a_browser_without_h265_is_given_a_small_picture_or_a_reason(box, 
         await socket.close()
         while "ended" not in asked:
             await asyncio.sleep(0.01)
-        assert asked[0] is stream
+        assert asked[:2] == [stream, ()]
         box.parts.recodes.busy = True
         refused = await client.socket("/ws/live/gate?video=h264")
         said = await refused.receive_json(timeout=5)
-        assert said == {"type": "refused", "code": "recode.busy", "detail": "one at a time"}
+        context = {"camera": "Yard", "by": "owner"}
+        assert (said["type"], said["code"], said["context"]) == ("refused", "recode.busy", context)
         await refused.close()
+
+
+async def test_who_may_not_see_what_is_masked_gets_it_masked_and_nothing_else(box, media):
+    """With the real sandbox, from the first picture on, whatever the browser asks for."""
+    config, fragments = media
+    stream, cameras = box.parts.hub.stream("gate/main"), box.parts.cameras
+    masks = (Mask(((0, 0), (500, 0), (500, 1000), (0, 1000))),)
+    await cameras.write_masks("gate", masks)
+    await box.user("guard", "viewer", {"*": ["live"]})
+    stream.config = config
+    async with box.client() as client:
+        await client.log_in("guard")
+        socket = await viewer(client)
+        push = asyncio.create_task(pushing(stream, config, fragments))
+        said = json.loads(await socket.receive_str(timeout=30))
+        assert (said["type"], said["height_px"]) == ("config", 180)
+        data = await socket.receive_bytes(timeout=5)
+        data += b"".join(one[12:] for one in await arrive(socket, 10))
+        with av.open(io.BytesIO(data), format="mp4") as container:
+            lumas = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+        assert len(lumas) == 10
+        assert all(luma[:, :156].max() < 30 < 60 < luma[:, 164:].max() for luma in lumas)
+        # Once nothing is hidden it is there as it is, and the converter free.
+        await cameras.write_masks("gate", ())
+        while not socket.closed:
+            await socket.receive(timeout=5)
+        plain = await viewer(client)
+        # Hidden again, it is gone, for who sees it as it is.
+        await cameras.write_masks("gate", masks)
+        async with asyncio.timeout(5):
+            async for _ in plain:
+                pass
+        push.cancel()
+
+
+async def pushing(stream, config, fragments):
+    for n in itertools.count():
+        stream.push(config, [fragments[n % len(fragments)]])
+        await asyncio.sleep(0.02)

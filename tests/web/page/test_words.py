@@ -10,7 +10,7 @@ import nvr.web
 from nvr.cli import gaps
 
 PAGE = Path(nvr.web.__file__).parent / "page"
-LIMIT_BYTES = 225_000
+LIMIT_BYTES = 231_000
 ENTRY = re.compile(r'^  "(?P<key>[^"]+)": "(?P<text>(?:[^"\\]|\\.)*)",$', re.MULTILINE)
 
 

@@ -1,6 +1,7 @@
 // What was recorded of one stream of a camera: runs and gaps, and groups of pictures by time.
 
 import { cameraPath, get, Problem, request } from "./api.js";
+import { Converter } from "./convert.js";
 import { samples, tracks } from "./mp4.js";
 import { onlySoundUnknown } from "./mse.js";
 
@@ -38,6 +39,8 @@ export class Archive {
   #inits = new Map();
   /** Asked along with everything once this browser did not take a camera's sound. */
   #quiet = "";
+  /** Converts, once it turned out that this browser cannot, or may not, show what is recorded. @type {Converter | null} */
+  converter = null;
   /** @type {Map<number, Gop>} */
   #gops = new Map();
   #bytes = 0;
@@ -51,6 +54,16 @@ export class Archive {
 
   #path(rest) {
     return cameraPath(this.camera, this.stream === "main" ? rest : `${rest}&stream=${this.stream}`);
+  }
+
+  /** Have everything converted from now on. @returns {boolean} False if it is already. */
+  convert() {
+    if (this.converter) return false;
+    this.converter = new Converter(this.camera, this.stream);
+    this.#gops.clear();
+    this.#inits.clear();
+    this.#bytes = 0;
+    return true;
   }
 
   /** A time that is known to hold nothing, without asking the box. */
@@ -180,20 +193,15 @@ export class Archive {
       if (next_us !== null || t_us >= this.recordedUntil_us) return { gap: true, next_us };
     }
     const quiet = this.#quiet;
-    let response;
+    let found;
     try {
-      response = await request(this.#path(`/gop?t_us=${Math.round(t_us)}${keyOnly ? "&key=1" : ""}${quiet}`), { signal });
+      found = await (this.converter ? this.#converted(this.converter, t_us, keyOnly, signal) : this.#plain(t_us, keyOnly, quiet, signal));
     } catch (error) {
       if (error instanceof Problem && (error.status === 404 || error.code === "archive.nothing")) return { gap: true, next_us: error.context.next_us ?? this.nextStart(t_us) };
       throw error;
     }
-    const data = new Uint8Array(await response.arrayBuffer());
-    const head = (name) => response.headers.get(name) ?? "";
-    const from_us = Number(head("X-NVR-From-Us"));
-    const to_us = Number(head("X-NVR-To-Us"));
-    const next_us = head("X-NVR-Next-Us") ? Number(head("X-NVR-Next-Us")) : null;
+    const { data, from_us, to_us, next_us, run } = found;
     if (to_us <= t_us) return { gap: true, next_us: next_us && next_us > t_us ? next_us : this.nextStart(t_us) };
-    const run = head("X-NVR-Run");
     const { track } = await this.init(run);
     if (quiet !== this.#quiet) return this.gop(t_us, signal, keyOnly);
     const times = samples(data, track).map((sample) => sample.time / track.timescale);
@@ -202,6 +210,21 @@ export class Archive {
     if (!keyOnly) this.#keep(gop);
     // Where nothing is recorded the box sends what comes next.
     return from_us > t_us + 1000 ? { gap: true, next_us: from_us } : gop;
+  }
+
+  async #plain(t_us, keyOnly, quiet, signal) {
+    const response = await request(this.#path(`/gop?t_us=${Math.round(t_us)}${keyOnly ? "&key=1" : ""}${quiet}`), { signal });
+    const data = new Uint8Array(await response.arrayBuffer());
+    const head = (name) => response.headers.get(name) ?? "";
+    const next_us = head("X-NVR-Next-Us") ? Number(head("X-NVR-Next-Us")) : null;
+    return { data, from_us: Number(head("X-NVR-From-Us")), to_us: Number(head("X-NVR-To-Us")), next_us, run: head("X-NVR-Run") };
+  }
+
+  async #converted(converter, t_us, keyOnly, signal) {
+    const found = await converter.ask(t_us, keyOnly, signal);
+    const { init: bytes, mime, run } = found;
+    if (!this.#inits.has(run)) this.#inits.set(run, { bytes, mime, track: tracks(bytes)[0] });
+    return found;
   }
 
   #keep(gop) {

@@ -42,6 +42,12 @@ export class Blank {
     this.#say(`empty|${name}|${why}`, icon("disk", "xl"), el("span.b", {}, t("playback.empty")), el("small", {}, why), this.#live(name));
   }
 
+  /** The box does not convert it: why, and once more. @param {any} error @param {() => void} again */
+  refused(error, again) {
+    const why = sentence(error);
+    this.#say(`refused|${why}`, el("span.b", {}, why), el("button.jump", { type: "button", on: { click: again } }, t("convert.again")));
+  }
+
   /** @param {{t_us: number, next_us: number | null}} hole @param {import("./footage.js").Footage} archive */
   hole(hole, archive) {
     const gap = archive.gapAt(hole.t_us);

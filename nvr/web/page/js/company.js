@@ -1,5 +1,6 @@
 // Other cameras beside the one in playback, in step with it: one clock, which is that camera's.
 
+import { sentence } from "./api.js";
 import { el, put } from "./dom.js";
 import { clock, t } from "./i18n.js";
 import { overReplay } from "./overlay.js";
@@ -39,7 +40,7 @@ class Companion {
     // Only the clock takes it over a gap.
     this.replay.others = { has: () => true, next: () => null };
     this.replay.addEventListener("state", () => this.#hide());
-    this.replay.addEventListener("trouble", () => this.#hide(true));
+    this.replay.addEventListener("trouble", (/** @type {any} */ { detail }) => this.#hide(detail));
   }
 
   close() {
@@ -48,14 +49,15 @@ class Companion {
     this.tile.remove();
   }
 
-  #hide(trouble = false) {
+  /** @param {any} [trouble] */
+  #hide(trouble = null) {
     const { hole, late } = this.replay;
-    const empty = Boolean(hole) || trouble;
+    const empty = Boolean(hole || trouble);
     this.tile.classList.toggle("gone", empty);
     this.tile.classList.toggle("nothing", empty);
     this.tile.classList.toggle("veiled", late);
     this.msg.hidden = !empty;
-    put(this.msg, t("hole"));
+    put(this.msg, trouble ? sentence(trouble) : t("hole"));
     put(this.at, empty ? "" : [clock(this.replay.position_us), this.replay.stream === "sub" ? t("stream.sub") : ""].filter(Boolean).join(" · "));
   }
 

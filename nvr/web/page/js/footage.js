@@ -31,6 +31,26 @@ export class Footage {
     return this.main.streams.includes("sub");
   }
 
+  /** Have the box convert what there is. @returns {boolean} False if it does already. */
+  convert() {
+    return [this.main, this.sub].map((one) => one.convert()).includes(true);
+  }
+
+  get converted() {
+    return this.main.converter !== null;
+  }
+
+  /** So fast this camera's pictures are converted, times as they were recorded; 0: not known, or not converted. */
+  get speed() {
+    return (this.#one ?? this.main).converter?.speed ?? 0;
+  }
+
+  /** Nobody looks any more. */
+  release() {
+    this.main.converter?.close();
+    this.sub.converter?.close();
+  }
+
   get #one() {
     if (this.choice === "sub" && this.hasSub) return this.sub;
     return this.choice === "best" && this.hasSub ? null : this.main;

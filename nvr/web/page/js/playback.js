@@ -80,6 +80,7 @@ export class Playback extends Part {
   stop() {
     this.#replay?.close();
     this.company?.close();
+    for (const archive of this.#archives.values()) archive.release();
     this.replaceChildren();
   }
 
@@ -92,7 +93,7 @@ export class Playback extends Part {
     this.frameNo = el("span.st.r", {});
     this.factor = el("span.st", {});
     this.capt = el("span.st", {});
-    this.choice = new StreamChoice(() => this.#restream());
+    this.choice = new StreamChoice(() => this.#restream(), () => this.app.box.camera(this.camera));
     this.blank = new Blank(this.app, (t_us) => this.#wanted({ t_us, done: true }));
     this.picture = el("section.tile.focus.pic", { tabindex: "0" }, this.video, this.canvas,
       (this.over = overReplay(this.app, this.video, this.canvas, this.life, () => [this.camera, this.#replay, this.archive])).node, el("div.nm", {}, this.nm, this.capt, this.choice.chip, this.factor, this.frameNo), this.blank.node,
@@ -246,13 +247,12 @@ export class Playback extends Part {
     showVolume(this.loud, this.video);
   }
 
-  get archive() {
-    return this.#archive(this.camera);
-  }
+  get archive() { return this.#archive(this.camera); }
 
   /** @param {number} at_us @param {boolean} playing @param {boolean} exact Stay in a gap and show why it is one. */
   #open(at_us, playing, exact) {
     this.#replay?.close();
+    for (const [name, archive] of this.#archives) if (name !== this.camera) archive.release();
     this.#empty = false;
     this.zoom.reset();
     const { app } = this;
@@ -368,8 +368,8 @@ export class Playback extends Part {
   }
 
   #setRate(rate, andPlay = false) {
-    this.#rate = rate;
-    this.#replay?.setRate(rate);
+    if (!this.choice.refuses(rate, this.archive, this.app.notes)) this.#replay?.setRate(this.#rate = rate);
+    rate = this.#rate;
     this.rateSelect.value = String(rate);
     if (andPlay && !this.#replay?.playing) this.#replay?.play();
     this.draw();
@@ -383,10 +383,7 @@ export class Playback extends Part {
     this.#setRate(way * (on ? faster : 1), true);
   }
 
-  #stand() {
-    this.#replay?.pause();
-    this.#setRate(1);
-  }
+  #stand() { this.#replay?.pause(); this.#setRate(1); }
 
   /** @param {"in_us" | "out_us"} which */
   mark(which) {
@@ -439,7 +436,8 @@ export class Playback extends Part {
   /** In place of a picture, if there is none. */
   #fill(replay) {
     const { hole } = replay;
-    const none = this.#empty || Boolean(hole);
+    const refused = replay.trouble?.code?.startsWith("recode.");
+    const none = this.#empty || Boolean(hole || refused);
     this.picture.classList.toggle("gone", none);
     this.picture.classList.toggle("nothing", none);
     this.capt.hidden = none;
@@ -447,6 +445,7 @@ export class Playback extends Part {
       this.frameNo.hidden = true;
       this.blank.nothing(this.camera);
     } else if (hole) this.blank.hole(hole, this.archive);
+    else if (refused) this.blank.refused(replay.trouble, () => this.#open(replay.position_us, replay.playing, true));
     else this.blank.none();
   }
 

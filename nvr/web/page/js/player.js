@@ -39,6 +39,10 @@ export class Player extends EventTarget {
   /** Asked for once this browser did not take the camera's sound. */
   #quiet = "";
   #small = "";
+  /** What else is converted for this person may be given up for it. */
+  #first = true;
+  /** Why the box does not convert it, as it says. @type {{code: string, context: Record<string, string>} | null} */
+  refused = null;
   /** Whether the camera has no other stream to try first. */
   alone = () => true;
   /** Which of the camera's streams. */
@@ -97,6 +101,7 @@ export class Player extends EventTarget {
   setUrgent(urgent) {
     if (this.#urgent === urgent) return;
     this.#urgent = urgent;
+    this.#first = true;
     this.#slow = false;
     if (this.#init) this.#choose();
   }
@@ -151,7 +156,7 @@ export class Player extends EventTarget {
   #connect() {
     clearTimeout(this.#timer);
     if (!this.#on || this.#socket || document.hidden) return;
-    const socket = new WebSocket(socketUrl(`/ws/live/${encodeURIComponent(this.camera)}?stream=${this.which}${this.#quiet}${this.#small}`));
+    const socket = new WebSocket(socketUrl(`/ws/live/${encodeURIComponent(this.camera)}?stream=${this.which}${this.#quiet}${this.#small}${this.#urgent && this.#first ? "&first=1" : ""}`));
     socket.binaryType = "arraybuffer";
     this.#socket = socket;
     socket.onmessage = (event) => {
@@ -186,7 +191,12 @@ export class Player extends EventTarget {
   }
 
   #text(message) {
-    if (message.type === "refused") this.#trouble(message.code);
+    if (message.type === "refused") {
+      this.refused = message;
+      // Two of one person would take it from each other for ever.
+      if (message.code === "recode.given_up") this.#first = false;
+      this.#trouble(message.code);
+    }
     if (message.type === "state") this.dispatchEvent(new CustomEvent("state", { detail: message }));
     if (message.type !== "config") return;
     if (onlySoundUnknown(message.mime)) {

@@ -9,7 +9,7 @@ import { canShuttle, Shuttle } from "./shuttle.js";
 
 const AHEAD_S = 3;
 /** From here on only key frames are shown. */
-const STEP_RATE = 8;
+export const STEP_RATE = 8;
 /** Without WebCodecs: a seek so often. */
 const STEP_MS = 120;
 const BESIDE_US = 5e6;
@@ -30,6 +30,8 @@ export class Replay extends EventTarget {
   clock = null;
   /** The picture is still that of another time: the browser has not got to the one asked for. */
   late = false;
+  /** Why there is no picture of what was asked for. @type {any} */
+  trouble = null;
 
   #feed;
   #generation = 0;
@@ -101,6 +103,7 @@ export class Replay extends EventTarget {
     this.#shuttle?.stop();
     this.#want_us = t_us;
     this.#seeking = true;
+    this.trouble = null;
     this.#tell("time");
     try {
       const gop = await this.archive.gop(t_us, this.#abort.signal);
@@ -114,6 +117,7 @@ export class Replay extends EventTarget {
       if (this.#feed.media(t_us) > this.#feed.endOf(gop) - (this.audible ? HEAR_S : 0.02)) await this.#ensureAfter(gop);
       if (mine !== this.#generation) return false;
       this.hole = null;
+      this.trouble = null;
       await this.#place(t_us, gop);
       if (mine !== this.#generation) return false;
       this.canvas.hidden = true;
@@ -121,6 +125,7 @@ export class Replay extends EventTarget {
       return true;
     } catch (error) {
       if (mine !== this.#generation || /** @type {any} */ (error)?.name === "AbortError") return false;
+      this.trouble = error;
       this.#tell("trouble", error);
       return true;
     } finally {
@@ -359,6 +364,10 @@ export class Replay extends EventTarget {
 
   async #fill() {
     const { video } = this;
+    if (!this.#feed.ready) {
+      await this.seek(this.#want_us);
+      return;
+    }
     const end_s = this.#feed.bufferedTo(video.currentTime);
     const ahead_s = end_s - video.currentTime;
     const mine = this.#generation;
@@ -393,6 +402,7 @@ export class Replay extends EventTarget {
     } catch (error) {
       if (/** @type {any} */ (error)?.name !== "AbortError") {
         this.pause();
+        this.trouble = error;
         this.#tell("trouble", error);
       }
     } finally {

@@ -107,14 +107,15 @@ export class Tile extends Part {
   /** The focused tile has the main stream, the others the smaller one; a lost one is stood in for. */
   #which(camera) {
     const states = { main: camera.state, sub: camera.sub?.state };
-    const wanted = this.focused && !this.#foreign ? ["main", "sub"] : ["sub", "main"];
+    // What the box has to cover is less work where it is small.
+    const wanted = this.focused && !this.#foreign && !hidden(camera) ? ["main", "sub"] : ["sub", "main"];
     return wanted.find((one) => states[one] === "live") ?? wanted.find((one) => states[one] === "frozen") ?? "main";
   }
 
   #run() {
     const camera = this.app.box.camera(this.camera);
     const which = camera ? this.#which(camera) : "main";
-    const wanted = this.#visible && camera && camera.rights.includes("live") && !hidden(camera) && (which === "sub" || camera.state !== "unsupported");
+    const wanted = this.#visible && camera && camera.rights.includes("live") && (which === "sub" || camera.state !== "unsupported");
     this.#player?.setStream(which);
     // One tile at a time draws the direct way: the one a hand may steer.
     this.#player?.setUrgent(this.focused);
@@ -128,7 +129,7 @@ export class Tile extends Part {
     if (!camera || !this.video) return;
     this.#run();
     const player = /** @type {Player} */ (this.#player);
-    const allowed = camera.rights.includes("live") && !hidden(camera);
+    const allowed = camera.rights.includes("live");
     const seen = player.which === "sub" && camera.sub ? camera.sub : camera;
     const state = !allowed ? "denied" : this.#shown(seen, player);
     if (this.focused && state === "live") this.talk.look?.();
@@ -202,7 +203,7 @@ export class Tile extends Part {
     if (state === "connecting") {
       const waits = this.#trouble || camera.code;
       if (this.app.box.link === "down") lines.push(t("hold.off"));
-      else if (this.#trouble === "page.codec" || this.#trouble.startsWith("recode.")) lines.push(t(`code.${this.#trouble}`));
+      else if (this.#trouble === "page.codec" || this.#trouble.startsWith("recode.")) lines.push(t(`code.${this.#trouble}`, this.#player?.refused?.context));
       else if (camera.state === "live") lines.push(t("wait.picture"));
       else if (waits) lines.push(sentence(new Problem(0, waits, camera.detail)));
       else lines.push(t("wait.camera"));
@@ -211,7 +212,7 @@ export class Tile extends Part {
       lines.push(camera.code ? sentence(new Problem(0, camera.code, camera.detail)) : t(`state.${camera.state}`));
       lines.push(t("since", { time: clock(camera.since_us) }));
       if (camera.code) lines.push(camera.code);
-    } else if (state === "denied") lines.push(t(hidden(this.app.box.camera(this.camera)) ? "mask.tile" : "code.auth.view"));
+    } else if (state === "denied") lines.push(t("code.auth.view"));
     const key = `${state}|${lines.join("|")}`;
     if (this.msg.dataset.key === key) return;
     this.msg.dataset.key = key;

@@ -372,7 +372,6 @@ export default {
   "mask.saved": "Masks are in force",
   "mask.burned": "Burned into the picture: nothing is recorded under them.",
   "mask.over": "This camera encodes its own picture: it is recorded as it is, and only who has the right to see unmasked pictures can watch, replay or export them. Others export MP4 with the masks laid over.",
-  "mask.tile": "Hidden for privacy. Ask an administrator for the right to see unmasked pictures.",
   "state.masked": "Masked",
   "caption.none": "No camera is yours to caption",
   "caption.none.why": "Captions are changed by who may change a camera's settings.",

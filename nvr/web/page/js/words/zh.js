@@ -371,7 +371,6 @@ export default {
   "mask.saved": "遮挡已生效",
   "mask.burned": "已烧进画面，遮挡下面没有录像。",
   "mask.over": "这台摄像机自己编码，录像保持原样；只有有“无遮挡”权限的人能看、回放、导出原画面，其他人导出的 MP4 带遮挡。",
-  "mask.tile": "画面因隐私被遮挡。请向管理员申请“无遮挡”权限。",
   "state.masked": "有遮挡",
   "caption.none": "没有你能改字幕的摄像机",
   "caption.none.why": "有配置权限的人才能改字幕。",

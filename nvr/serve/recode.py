@@ -1,4 +1,4 @@
-"""H.265 for browsers that do not know it: one stream at a time, decoded in the sandbox, made small.
+"""A live stream made anew for a browser: small H.264, with masks over it, decoded in the sandbox.
 
 It looks like a stream to whoever watches it (`Recode.watch`), and lasts as long as somebody does. A
 box that cannot keep up leaves out groups of pictures, never memory: what waits is bounded.
@@ -9,20 +9,22 @@ import collections
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from nvr.base.clock import TICKS_PER_S
-from nvr.base.errors import Damaged, NvrError, Unavailable
+from nvr.base.errors import Damaged, NvrError
 from nvr.base.log import event
 from nvr.codec.sandbox import Sandbox
+from nvr.media.fragment import pieces, samples
 from nvr.media.live import Deliver
+from nvr.media.mask import Masks
 from nvr.media.part import Fragment
 from nvr.media.ports import Stream
-from nvr.media.track import StreamConfig, TrackConfig
-from nvr.wire import fmp4, h264
+from nvr.media.track import StreamConfig
+from nvr.serve.recode_talk import Coded, Recoded, Wanted, ask, track_of
+from nvr.wire import fmp4
 
 _log = logging.getLogger(__name__)
 
@@ -34,67 +36,31 @@ _MOST_BYTES: Final = 4 << 20
 _BATCH_BYTES: Final = 1 << 20
 _TIMES: Final = 3
 """So often may the sandbox die of one stream, until it is left alone."""
-
-
-class Wanted(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """What is to be made: head of the MP4, its ``hvcC``, and what comes out."""
-
-    head: bytes
-    config: bytes
-    most_lines: int
-    fps: int
-    bitrate_bps: int
-
-
-class Coded(msgspec.Struct, tag=True, array_like=True, frozen=True):
-    """Fragments, one behind the other."""
-
-    fragments: bytes
-
-
-class Head(msgspec.Struct, array_like=True, frozen=True):
-    """Parameter sets and size of what comes out."""
-
-    sps: bytes
-    pps: bytes
-    size: tuple[int, int]
-
-
-class Recoded(msgspec.Struct, array_like=True, frozen=True):
-    """What came out: a head where there is a key frame; samples of MP4, their times, which key."""
-
-    head: Head | None
-    samples: list[tuple[bytes, int, bool]]
-
-
-_ASKED: Final = msgspec.msgpack.Decoder(Wanted | Coded)
-_SAID: Final = msgspec.msgpack.Decoder(Recoded)
-
-
-def asked(message: bytes) -> Wanted | Coded:
-    """Read what the sandbox is asked."""
-    return _ASKED.decode(message)
-
-
-def said(answer: Recoded) -> bytes:
-    """Write what it answers."""
-    return msgspec.msgpack.encode(answer)
+_GIVE_WAY_S: Final = 1.0
 
 
 class Recode:
-    """One stream as a browser without H.265 can show it; only its picture.
+    """One stream as a browser can show it, or its viewer may see it; only its picture.
 
     Args:
         stream: What is watched.
         ended: Called once nobody watches any more.
         sandbox: Starts one.
+        masks: What is hidden now, and was a moment ago; from a thread of its own.
+        behind: Whether recording lags, so that nothing is converted; likewise.
     """
 
     def __init__(
-        self, stream: Stream, ended: Callable[[], None], sandbox: Callable[[], Sandbox]
+        self,
+        stream: Stream,
+        ended: Callable[[], None],
+        sandbox: Callable[[], Sandbox],
+        masks: Callable[[], Masks] = tuple,
+        behind: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = stream.name
         self._stream, self._ended, self._sandbox = stream, ended, sandbox
+        self._masks, self._behind = masks, behind
         self._loop = asyncio.get_running_loop()
         self._wake = threading.Condition()
         self._waiting: collections.deque[Fragment] = collections.deque()
@@ -102,6 +68,7 @@ class Recode:
         self._config: StreamConfig = ()
         self._skipping = True
         self._stopped = False
+        self._box: Sandbox | None = None
         self.dropped = 0
 
     @property
@@ -119,6 +86,8 @@ class Recode:
             end_watching()
             with self._wake:
                 self._stopped = True
+                if self._box is not None:
+                    self._box.kill()  # what it is at nobody wants any more
                 self._wake.notify()
             self._ended()
 
@@ -157,12 +126,16 @@ class Recode:
         for _ in range(_TIMES):
             try:
                 with self._sandbox() as box:
+                    with self._wake:
+                        self._box = box
                     self._carry(box, deliver)
             except NvrError as err:
-                event(_log, logging.WARNING, "recode.failed", stream=self.name, error=str(err))
-                with self._wake:
-                    self._forget()
-                    self._skipping = True
+                if not self._stopped:
+                    event(_log, logging.WARNING, "recode.failed", stream=self.name, error=str(err))
+            with self._wake:
+                self._box = None
+                self._forget()
+                self._skipping = True
             if self._stopped:
                 return
 
@@ -173,19 +146,23 @@ class Recode:
             config, batch = self._next()
             if not batch:
                 return
+            if self._behind():
+                with self._wake:
+                    self._forget()
+                    self._skipping = True
+                time.sleep(_GIVE_WAY_S)
+                continue
+            number = next(n for n, track in enumerate(config) if track.kind == "video")
             if config != begun:
-                begun = config
-                video = next(track for track in config if track.kind == "video")
-                head = fmp4.init_segment(config)
-                wanted = Wanted(head, video.config, LINES, FPS, BITRATE_BPS)
-                box.ask(msgspec.msgpack.encode(wanted))
-            coded = Coded(b"".join(bytes(one.data) for one in batch))
-            try:
-                found = _SAID.decode(box.ask(msgspec.msgpack.encode(coded)))
-            except (msgspec.DecodeError, RecursionError) as err:
-                raise Damaged("sandbox.died", "the decoder answered nonsense") from err
+                begun, video = config, config[number]
+                ask(
+                    box,
+                    Wanted(video.codec, video.config, LINES, FPS, BITRATE_BPS),
+                    Recoded,
+                )
+            found = ask(box, Coded(_units(config, batch, number), self._masks()), Recoded)
             if found.head is not None:
-                made = (_track(found.head),)
+                made = (track_of(found.head),)
             if found.samples and made:
                 self._hand_over(deliver, made, found.samples, batch[-1].arrived_s)
 
@@ -206,14 +183,14 @@ class Recode:
         self,
         deliver: Deliver,
         made: StreamConfig,
-        samples: list[tuple[bytes, int, bool]],
+        found: list[tuple[bytes, int, bool]],
         arrived_s: float,
     ) -> None:
         fragments = [
             Fragment(
                 fmp4.fragment(at_90k, TICKS_PER_S // FPS, sample, key=key), key, at_90k, arrived_s
             )
-            for sample, at_90k, key in samples
+            for sample, at_90k, key in found
         ]
 
         def hand() -> None:
@@ -224,43 +201,12 @@ class Recode:
             self._loop.call_soon_threadsafe(hand)
 
 
-def _track(head: Head) -> TrackConfig:
-    try:
-        record = h264.avcc([head.sps, head.pps])
-    except ValueError as err:
-        raise Damaged("sandbox.died", "the decoder answered nonsense") from err
-    return TrackConfig("video", "h264", TICKS_PER_S, record, *head.size)
-
-
-class Recodes:
-    """Who is made small now: one stream at a time. Of the event loop's thread.
-
-    Args:
-        behind: Whether recording lags, so that nothing else may be begun.
-        sandbox: Starts one.
-    """
-
-    def __init__(
-        self,
-        behind: Callable[[], bool] = lambda: False,
-        sandbox: Callable[[], Sandbox] = lambda: Sandbox("nvr.encode.recoder", answer_s=20.0),
-    ) -> None:
-        self._behind, self._sandbox = behind, sandbox
-        self._now: Recode | None = None
-
-    def open(self, stream: Stream) -> Recode:
-        """Begin one.
-
-        Raises:
-            Unavailable: ``recode.busy``: another stream is made small now; ``recode.behind``:
-                recording lags, and goes first.
-        """
-        if self._behind():
-            raise Unavailable("recode.behind", "recording lags, and goes first")
-        if self._now is not None:
-            raise Unavailable("recode.busy", "another picture is converted now, one at a time")
-        self._now = Recode(stream, self._over, self._sandbox)
-        return self._now
-
-    def _over(self) -> None:
-        self._now = None
+def _units(config: StreamConfig, batch: list[Fragment], number: int) -> list[tuple[bytes, int]]:
+    """Return the pictures of fragments; of one that is damaged, none."""
+    units: list[tuple[bytes, int]] = []
+    for fragment in batch:
+        with contextlib.suppress(Damaged):
+            for piece in pieces(bytes(fragment.data)):
+                found = samples(piece, config)
+                units += [(one.data, one.pts_90k) for one in found if one.track == number]
+    return units
