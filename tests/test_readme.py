@@ -7,9 +7,21 @@ import pytest
 
 from nvr.cli.main import COMMANDS, main, parser
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "nvr/config/SETTINGS.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `nvr ([^`]+)` \|", README, re.MULTILINE)
-TYPED = re.findall(r"`\.venv/bin/nvr ([^`]+)`", README)
+TYPED = re.findall(r"`\.venv/bin/nvr ([^`]+)`", README + SETTINGS)
+
+
+@pytest.mark.parametrize("page", ["README.md", "nvr/config/SETTINGS.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        assert "//" in target or (ROOT / page).parent.joinpath(target).exists(), target
+    headings = {re.sub(r"[^a-z0-9 -]", "", line.lower()) for line in SETTINGS.splitlines()}
+    for anchor in re.findall(r"\]\([^)#]*#([^)]*)\)", text):
+        assert f" {anchor.replace('-', ' ')}" in headings, anchor
 
 
 def test_every_command_stands_in_the_table() -> None:

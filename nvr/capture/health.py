@@ -4,7 +4,7 @@ Each reason has a limit at which it comes and a milder one at which it goes, and
 either must hold without a break; between the two limits it stays as it is. So a stream at a limit
 does not flap. What the connection itself says (lost, frozen) has waited already and counts at once.
 
-The limits are those of `LIMITS`; ``nvr camera --help`` and the README say the same.
+The limits are those of `LIMITS`; ``nvr camera --help`` and ``nvr/config/SETTINGS.md`` say so.
 """
 
 import logging
