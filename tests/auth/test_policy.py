@@ -62,6 +62,7 @@ PICTURES = {
     "http GET /api/camera/{name}/gop",
     "http GET /api/camera/{name}/export",
     "http GET /api/camera/{name}/event/{number}/picture.jpg",
+    "http GET /api/camera/{name}/preset/{number}/picture.jpg",
     "http GET /api/camera/{name}/snapshot.jpg",
     "ws /ws/live/{camera}",
     "ws /ws/playback/{camera}",

@@ -13,6 +13,7 @@ from nvr.media.head import OwnOutput
 from nvr.record.remembered import Damage, Remembered, Round
 from nvr.web.assets import load_assets
 from nvr.web.gate import Gate, host_of
+from nvr.web.lines import ACTIONS as OUTPUT_ACTIONS
 from nvr.web.operation import ACTIONS
 from nvr.web.parts import Route
 from tests.web import box as boxes
@@ -26,6 +27,7 @@ def concrete(route, camera):
     if route.camera:
         path = path.replace("{" + route.camera + "}", camera)
     path = path.replace("{name}", "some-one").replace("{number}", "7").replace("{file}", "x")
+    path = path.replace("{input}", "fence").replace("{output}", "relay-1")
     query = QUERY.get(path.rsplit("/", 1)[-1])
     return path + (f"?{query}" if query else "")
 
@@ -53,7 +55,7 @@ async def test_every_handler_of_the_running_page_has_a_rule(box):
         keys.add(f"ws {path}" if kind == "ws" else f"http {resource.method} {path}")
     assert keys <= TABLE.keys()
     assert set(ACTIONS) <= TABLE.keys()
-    served = keys | set(ACTIONS)
+    served = keys | set(ACTIONS) | set(OUTPUT_ACTIONS)
     assert {key for key in TABLE if not key.startswith("rtsp ")} == served
     for route in box.page.routes():
         assert bool(route.camera) == (TABLE[route.key].right is not None), route.key
@@ -551,7 +553,7 @@ async def test_a_head_through_the_api(box):
         await client.ask("PUT", path, {**body, "profile": "hikvision", "turbo": 64})
         kept = box.parts.cameras.heads["gate"]
         assert (kept.profile, kept.turbo) == ("hikvision", 64)
-        for wrong in ({}, {"bus": 1}, {**body, "horn": "relay-1"}, {**body, "lamp": {"aux": "2"}}):
+        for wrong in ({}, {"bus": 1}, {**body, "horn": "relay-1"}, {**body, "lamp": {"aux": [2]}}):
             assert (await client.ask("PUT", path, wrong))[0] == 400
         assert (await client.ask("DELETE", path))[1] == none
         told = (await client.ask("GET", "/api/audit"))[1]["rows"]
@@ -630,6 +632,6 @@ async def test_captions_through_the_api(box):
             "mode": "box",
         }
         status, told, _ = await client.ask("PUT", "/api/camera/gate/caption", body)
-        assert (status, told) == (200, {**body, "missing": ["🙂"]})
+        assert (status, told) == (200, {**body, "burn": "auto", "missing": ["🙂"]})
         _, told, _ = await client.ask("GET", "/api/camera/gate/caption")
         assert told["lines"] == body["lines"]
