@@ -1,5 +1,6 @@
 """RS-485 on a Linux serial port: UART, USB adapter, HAT."""
 
+import termios
 from typing import Literal
 
 import serial
@@ -33,7 +34,7 @@ class LinuxSerial:
         self.rts = direction == "rts"
         try:
             self._port = serial.Serial(path, baud, timeout=0, exclusive=True)
-        except (OSError, ValueError) as err:
+        except (OSError, ValueError, termios.error) as err:
             raise Unavailable("serial.gone", str(err), path=path) from err
         try:
             self._direct(direction)

@@ -82,7 +82,10 @@ def write_frame(fd: int, data: bytes, *, rts: bool = False, byte_s: float = 0.0)
             if not select.select([], [fd], [], 0.2)[1]:
                 raise TimeoutError("takes no bytes") from None
     if rts:
-        termios.tcdrain(fd)
+        try:
+            termios.tcdrain(fd)
+        except termios.error as err:  # no OSError, though a pulled adapter says so
+            raise OSError(*err.args) from err
         time.sleep(byte_s * len(data))
         fcntl.ioctl(fd, termios.TIOCMBIC, _RTS)
 

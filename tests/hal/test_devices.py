@@ -114,6 +114,18 @@ def test_rts_is_raised_around_each_frame(monkeypatch: pytest.MonkeyPatch, far: F
     port.close()
 
 
+def test_an_adapter_pulled_while_rts_is_up_is_a_lost_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a port that hung up the kernel says EIO to a drain too, which Python makes no OSError."""
+    master, slave = os.openpty()
+    os.close(master)
+    monkeypatch.setattr(raw.fcntl, "ioctl", lambda *_: 0)  # a pseudo-terminal has no RTS
+    try:
+        with pytest.raises(OSError, match="Input/output error"):
+            raw.write_frame(slave, b"", rts=True)
+    finally:
+        os.close(slave)
+
+
 def test_a_relay_of_another_process(tmp_path: Path) -> None:
     box = RelayBox(tmp_path / "relay0")
     wiper = VirtualOutput(box.path, "wiper")
