@@ -66,17 +66,14 @@ class Dialer:
             if not name:
                 yield PlainLine(sock)
                 return
-            async with asyncio.timeout(HANDSHAKE_S):
-                streams = await asyncio.open_connection(
-                    sock=sock, ssl=self.tls or untrusting_tls(), server_hostname=name
-                )
+            streams = await self._greeted(sock, name)
             try:
                 self._judge(streams[1])
                 yield TlsLine(streams)
             finally:
                 streams[1].transport.abort()
         except TimeoutError as err:
-            raise Unavailable("camera.silent", "the camera does not answer the TLS hello") from err
+            raise Unavailable("camera.silent", "the camera does not answer any more") from err
         except ssl.SSLCertVerificationError as err:
             raise Rejected("camera.certificate", err.verify_message.lower()) from err
         except ssl.SSLError as err:
@@ -86,6 +83,17 @@ class Dialer:
             raise Unavailable("camera.lost", sentence(err)) from err
         finally:
             sock.close()
+
+    async def _greeted(
+        self, sock: socket.socket, name: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            async with asyncio.timeout(HANDSHAKE_S):
+                return await asyncio.open_connection(
+                    sock=sock, ssl=self.tls or untrusting_tls(), server_hostname=name
+                )
+        except TimeoutError as err:
+            raise Unavailable("camera.silent", "the camera does not answer the TLS hello") from err
 
     def _judge(self, stream: asyncio.StreamWriter) -> None:
         """Look at the certificate before anything is said."""

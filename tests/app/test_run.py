@@ -110,8 +110,7 @@ async def test_a_dome_set_up_on_the_page_obeys_at_once_and_does_not_outlive_the_
             for name in ("lamp", "wiper"):
                 switch = {"op": "output", "cam": "dome", "name": name, "on": True, "id": 7}
                 await control.send_bytes(msgpack.packb(switch))
-            await push(control)
-            await until_dome(box, lambda dome: dome["lamp"] and dome["wiper"] and dome["moving"])
+            last = await until_turning(box, control, ("lamp", "wiper"))
 
             # Set up anew while it turns: it stops and goes dark, and obeys again.
             await box.call("PUT", path, {**own, "protocol": "pelco-p", "wiper": "wiper"})
@@ -119,8 +118,7 @@ async def test_a_dome_set_up_on_the_page_obeys_at_once_and_does_not_outlive_the_
             await until_dome(box, lambda dome: not dome["moving"])
             switch = {"op": "output", "cam": "dome", "name": "lamp", "on": True}
             await control.send_bytes(msgpack.packb(switch))
-            await push(control, n=2)
-            await until_dome(box, lambda dome: dome["lamp"] and dome["moving"])
+            await until_turning(box, control, ("lamp",), last)
             await box.end(signal.SIGKILL)
         await until_dome(box, lambda dome: not (dome["lamp"] or dome["wiper"] or dome["moving"]))
 
@@ -128,8 +126,7 @@ async def test_a_dome_set_up_on_the_page_obeys_at_once_and_does_not_outlive_the_
         await box.log_in()
         assert (await box.call("GET", path))["ptz"]["protocol"] == "pelco-p", "it was kept"
         async with control_of(box) as control:
-            await push(control)
-            await until_dome(box, lambda dome: dome["moving"])
+            await until_turning(box, control)
             await box.call("DELETE", "/api/camera/dome")
             await until_dome(box, lambda dome: not dome["moving"])
 
@@ -142,6 +139,20 @@ def control_of(box: RunningBox) -> AbstractAsyncContextManager[Any]:
 async def push(control: Any, n: int = 1) -> None:
     move = {"op": "move", "cam": "dome", "n": n, "v": [1.0, 0.0, 0.0]}
     await control.send_bytes(msgpack.packb(move))
+
+
+async def until_turning(
+    box: RunningBox, control: Any, lit: tuple[str, ...] = (), n: int = 0
+) -> int:
+    """Push the stick as a hand does, again and again, until it is seen; returns the last number."""
+    async with asyncio.timeout(15):
+        while True:
+            n += 1
+            await push(control, n)
+            dome = await at(box)
+            if dome["moving"] and all(dome[name] for name in lit):
+                return n
+            await asyncio.sleep(0.1)
 
 
 async def until_dome(box: RunningBox, holds: Callable[[dict[str, Any]], bool]) -> None:

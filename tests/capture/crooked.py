@@ -20,7 +20,7 @@ class Path:
         swap: Share that comes after the next one.
         double: Share that comes twice.
         dropped: RTP packets lost.
-        punched: Datagrams of the client's that came before the camera sent anything.
+        punched: Datagrams of the client's to where pictures come from, which open the way.
     """
 
     def __init__(self, drop: float = 0.0, swap: float = 0.0, double: float = 0.0) -> None:
@@ -61,8 +61,7 @@ class _Leg(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if addr == self.client:
-            if self.camera is None or not self.path.passed:
-                self.path.punched += 1
+            self.path.punched += self.rtp
             self.path.reports += not self.rtp
             if self.camera:
                 self.transport.sendto(data, self.camera)

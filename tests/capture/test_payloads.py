@@ -87,7 +87,7 @@ def when_loud(frame):
 
 @pytest.mark.needs("gst-rtsp-server")
 async def test_every_codec_of_sound_is_recorded_and_heard():
-    async with recorded(tuple(SOUND), 2.5) as (parts, sources):
+    async with recorded(tuple(SOUND), 3.5) as (parts, sources):
         states = {kind: source.state for kind, source in sources.items()}
     for kind, (codec, name, rate_hz) in SOUND.items():
         assert (states[kind].state, states[kind].code) == ("live", ""), kind

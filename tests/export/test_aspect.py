@@ -1,17 +1,16 @@
 """What is encoded anew has pixels of the shape that it had before."""
 
 import pytest
-from nvr.encode.recode import Wanted
-from nvr.encode.recoder import Recoder
 
 from nvr.codec.encode import X264, X265, Encoder
 from nvr.export.burner import Film
 from nvr.export.picture import Begin
 from nvr.media.encoder import Settings
-from nvr.media.track import TrackConfig
 from nvr.overlay.font import Font
+from nvr.serve.recode_talk import Wanted
+from nvr.serve.recoder import Recoder
 from nvr.sim.pattern import Pattern
-from nvr.wire import fmp4, h264, h265
+from nvr.wire import h264, h265
 
 SIZE, ASPECT = (704, 576), (16, 11)
 
@@ -30,9 +29,7 @@ def test_an_export_with_captions_keeps_the_shape_of_a_pixel(codec: str) -> None:
 
 
 def test_what_is_converted_for_a_browser_keeps_it_too() -> None:
-    kept = record("h265")
-    head = fmp4.init_segment((TrackConfig("video", "h265", 90_000, kept, *SIZE),))
-    recoder = Recoder(Wanted(head, kept, 288, 12, 300_000))
+    recoder = Recoder(Wanted("h265", record("h265"), 288, 12, 300_000))
     recoder._encoded(Pattern("test:704x576").read().owner, 0)
     assert recoder._encoder is not None
     assert h264.pixel_aspect(h264.avcc(recoder._encoder.parameter_sets)) == ASPECT

@@ -1,6 +1,7 @@
 """Outputs and inputs on the page: switched with a question where it is heard, seen to change."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -67,8 +68,12 @@ async def test_switched_wiped_and_listened_to(
     def card(name: str):
         return page.locator(f"[data-line={name}]")
 
-    await card("horn").get_by_role("button", name=words["on"]).click()
     off = card("horn").get_by_role("button", name=words["off"])
+    for _ in range(5):  # a machine so busy that we stall has it made safe meanwhile
+        await card("horn").get_by_role("button", name=words["on"]).click()
+        with contextlib.suppress(AssertionError):
+            await expect(off).to_be_visible(timeout=4000)
+            break
     await expect(card("siren")).to_contain_text("horn")  # it is kept off by it
     await off.click()
     await expect(card("horn").get_by_role("button", name=words["on"])).to_be_visible()
