@@ -49,7 +49,7 @@ export class StreamChoice {
    * @param {any} error @param {import("./footage.js").Footage} footage
    */
   rescue(error, footage) {
-    if (error?.code?.startsWith("recode.")) return true;  // said in place of the picture
+    if (String(error?.code).startsWith("recode.")) return true;  // said in place of the picture
     const masked = error?.code === "auth.masked";
     if (!masked && error?.code !== "page.codec") return false;
     const smaller = this.value === "best" && footage.hasSub;

@@ -436,7 +436,7 @@ export class Playback extends Part {
   /** In place of a picture, if there is none. */
   #fill(replay) {
     const { hole } = replay;
-    const refused = replay.trouble?.code?.startsWith("recode.");
+    const refused = String(replay.trouble?.code).startsWith("recode.");
     const none = this.#empty || Boolean(hole || refused);
     this.picture.classList.toggle("gone", none);
     this.picture.classList.toggle("nothing", none);
