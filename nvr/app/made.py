@@ -8,12 +8,12 @@ a camera that we would not know again.
 
 import json
 import logging
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from nvr.base.file import replace_file
 from nvr.base.log import event
 
 _log = logging.getLogger(__name__)
@@ -85,13 +85,8 @@ class Book:
     def save(self) -> None:
         """Keep it, over a power cut too; what cannot be kept is logged."""
         tree = {name: _tree(made) for name, made in list(self._made.items()) if made != Made()}
-        fresh = self._path.with_suffix(".new")
         try:
-            with fresh.open("w", encoding="utf-8") as file:
-                json.dump(tree, file)
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            replace_file(self._path, json.dumps(tree).encode())
         except OSError as err:
             event(_log, logging.WARNING, "drawn.unnoted", error=str(err))
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError
+from nvr.base.file import replace_file
 from nvr.base.log import event
 from nvr.media.name import stream_of
 from nvr.media.ports import Ptz
-from nvr.ptz.keep import write
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Shots:
 
     def _keep(self, path: Path, jpeg: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, jpeg)
+        replace_file(path, jpeg)
 
     def _path(self, camera: str, number: int) -> Path:
         return self._directory / camera / f"{number}.jpg"

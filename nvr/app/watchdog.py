@@ -8,7 +8,6 @@ cure is not worth a box that can do nothing else any more.
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from nvr.app.volumes import Volumes
 from nvr.auth.audit import Audit, Entry
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Unavailable
+from nvr.base.file import replace_file
 from nvr.base.log import event
 from nvr.gpio.output import Outputs
 from nvr.hal.board_gpio import Watchdog
@@ -229,12 +229,7 @@ class Feeder:
         """Keep it durably: in seconds there may be no more power."""
         self._memory = memory
         try:
-            fresh = self._path.with_suffix(".new")
-            with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(memory))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            replace_file(self._path, msgspec.json.encode(memory))
         except OSError as err:
             event(_log, logging.WARNING, "watchdog.unwritten", error=str(err))
 

@@ -23,6 +23,7 @@ from tomlkit.exceptions import TOMLKitError
 
 from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
+from nvr.base.file import replace_file
 from nvr.base.shape import Fault, faults
 from nvr.config.analyse import MOST_ZONES, Analyse
 from nvr.config.camera import LOCAL, Camera, Plan, Sub
@@ -101,27 +102,9 @@ def write(path: Path, text: str, *, mode: int = 0o644) -> None:
     Raises:
         Unavailable: ``config.unwritable``.
     """
-    new = path.with_name(path.name + ".new")
     try:
-        # Written by root on the console, the recorder's own account must still be able to read it.
-        owner = (path if path.exists() else path.parent).stat()
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), mode)
-            if os.geteuid() == 0:
-                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        replace_file(path, text.encode(), mode=mode)
     except OSError as err:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
         raise Unavailable("config.unwritable", err.strerror or str(err), file=str(path)) from err
 
 

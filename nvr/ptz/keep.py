@@ -6,7 +6,6 @@ can be steered and stopped, must not hang on it.
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from nvr.base.file import replace_file
 from nvr.base.log import event
 from nvr.media.owner import PtzLock
 from nvr.media.program import Program
@@ -70,22 +70,7 @@ class KeepBook:
             return
         self._heads = {**self._heads, camera: after}
         text = msgspec.json.format(msgspec.json.encode(self._heads), indent=1)
-        self._save(lambda: write(self._path, text))
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a small file so that a power cut leaves the old one or the new one. Blocks."""
-    aside = path.with_suffix(".new")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        self._save(lambda: replace_file(self._path, text))
 
 
 def _read(path: Path) -> dict[str, Kept]:

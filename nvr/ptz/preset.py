@@ -13,8 +13,8 @@ from typing import TypeAlias
 import msgspec
 
 from nvr.base.errors import Damaged
+from nvr.base.file import replace_file
 from nvr.media.ports import Preset
-from nvr.ptz.keep import write
 
 NAME_MAX = 32
 
@@ -123,4 +123,4 @@ class PresetBook:
             }
             for camera, presets in names.items()
         }
-        write(self._path, json.dumps(plain, ensure_ascii=False, indent=1).encode())
+        replace_file(self._path, json.dumps(plain, ensure_ascii=False, indent=1).encode())

@@ -180,7 +180,7 @@ def planted(plant: str) -> Iterator[None]:
         if plant == "in_place":
             stack.enter_context(mock.patch.object(load, "write", _write_in_place))
         elif plant == "no_fsync":
-            stack.enter_context(mock.patch.object(load.os, "fsync", return_value=None))
+            stack.enter_context(mock.patch.object(os, "fsync", return_value=None))
         yield
 
 
