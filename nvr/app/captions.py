@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from nvr.app.rows import Rows
 from nvr.app.settings import caption_to_burn, has_caption
 from nvr.base.errors import Rejected
 from nvr.base.log import event
@@ -61,8 +62,7 @@ class CaptionLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._rows: list[_Row] | None = None
+        self._rows = Rows(path, _row, _line)
 
     def note(
         self,
@@ -77,7 +77,7 @@ class CaptionLog:
             now_us: UTC microseconds.
             burned: Whether a camera writes its caption into its picture itself.
         """
-        known = {row.camera: row[2:] for row in self._read()}
+        known = {row.camera: row[2:] for row in self._rows.all()}
         rows = [
             _Row(
                 now_us, one.name, caption_to_burn(one, one.name), has_caption(one), burned(one.name)
@@ -87,15 +87,12 @@ class CaptionLog:
         fresh = [row for row in rows if known.get(row.camera) != row[2:]]
         if not fresh:
             return
-        # A row that was cut off by a loss of power ends where the next one begins.
-        text = "\n" + "".join(map(_line, fresh))
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(text)
+            self._rows.write(fresh)
         except OSError as err:
             event(_log, logging.WARNING, "caption.unnoted", error=str(err))
             return
-        self._rows = [*self._read(), *fresh]
+        self._rows.know(fresh)
 
     def of(self, camera: str, config: written.Camera | None = None) -> CaptionAt:
         """Return what says a camera's caption at a time, the settings' if nothing is known.
@@ -104,7 +101,7 @@ class CaptionLog:
         """
 
         def at(wall_us: int) -> CaptionText:
-            rows = [row for row in self._read() if row.camera == camera]
+            rows = [row for row in self._rows.all() if row.camera == camera]
             if not rows:
                 return caption_to_burn(config, camera)
             row = next((one for one in reversed(rows) if one.from_us <= wall_us), rows[0])
@@ -117,22 +114,13 @@ class CaptionLog:
 
         In order; the first one may have begun before the span. Without lines where nothing was.
         """
-        rows = [row for row in self._read() if row.camera == camera and row.from_us < to_us]
+        rows = [row for row in self._rows.all() if row.camera == camera and row.from_us < to_us]
         # What was so before anything is known is what was known first.
         begun = max((n for n, row in enumerate(rows) if row.from_us <= from_us), default=0)
         kept = rows[begun:][-MOST_CHANGES:]
         return [
             (row.from_us, row.caption if row.shown and not row.burned else _NOTHING) for row in kept
         ]
-
-    def _read(self) -> list[_Row]:
-        if self._rows is None:
-            try:
-                lines = self._path.read_text(encoding="utf-8").splitlines()
-            except OSError:
-                lines = []
-            self._rows = [row for line in lines if (row := _row(line)) is not None]
-        return self._rows
 
 
 def _line(row: _Row) -> str:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from nvr.app import edit
 from nvr.app.films import Films
+from nvr.app.rows import Rows
 from nvr.app.settings import masks_of
 from nvr.auth.machine import Machines
 from nvr.base.errors import Rejected
@@ -61,8 +62,7 @@ class MaskLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._rows: list[_Row] | None = None
+        self._rows = Rows(path, _row, _line)
 
     def note(
         self,
@@ -80,7 +80,7 @@ class MaskLog:
             sure_us: When a camera's masks were seen in its own pictures last, 0 for never: if they
                 are not in them any more, they may have gone just after that.
         """
-        known = {row.camera: row for row in self._read()}
+        known = {row.camera: row for row in self._rows.all()}
         fresh = []
         for camera, burned in cameras:
             before, masks = known.get(camera.name), masks_of(camera)
@@ -90,15 +90,14 @@ class MaskLog:
         if not fresh:
             return
         try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write("\n" + "".join(map(_line, fresh)))
+            self._rows.write(fresh)
         except OSError as err:
             event(_log, logging.WARNING, "mask.unnoted", error=str(err))
-        self._rows = [*self._read(), *fresh]
+        self._rows.know(fresh)
 
     def over(self, camera: str, from_us: int, to_us: int) -> Masks:
         """What was masked, at any time of a span, of pictures that do not carry it themselves."""
-        rows = [row for row in self._read() if row.camera == camera]
+        rows = [row for row in self._rows.all() if row.camera == camera]
         found: dict[Mask, None] = {}
         ends = [*(row.from_us for row in rows[1:]), to_us + 1]
         for row, until_us in zip(rows, ends, strict=False):
@@ -114,18 +113,9 @@ class MaskLog:
             name: Its name.
             span: UTC microseconds.
         """
-        rows = [row for row in self._read() if row.camera == name]
+        rows = [row for row in self._rows.all() if row.camera == name]
         now = () if camera is None or (rows and rows[-1].burned) else masks_of(camera)
         return tuple(dict.fromkeys((*now, *self.over(name, *span))))
-
-    def _read(self) -> list[_Row]:
-        if self._rows is None:
-            try:
-                lines = self._path.read_text(encoding="utf-8").splitlines()
-            except OSError:
-                lines = []
-            self._rows = [row for line in lines if (row := _row(line)) is not None]
-        return self._rows
 
 
 class Carries(Protocol):
