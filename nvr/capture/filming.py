@@ -15,7 +15,7 @@ from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, first_end, supervise
-from nvr.capture.state import Connection, State
+from nvr.capture.state import Connection, State, Stated
 from nvr.capture.tally import Tally
 from nvr.media.film import (
     PAYLOAD_TYPE,
@@ -44,7 +44,7 @@ _LACKS: Final = {
 }
 
 
-class Filming(ABC):
+class Filming(Stated, ABC):
     """One stream of a local camera. Meets its owner as `nvr.capture.source.Source` does.
 
     Args:
@@ -54,7 +54,6 @@ class Filming(ABC):
         changed: Told of every new state, in the event loop.
 
     Attributes:
-        state: What it does.
         tally: What it carried.
         loop: Where it runs.
         began: What is made, None while nothing is.
@@ -69,13 +68,11 @@ class Filming(ABC):
         clock: Clock,
         changed: Callable[[Connection], None] | None = None,
     ) -> None:
+        super().__init__(clock, changed)
         self.name = name
         self._stream = stream
-        self._clock = clock
-        self._changed = changed
         self._error: NvrError | None = None
         self._again = asyncio.Event()
-        self.state = Connection("connecting", clock.wall_us())
         self.tally = Tally(clock)
         self.loop: asyncio.AbstractEventLoop | None = None
         self.began: Began | None = None
@@ -201,11 +198,3 @@ class Filming(ABC):
                 raise Unavailable("camera.silent", "no picture comes any more")
             elif frames and now_s - moved_s >= _FROZEN_S:
                 self._say("frozen", "camera.frozen", "no picture since the last one")
-
-    def _say(self, state: State, code: str, detail: str) -> None:
-        new = self.state.then(state, code, detail, self._clock.wall_us())
-        if new is None:
-            return
-        self.state = new
-        if self._changed:
-            self._changed(self.state)

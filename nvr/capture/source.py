@@ -13,7 +13,7 @@ from nvr.base.supervise import Backoff, first_end, supervise
 from nvr.capture.line import Line
 from nvr.capture.lockout import REFUSED, Lockout
 from nvr.capture.rtsp import Call, Caller, failure, rtp_track
-from nvr.capture.state import Connection, State
+from nvr.capture.state import Connection, State, Stated
 from nvr.capture.tally import Tally
 from nvr.media.ports import Run, RunStats, Stream
 from nvr.media.transport import NOT_CARRIED
@@ -72,7 +72,7 @@ class Patience:
     refused: Backoff = REFUSED
 
 
-class Source:
+class Source(Stated):
     """One camera: connects, watches, reconnects.
 
     Args:
@@ -96,14 +96,12 @@ class Source:
         patience: Patience | None = None,
         lockout: Lockout | None = None,
     ) -> None:
+        super().__init__(clock, changed)
         self.name = name
         self._caller = caller
         self._stream = stream
-        self._clock = clock
-        self._changed = changed
         self._patience = patience or Patience()
         self._lockout = lockout or Lockout(clock, self._patience.refused)
-        self.state = Connection("connecting", clock.wall_us())
         self.tally = Tally(clock)
         self._codecs: list[str] = []
         self._longest_s = 0.0  # from one key frame to the next, of these codecs
@@ -308,14 +306,6 @@ class Source:
             self._say("live", "camera.sound_unsupported", f"the sound ({skipped}) is left out")
         else:
             self._say("live", "", "")
-
-    def _say(self, state: State, code: str, detail: str) -> None:
-        new = self.state.then(state, code, detail, self._clock.wall_us())
-        if new is None:
-            return
-        self.state = new
-        if self._changed:
-            self._changed(self.state)
 
 
 def _said(error: NvrError, wait_s: float) -> str:
