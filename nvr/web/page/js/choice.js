@@ -7,6 +7,9 @@ import { hidden } from "./overlay.js";
 import { STEP_RATE } from "./replay.js";
 import { causeWords } from "./timeline-draw.js";
 
+/** Whether the box could not convert a picture. An error of the browser's own may have a number. @param {any} error */
+export const unconverted = (error) => String(error?.code).startsWith("recode.");
+
 export class StreamChoice {
   /** @type {import("./footage.js").Choice} */
   value = "best";
@@ -49,7 +52,7 @@ export class StreamChoice {
    * @param {any} error @param {import("./footage.js").Footage} footage
    */
   rescue(error, footage) {
-    if (String(error?.code).startsWith("recode.")) return true;  // said in place of the picture
+    if (unconverted(error)) return true;  // said in place of the picture
     const masked = error?.code === "auth.masked";
     if (!masked && error?.code !== "page.codec") return false;
     const smaller = this.value === "best" && footage.hasSub;

@@ -1,7 +1,7 @@
 // Playback: one picture, a timeline with a lane a camera, marks and export.
 
 import { Blank } from "./blank.js";
-import { StreamChoice } from "./choice.js";
+import { StreamChoice, unconverted } from "./choice.js";
 import { Company } from "./company.js";
 import { attr, el, Part, put } from "./dom.js";
 import { Footage } from "./footage.js";
@@ -436,7 +436,7 @@ export class Playback extends Part {
   /** In place of a picture, if there is none. */
   #fill(replay) {
     const { hole } = replay;
-    const refused = String(replay.trouble?.code).startsWith("recode.");
+    const refused = unconverted(replay.trouble);
     const none = this.#empty || Boolean(hole || refused);
     this.picture.classList.toggle("gone", none);
     this.picture.classList.toggle("nothing", none);
