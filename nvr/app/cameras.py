@@ -322,7 +322,6 @@ class CameraTable(MaskTable):
     async def write_analyse(  # noqa: D102 - see Cameras
         self, name: str, wanted: AnalyseSettings | None
     ) -> None:
-        self.roster.must(name)
         await self.rewrite(name, edit.analysed(name, wanted))
 
     def tell(self, name: str) -> None:
