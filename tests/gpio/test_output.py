@@ -63,6 +63,17 @@ class Rig:
             self.clock.now_s = min(end_s, self.clock.now_s + 0.1)
         return self.outputs.turn(self.clock.now_s)
 
+    def ask_while_told_off(self) -> None:
+        """Have it asked for again in the moment in which the relay is told next."""
+        drive = self.coil.set
+
+        def slow(on: bool) -> None:
+            drive(on)
+            self.coil.set = drive
+            self.outputs.set("wiper", True)
+
+        self.coil.set = slow
+
 
 @pytest.mark.parametrize("safe", [False, True])
 def test_safe_is_what_the_line_is_opened_with(safe: bool) -> None:
@@ -110,14 +121,7 @@ def test_asked_for_again_while_the_relay_is_told_off_it_goes_on_for_the_whole_li
     rig = Rig(max_on_s=2)
     rig.outputs.set("wiper", True)
     rig.turn(1.9)
-    drive = rig.coil.set
-
-    def slow(on: bool) -> None:
-        drive(on)
-        rig.coil.set = drive
-        rig.outputs.set("wiper", True)
-
-    rig.coil.set = slow
+    rig.ask_while_told_off()
     rig.turn(0.3)
     assert rig.coil.levels[-2:] == [False, True]
     rig.turn(1.7)
@@ -319,14 +323,7 @@ def test_asked_for_again_while_it_is_told_off_it_rests_as_well() -> None:
     rig = Rig(min_off_s=5, max_on_s=2)
     rig.outputs.set("wiper", True)
     rig.turn(1.9)
-    drive = rig.coil.set
-
-    def slow(on: bool) -> None:
-        drive(on)
-        rig.coil.set = drive
-        rig.outputs.set("wiper", True)
-
-    rig.coil.set = slow
+    rig.ask_while_told_off()
     rig.turn(0.5)
     assert rig.coil.levels[-1] is False
 

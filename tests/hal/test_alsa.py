@@ -1,13 +1,11 @@
 """What a microphone is set up with, held against the kernel's own header."""
 
-import shutil
-import subprocess
-
 import pytest
 
 from nvr.base.errors import Misconfigured, Unavailable
 from nvr.hal import alsa
 from nvr.hal.linux_pcm import node_of
+from tests.hal.header import compiled
 
 SHOWN = {
     "HW_REFINE": "SNDRV_PCM_IOCTL_HW_REFINE",
@@ -47,21 +45,8 @@ put("software", &s, sizeof s);
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    place = tmp_path_factory.mktemp("alsa")
-    lines = "".join(f'printf("{n} %llx\\n", (unsigned long long)({w}));' for n, w in SHOWN.items())
-    (place / "show.c").write_text(
-        "#include <stdio.h>\n#include <string.h>\n"
-        "#include <sys/ioctl.h>\n#include <sound/asound.h>\n"
-        "static void put(const char *name, const void *at, size_t size) {\n"
-        ' printf("%s ", name);\n'
-        ' for (size_t k = 0; k < size; k++) printf("%02x", ((const unsigned char *)at)[k]);\n'
-        ' printf("\\n");\n}\n'
-        f"int main(void) {{ {lines}\n{FILLED}\nreturn 0; }}\n"
-    )
-    subprocess.run([compiler, str(place / "show.c"), "-o", str(place / "show")], check=True)
-    said = subprocess.run([str(place / "show")], check=True, capture_output=True, text=True)
-    return dict(line.split() for line in said.stdout.splitlines())
+    headers = ("sys/ioctl.h", "sound/asound.h")
+    return compiled(tmp_path_factory.mktemp("alsa"), headers, SHOWN, FILLED)
 
 
 def test_every_size_and_number_is_the_kernels(kernel):

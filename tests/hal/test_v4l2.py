@@ -2,9 +2,7 @@
 
 import errno
 import os
-import shutil
 import struct
-import subprocess
 import sys
 from itertools import islice
 
@@ -17,6 +15,7 @@ from nvr.hal import v4l2
 from nvr.hal.linux_video import LinuxVideo, VideoPort
 from nvr.hal.video_control import unoffered
 from nvr.media.device import VideoControl, VideoSize
+from tests.hal.header import compiled
 from tests.hal.v4l2_fake import Device
 
 NUMBERS = (
@@ -98,21 +97,10 @@ put("parameters", &a, sizeof a);
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
     """What a compiler makes of the header: numbers by name, filled structures by name."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    place = tmp_path_factory.mktemp("v4l2")
     shown = [f"VIDIOC_{name}" for name in NUMBERS] + list(CONSTANTS.values())
-    lines = "".join(f'printf("{name} %llx\\n", (unsigned long long)({name}));' for name in shown)
-    (place / "show.c").write_text(
-        "#include <stdio.h>\n#include <string.h>\n#include <linux/videodev2.h>\n"
-        "static void put(const char *name, const void *at, size_t size) {\n"
-        ' printf("%s ", name);\n'
-        ' for (size_t k = 0; k < size; k++) printf("%02x", ((const unsigned char *)at)[k]);\n'
-        ' printf("\\n");\n}\n'
-        f"int main(void) {{ {lines}\n{FILLED}\nreturn 0; }}\n"
-    )
-    subprocess.run([compiler, str(place / "show.c"), "-o", str(place / "show")], check=True)
-    said = subprocess.run([str(place / "show")], check=True, capture_output=True, text=True)
-    return dict(line.split() for line in said.stdout.splitlines())
+    headers = ("linux/videodev2.h",)
+    place = tmp_path_factory.mktemp("v4l2")
+    return compiled(place, headers, {name: name for name in shown}, FILLED)
 
 
 def test_every_size_place_and_number_is_the_kernels(kernel):

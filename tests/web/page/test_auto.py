@@ -11,6 +11,7 @@ from nvr.media.ports import Holder, Operator
 from nvr.media.program import AutoState, Guard, Program, Step, Tour
 from tests.web.box import PASSWORD, Box, running
 from tests.web.page.test_page import CUT
+from tests.web.page.visit import signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -33,20 +34,11 @@ async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Box]:
 )
 async def page(box: Box, browser: Browser, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
     width, height, locale = request.param
-    context = await browser.new_context(
-        ignore_https_errors=True, viewport={"width": width, "height": height}, locale=locale
-    )
-    page = await context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    await page.goto(box.url)
-    await page.locator("input").nth(0).fill("admin")
-    await page.locator("input").nth(1).fill(PASSWORD)
-    await page.locator("button[type=submit]").click()
-    await page.locator(".hold").wait_for()
-    yield page
-    assert wrong == []
-    await context.close()
+    visit = await signed_in(browser, box, locale, (width, height))
+    await visit.page.locator(".hold").wait_for()
+    yield visit.page
+    assert [fault for fault in visit.faults if fault.startswith("error: ")] == []
+    await visit.context.close()
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -18,7 +18,7 @@ from nvr.media.track import TrackConfig
 from nvr.sim.pattern import Pattern
 from nvr.wire import fmp4, h264
 from tests.web.box import PASSWORD, Box, running
-from tests.web.page.test_page import Visit
+from tests.web.page.visit import signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -41,23 +41,6 @@ async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Box]:
     async with running(directory, clock=SystemClock()) as box:
         await box.parts.claim.claim(box.parts.claim.code(), "admin", PASSWORD)
         yield box
-
-
-async def signed_in(browser: Browser, box: Box, language: str, size: tuple[int, int]) -> Visit:
-    context = await browser.new_context(
-        ignore_https_errors=True,
-        viewport={"width": size[0], "height": size[1]},
-        locale=language,
-    )
-    page = await context.new_page()
-    visit = Visit(page, context)
-    visit.watch()
-    await page.goto(box.url)
-    await page.locator("input[autocomplete=username]").fill("admin")
-    await page.locator("input[type=password]").fill(PASSWORD)
-    await page.locator("button[type=submit]").click()
-    await page.locator("nvr-shell, .shell").first.wait_for()
-    return visit
 
 
 @pytest.mark.parametrize(("language", "size"), [("zh-CN", (390, 844)), ("en-GB", (1280, 800))])

@@ -14,7 +14,8 @@ from nvr.media.camera import SubSettings
 from nvr.media.ingest import Ingest
 from tests.web.box import PASSWORD, Box, MemoryArchive, running
 from tests.web.demo import trouble
-from tests.web.page.test_page import CUT, Visit, until
+from tests.web.page.test_page import CUT, until
+from tests.web.page.visit import Visit, signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -41,23 +42,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Box]:
 
 @contextlib.asynccontextmanager
 async def visitor(box: Box, browser: Browser, width: int, height: int) -> AsyncIterator[Visit]:
-    context = await browser.new_context(
-        ignore_https_errors=True,
-        viewport={"width": width, "height": height},
-        locale="zh-CN",
-        timezone_id="Asia/Shanghai",
-    )
-    page = await context.new_page()
-    visit = Visit(page, context)
-    visit.watch()
-    await page.goto(box.url)
-    await page.locator("input").nth(0).fill("admin")
-    await page.locator("input").nth(1).fill(PASSWORD)
-    await page.locator("button[type=submit]").click()
-    await page.locator(".shell").wait_for()
+    visit = await signed_in(browser, box, "zh-CN", (width, height))
     yield visit
     assert visit.faults == []
-    await context.close()
+    await visit.context.close()
 
 
 async def test_a_bad_wire_is_found_and_what_to_do_about_it(site: Box, browser: Browser) -> None:

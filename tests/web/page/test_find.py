@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, expect
 
 from nvr.base.clock import SystemClock
 from tests.web.box import PASSWORD, Box, running
-from tests.web.page.test_page import Visit
+from tests.web.page.visit import Visit, signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -28,20 +28,8 @@ async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Box]:
 
 
 async def opened(browser: Browser, box: Box, language: str, size: tuple[int, int]) -> Visit:
-    context = await browser.new_context(
-        ignore_https_errors=True,
-        viewport={"width": size[0], "height": size[1]},
-        locale=language,
-        timezone_id="Asia/Shanghai",
-    )
-    page = await context.new_page()
-    visit = Visit(page, context)
-    visit.watch()
-    await page.goto(box.url)
-    await page.locator("input[autocomplete=username]").fill("admin")
-    await page.locator("input[type=password]").fill(PASSWORD)
-    await page.locator("button[type=submit]").click()
-    await page.locator("nvr-shell, .shell").first.wait_for()
+    visit = await signed_in(browser, box, language, size)
+    page = visit.page
     await page.goto(f"{box.url}/#/manage/cameras/find")
     await page.locator(".cr").first.wait_for()
     return visit

@@ -15,7 +15,7 @@ from nvr.config import load
 from nvr.media.happening import Happening
 from tests.app.lines import Bench, bench
 from tests.web.box import PASSWORD, Box, LogPtz, running
-from tests.web.page.test_page import Visit
+from tests.web.page.visit import signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -52,17 +52,8 @@ async def test_switched_wiped_and_listened_to(
 ) -> None:
     box, lines = rig
     words = WORDS[language]
-    context = await browser.new_context(
-        ignore_https_errors=True, viewport={"width": size[0], "height": size[1]}, locale=language
-    )
-    page = await context.new_page()
-    visit = Visit(page, context)
-    visit.watch()
-    await page.goto(box.url)
-    await page.locator("input[autocomplete=username]").fill("admin")
-    await page.locator("input[type=password]").fill(PASSWORD)
-    await page.locator("button[type=submit]").click()
-    await page.locator("nvr-shell, .shell").first.wait_for()
+    visit = await signed_in(browser, box, language, size)
+    page = visit.page
     await page.goto(f"{box.url}/#/manage/lines")
 
     def card(name: str):
@@ -108,5 +99,5 @@ async def test_switched_wiped_and_listened_to(
     await expect(page.locator("table.log")).to_contain_text("fence")
     wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, "it does not fit"
-    await context.close()
+    await visit.context.close()
     assert visit.faults == []

@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page
 from nvr.media.analyse import DetectorState, LookNow, ZoneNow
 from tests.web.box import PASSWORD, Box, running
 from tests.web.page.test_page import until
+from tests.web.page.visit import signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -27,20 +28,10 @@ async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Box]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def page(box: Box, browser: Browser) -> AsyncIterator[Page]:
-    context = await browser.new_context(
-        ignore_https_errors=True, viewport={"width": 1280, "height": 800}, locale="en-US"
-    )
-    page = await context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    await page.goto(box.url)
-    await page.locator("input").nth(0).fill("admin")
-    await page.locator("input").nth(1).fill(PASSWORD)
-    await page.locator("button[type=submit]").click()
-    await page.locator(".shell").wait_for()
-    yield page
-    assert wrong == []
-    await context.close()
+    visit = await signed_in(browser, box, "en-US", (1280, 800))
+    yield visit.page
+    assert [fault for fault in visit.faults if fault.startswith("error: ")] == []
+    await visit.context.close()
 
 
 async def test_a_zone_is_drawn_with_keys_and_pointer_and_saved(box: Box, page: Page) -> None:

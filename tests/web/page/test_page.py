@@ -6,12 +6,12 @@ import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+from playwright.async_api import Browser, Page
 
 from nvr.app import backup
 from nvr.base.clock import SystemClock
@@ -34,6 +34,7 @@ from tests.ports import free_port
 from tests.seal.simulated import SimulatedTpm
 from tests.web.box import PASSWORD, Box, MemoryArchive, running, sealed_volume
 from tests.web.demo import camera, refresh
+from tests.web.page.visit import Visit
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -65,32 +66,6 @@ CUT = """() => [...document.querySelectorAll("main *, header.bar *, nav *")].fil
     || (node.scrollWidth > node.clientWidth + 1 && style.overflowX !== "visible"));
 }).map((node) => `${node.tagName}.${node.className}: ${node.textContent.trim().slice(0, 40)}`)"""
 HOSTILE = '"><img src=x onerror="globalThis.pwned=1"><script>globalThis.pwned=1</script>'
-
-
-@dataclass
-class Visit:
-    """One person at one browser, and everything that went wrong there."""
-
-    page: Page
-    context: BrowserContext
-    faults: list[str] = field(default_factory=list)
-    expected: set[int] = field(default_factory=set)
-
-    def watch(self) -> None:
-        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        self.page.on("console", self._console)
-        self.page.on("response", self._response)
-
-    def _console(self, message: ConsoleMessage) -> None:
-        where = message.location["url"]
-        if where.startswith("blob:") and "FILE_NOT_FOUND" in message.text:
-            return  # an element that was let go while it was still opening its source
-        if message.type in {"error", "warning"} and "status of" not in message.text:
-            self.faults.append(f"console: {message.text} {where}")
-
-    def _response(self, response: Response) -> None:
-        if response.status >= 400 and response.status not in self.expected:
-            self.faults.append(f"{response.status} {response.url}")
 
 
 class FromMemory:

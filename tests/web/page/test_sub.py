@@ -19,7 +19,8 @@ from nvr.media.transport import Carried, ReachSettings
 from tests.record import synthetic
 from tests.web.box import PASSWORD, Box, MemoryArchive, running
 from tests.web.demo import SMALL, camera, refresh
-from tests.web.page.test_page import CUT, Visit, until
+from tests.web.page.test_page import CUT, until
+from tests.web.page.visit import Visit, signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -113,22 +114,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
 async def visiting(
     browser: Browser, box: Box, language: str, size: tuple[int, int], who: str = "admin"
 ) -> AsyncIterator[Visit]:
-    context = await browser.new_context(
-        ignore_https_errors=True,
-        viewport={"width": size[0], "height": size[1]},
-        locale=language,
-        timezone_id="Asia/Shanghai",
-    )
-    page = await context.new_page()
-    visit = Visit(page, context)
-    visit.watch()
-    await page.goto(box.url)
-    await page.locator("input[autocomplete=username]").fill(who)
-    await page.locator("input[type=password]").fill(PASSWORD)
-    await page.locator("button[type=submit]").click()
-    await page.locator("nvr-tile").first.wait_for()
+    visit = await signed_in(browser, box, language, size, who)
+    await visit.page.locator("nvr-tile").first.wait_for()
     yield visit
-    await context.close()
+    await visit.context.close()
     assert visit.faults == []
 
 
