@@ -188,7 +188,9 @@ def test_gstreamer_hears_telephone_sound(tmp_path: Path) -> None:
     heard = tmp_path / "heard"
     ran = subprocess.run(
         ["gst-launch-1.0", "filesrc", f"location={path}", "!", "decodebin", "name=d",
-         "d.", "!", "audio/x-raw,format=S16LE", "!", "filesink", f"location={heard}"],
+         # Pictures that nobody takes may keep the sound behind them waiting for ever.
+         "d.", "!", "video/x-raw", "!", "queue", "!", "fakesink", "sync=false",
+         "d.", "!", "audio/x-raw,format=S16LE", "!", "queue", "!", "filesink", f"location={heard}"],
         check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert heard.stat().st_size == 2 * sum(len(unit.nals[0]) for unit in clips[1].units), ran.stderr

@@ -16,6 +16,7 @@ from nvr.base.clock import SystemClock
 from tests.record import synthetic
 from tests.web.box import PASSWORD, Box, MemoryArchive, running
 from tests.web.page.test_page import CUT, until
+from tests.web.page.visit import STANDING
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -83,15 +84,7 @@ class Reel:
             if len(row) > tile + 2 and row[tile + 2] is not None:
                 return row[1], row[tile + 2]
             await asyncio.sleep(0.05)
-        found = await self.page.evaluate(
-            """() => [...document.querySelectorAll(".deck .tile")].map((tile) => {
-              const video = tile.querySelector("video");
-              const {currentTime, paused, seeking, readyState, buffered} = video;
-              const ranges = [...Array(buffered.length).keys()]
-                .map((n) => [buffered.start(n), buffered.end(n)]);
-              return [tile.className, currentTime, paused, seeking, readyState, ranges];
-            })"""
-        )
+        found = await self.page.evaluate(STANDING, ".deck .tile")
         raise AssertionError(f"no picture at {await self.at_s()}: {found}")
 
     async def at_s(self) -> float:

@@ -20,7 +20,7 @@ from tests.record import synthetic
 from tests.web.box import PASSWORD, Box, MemoryArchive, running
 from tests.web.demo import SMALL, camera, refresh
 from tests.web.page.test_page import CUT, until
-from tests.web.page.visit import Visit, signed_in
+from tests.web.page.visit import STANDING, Visit, signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -180,7 +180,11 @@ async def test_playback_goes_over_to_the_sub_stream_where_the_main_one_is_missin
     assert gone_us - 350_000 < at_us < again_us, "the main stream is shown to its end"
     await said.filter(has_text="子码流 · 摄像机断开").wait_for()
     assert await page.evaluate(_WIDTH) == 320
-    await until("the main stream again", lambda: page.evaluate(f"{_WIDTH} === 640"))
+    try:
+        await until("the main stream again", lambda: page.evaluate(f"{_WIDTH} === 640"))
+    except AssertionError as err:
+        err.add_note(f"{await page.evaluate(STANDING, '.pic')}, {await page.inner_text('.pic')}")
+        raise
     await said.wait_for(state="hidden")
     at_us = await page.evaluate("document.querySelector('nvr-playback').timeline.playhead_us")
     assert at_us > again_us - 200_000

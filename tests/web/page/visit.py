@@ -33,6 +33,15 @@ class Visit:
             self.faults.append(f"{response.status} {response.url}")
 
 
+STANDING = """selector => [...document.querySelectorAll(selector)].map((tile) => {
+  const {currentTime, paused, seeking, readyState, buffered} = tile.querySelector("video");
+  const ranges = [...Array(buffered.length).keys()]
+    .map((n) => [buffered.start(n), buffered.end(n)]);
+  return [tile.className, currentTime, paused, seeking, readyState, ranges];
+})"""
+"""Where the elements of some tiles stand, for what is said of a picture that does not come."""
+
+
 async def signed_in(
     browser: Browser, box: Box, language: str, size: tuple[int, int], who: str = "admin"
 ) -> Visit:
