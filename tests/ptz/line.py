@@ -147,7 +147,7 @@ class RelayBox:
             self._threads.append(thread)
 
     def _serve(self, conn: socket.socket) -> None:
-        with conn, conn.makefile("rw") as lines, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), conn, conn.makefile("rw") as lines:
             for line in lines:
                 request = json.loads(line)
                 if "output" in request:

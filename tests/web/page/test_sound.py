@@ -161,5 +161,5 @@ async def test_a_browser_that_does_not_take_flac_sees_the_picture_without_it(
         await page.goto(f"{site.url}/#/playback?cam=pcma&t={first_us + 500_000}&play=1")
         await until(
             "a picture",
-            lambda: page.evaluate("document.querySelector('.pic video').videoWidth > 0"),
+            lambda: page.evaluate("document.querySelector('.pic video')?.videoWidth > 0"),
         )
