@@ -24,6 +24,7 @@ from nvr.app.cameras import Burner, CameraTable
 from nvr.app.capturing import Capturing, devices
 from nvr.app.control import Control
 from nvr.app.data import DataDirectory
+from nvr.app.desk import Desk
 from nvr.app.detector import model_of
 from nvr.app.doors import open_doors
 from nvr.app.exporter import Exporter, arrived
@@ -145,11 +146,17 @@ class Box:
             config, self._data, self._board, burners, clock, control.mount, hiders
         )
         services.find = cameras.settings
+        desk = self._desk(stack, control, cameras, audit)
         storage = await open_storage(stack, self._data, config, cameras, audit, clock)
         volumes = storage.volumes
-        model = model_of(config, self._data.path)
         looks = Analysis(
-            self._data.path, clock, audit, control.ptz, cameras.tell, cameras.event, model
+            self._data.path,
+            clock,
+            audit,
+            control.ptz,
+            cameras.tell,
+            cameras.event,
+            model_of(config, self._data.path),
         )
         stack.callback(looks.close)
         told.also = looks.told
@@ -226,6 +233,7 @@ class Box:
                 finder=Onboard(services.link, cameras.permit, clock, cameras, looks.draw),
                 devices=devices,
                 captures=Capturing(cameras),
+                serial=desk,
                 looks=looks,
                 lines=lines,
                 preset_picture=shots.picture,
@@ -263,6 +271,7 @@ class Box:
                     server.run,
                     looks.run,
                     lines.run,
+                    desk.run,
                 ),
             ),
             *([_task_of(feeder.run)] if feeder else []),
@@ -297,6 +306,13 @@ class Box:
         shots = Shots(self._data.path, ptz, looks.snapshot, ptz.pictured, self._clock)
         ptz.sent = shots.told
         return shots
+
+    def _desk(
+        self, stack: contextlib.ExitStack, control: Control, cameras: CameraTable, audit: Audit
+    ) -> Desk:
+        desk = Desk(self._board, control, cameras, self._sim, self._clock, audit.check_room)
+        stack.callback(desk.close)
+        return desk
 
     def _feeder(
         self, audit: Audit, control: Control, ingest: Ingest, storage: Storage

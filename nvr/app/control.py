@@ -30,6 +30,7 @@ from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Controller
 from nvr.ptz.guard_link import GuardLink
 from nvr.ptz.heads import Audit, Mount
+from nvr.ptz.journal import Journal
 from nvr.ptz.keep import KeepBook
 from nvr.ptz.line import Aux
 from nvr.ptz.onvif import OnvifHead, OnvifLine
@@ -91,7 +92,9 @@ class Control:
         self.outputs = Outputs(
             wirings(board.gpio, sim), clock=clock, guard=self.guard, tell=self._output_told
         )
-        self.buses = {name: self._bus(name, line, sim) for name, line in board.serial.items()}
+        decoders = {name: it for name, it in board.serial.items() if it.role == "decoder"}
+        self.journals = {name: Journal(clock) for name in decoders}
+        self.buses = {name: self._bus(name, line, sim) for name, line in decoders.items()}
         # One after the other: of two changes the later one stays.
         self._writer = ThreadPoolExecutor(1, "ptz-names")
         book = KeepBook(data / PROGRAMS, self._save)
@@ -132,6 +135,13 @@ class Control:
         except Misconfigured as err:
             self.ptz.unmount(camera)
             event(_log, logging.ERROR, "ptz.profile_refused", camera=camera, error=str(err))
+
+    def protocol(self, ptz: Ptz) -> str:
+        """How a head is spoken to, empty if its profile is no good."""
+        try:
+            return self._profiles.find(ptz.profile, ptz.protocol).protocol
+        except Misconfigured:
+            return ""
 
     def warnings(self) -> list[NvrError]:
         """What a person should see to: heads that could not be stopped."""
@@ -244,13 +254,15 @@ class Control:
 
         return Bus(
             name,
-            partial(_open_serial, line, sim),
+            partial(open_serial, line, sim, line.bauds[0]),
             clock=self._clock,
             guard=self.guard,
             tell=tell,
             gap_s=line.gap_ms / 1000,
-            frame_s=frame_s(line.baud),
-            byte_s=byte_s(line.baud),
+            frame_s=frame_s(line.bauds[0]),
+            byte_s=byte_s(line.bauds[0]),
+            heard=partial(self.journals[name].add, "in"),
+            wrote=partial(self.journals[name].add, "out"),
         )
 
     def _save(self, write: Callable[[], None]) -> None:
@@ -303,7 +315,13 @@ def _presets(path: Path, config: Config) -> PresetBook:
     return book
 
 
-def _open_serial(line: Serial, sim: Path) -> SerialPort:
+def open_serial(line: Serial, sim: Path, baud: int) -> SerialPort:
+    """Open a line of the board at a rate.
+
+    Raises:
+        Unavailable: ``serial.gone``.
+        Misconfigured: ``serial.direction``.
+    """
     if line.driver == "virtual":
         return VirtualSerial(str(sim / line.path))
-    return LinuxSerial(line.path, line.baud, line.direction)
+    return LinuxSerial(line.path, baud, line.direction)

@@ -25,7 +25,14 @@ def has(board: Board, data: Path | None = None) -> Has:
         data: The data directory, which may have profiles of heads of its own.
     """
     outputs = (name for name, one in board.gpio.items() if one.kind not in {"door", "siren"})
-    return Has(frozenset(board.serial), frozenset(outputs), frozenset(board.input), heads(data))
+    decoders = frozenset(name for name, line in board.serial.items() if line.role == "decoder")
+    return Has(
+        decoders,
+        frozenset(outputs),
+        frozenset(board.input),
+        heads(data),
+        frozenset(board.serial) - decoders,
+    )
 
 
 def heads(data: Path | None = None) -> dict[str, Kind | None]:

@@ -88,6 +88,9 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http GET /api/camera": _SIGNED_IN,  # shows the cameras the subject may know
         "http POST /api/camera": _ADMIN,
         "http GET /api/device": _ADMIN,
+        "http GET /api/serial": _SIGNED_IN,  # with the cameras the subject may know
+        "http GET /api/serial/{line}/monitor": _ADMIN,
+        "http PUT /api/serial/{line}/keyboard": _ADMIN,
         "http POST /api/find": _ADMIN,
         "http POST /api/find/examine": _ADMIN,
         "http POST /api/find/cure": _ADMIN,

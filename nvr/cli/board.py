@@ -32,7 +32,8 @@ def run(chosen: argparse.Namespace) -> int:
         proof = f"proven by {found.proof}" if found.proof else "untested: no bench report yet"
     print(f"  proof   {proof}")
     for name, line in found.serial.items():
-        how = f"{line.baud} baud, direction {line.direction}, {line.driver}"
+        bauds = " or ".join(map(str, line.bauds))
+        how = f"{line.role}, {bauds} baud, direction {line.direction}, {line.driver}"
         print(f"  serial  {name}: {line.path}, {how}")
     for name, output in found.gpio.items():
         where = f"{output.chip}:{output.line}" if output.driver == "gpiod" else output.driver

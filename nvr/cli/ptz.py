@@ -1,4 +1,4 @@
-"""`nvr ptz`: kinds of heads, and what one head can be told beside motions and presets."""
+"""`nvr ptz`: kinds of heads, what one can be told beside motions and presets, and their lines."""
 
 import argparse
 from pathlib import Path
@@ -6,11 +6,18 @@ from pathlib import Path
 import msgspec
 
 from nvr.base.errors import Rejected
-from nvr.cli import where
+from nvr.cli import ptz_line, where
 from nvr.cli.console import add_account, running
 from nvr.media.ports import HeadFunction
 from nvr.ptz.pelco import ranges
 from nvr.ptz.profile import Function, Library, Profile, library, shipped
+
+_EXAMPLES = """examples:
+  nvr ptz scan --path /dev/serial/by-id/usb-...            who answers? nothing is moved
+  nvr ptz scan --path /dev/serial/by-id/usb-... --camera gate   watches the picture of a camera
+  nvr ptz monitor --path /dev/serial/by-id/usb-...         what somebody else says on a line
+  nvr ptz monitor --line ptz                               what the running recorder says on its own
+"""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -21,9 +28,11 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand."""
     parser = parsers.add_parser(
         "ptz",
-        help="kinds of pan-tilt heads, and the functions of one",
-        description="What kinds of heads there are, what each differs in, and what the head of a "
-        "camera can be told beside motions and presets.",
+        help="kinds of pan-tilt heads, the functions of one, and who is on a serial line",
+        description="What kinds of heads there are, what each differs in, what the head of a "
+        "camera can be told beside motions and presets, and what is on a serial line.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     profiles = verbs.add_parser(
@@ -55,6 +64,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     where.add_data(function)
     add_account(function)
     function.set_defaults(run=_function)
+    ptz_line.add(verbs)
 
 
 def _profiles(chosen: argparse.Namespace) -> int:

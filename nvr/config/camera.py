@@ -218,6 +218,8 @@ class Camera(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One camera."""
 
     name: Name
+    # What it is called on a keyboard.
+    number: Annotated[int, Meta(ge=1, le=254)] | None = None
     url: MainUrl
     # Of the sub stream too, as the two below.
     transport: Transport = "auto"

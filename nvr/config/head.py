@@ -25,17 +25,19 @@ class Has:
     """What the board has, by name.
 
     Attributes:
-        buses: Its serial lines.
+        buses: Its serial lines with decoders.
         outputs: Its switching outputs that may be a wiper or lamp.
         inputs: Its alarm inputs.
         heads: Kinds of heads: profiles that are there; None of one that cannot be read, which is no
             fault of who uses it.
+        keyboards: Its serial lines that are listened to.
     """
 
     buses: frozenset[str]
     outputs: frozenset[str]
     inputs: frozenset[str] = frozenset()
     heads: Mapping[str, Kind | None] = field(default_factory=dict)
+    keyboards: frozenset[str] = frozenset()
 
 
 def unfit_bus(at: str, ptz: Ptz, users: int, board: Has | None) -> list[Fault]:

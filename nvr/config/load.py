@@ -25,6 +25,7 @@ from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.file import replace_file
 from nvr.base.shape import Fault, faults
+from nvr.config import keyboard
 from nvr.config.analyse import MOST_ZONES, Analyse
 from nvr.config.camera import LOCAL, Camera, Plan, Sub
 from nvr.config.head import (
@@ -238,6 +239,7 @@ def _unfit(
         found += unfit_profile(at, camera.ptz, heads)
         found += unfit_head(at, camera.ptz, board)
     found += unfit_inputs(config, None if board is None else board.inputs)
+    found += keyboard.unfit(config.keyboard, config.camera, board.keyboards if board else None)
     return (
         found + _bad_endpoints(config) + _unfit_store(config.export.s3) + _ports_used_twice(config)
     )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from nvr.config.camera import Camera
+from nvr.config.keyboard import Keyboard
 from nvr.config.value import Name, Port, Title
 
 
@@ -143,6 +144,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     camera: Annotated[list[Camera], Meta(max_length=64)] = []
     # By the name of an alarm input of the board.
     input: dict[Name, InputAction] = {}
+    keyboard: Annotated[list[Keyboard], Meta(max_length=8)] = []
 
 
 class CameraSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

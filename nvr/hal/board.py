@@ -14,20 +14,33 @@ from nvr.base.errors import Misconfigured
 from nvr.base.shape import Fault, faults
 from nvr.hal.board_gpio import Gpio, Input, Name, Watchdog, unfit
 
+Baud = Literal[2400, 4800, 9600, 19200]
+BAUDS: tuple[Baud, ...] = (2400, 4800, 9600, 19200)
+
 
 class Serial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A serial line with decoders on it.
+    """A serial line: with decoders on it, or with a keyboard or matrix that we listen to.
 
     ``driver = "virtual"``: `path` is relative to the simulator's directory. ``receive = false``:
-    only the sending pair is wired, so heads are never asked where they point.
+    only the sending pair is wired, so heads are never asked where they point. ``role = "tap"``: a
+    line that another controller drives; nothing is ever written there.
     """
 
     path: Annotated[str, Meta(min_length=1)]
+    role: Literal["decoder", "keyboard", "tap"] = "decoder"
     driver: Literal["linux", "virtual"] = "linux"
-    baud: Literal[2400, 4800, 9600, 19200] = 2400
+    # None: 2400 with decoders, else all of them are tried.
+    baud: Baud | None = None
     direction: Literal["auto", "kernel", "rts", "none"] = "auto"
     gap_ms: Annotated[int, Meta(ge=0, le=1000)] = 80
     receive: bool = True
+
+    @property
+    def bauds(self) -> tuple[Baud, ...]:
+        """The rate, or those to try."""
+        if self.baud is not None:
+            return (self.baud,)
+        return (2400,) if self.role == "decoder" else BAUDS
 
 
 class Dome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,6 +119,11 @@ def load(path: Path) -> Board:
 def _unfit(board: Board) -> list[Fault]:
     found = unfit(board.gpio, board.input)
     tables = (("serial", board.serial), ("gpio", board.gpio), ("input", board.input))
+    paths: dict[str, str] = {}
+    for name, line in board.serial.items():
+        before = paths.setdefault(line.path, name)
+        if before != name:
+            found.append(Fault(f"$.serial.{name}.path", f"{line.path} is already {before}"))
     virtual = [
         f"$.{table}.{name}"
         for table, parts in tables

@@ -70,6 +70,11 @@ class Bus:
         frame_s: Time of a frame on the wire, where that is longer.
         byte_s: Time of a byte: some dialects write several frames at once.
         heard: Called in the bus's thread with bytes received, echo removed.
+        wrote: Called in the bus's thread with each frame written.
+
+    Attributes:
+        fault: Why the port is not there, empty while it is.
+        since_s: Since when it is there, or not (monotonic).
     """
 
     def __init__(
@@ -84,14 +89,18 @@ class Bus:
         frame_s: float = 0.0,
         byte_s: float = 0.0,
         heard: Callable[[bytes], None] = lambda _data: None,
+        wrote: Callable[[bytes], None] = lambda _data: None,
     ) -> None:
         self.name = name
+        self.fault = ""
+        self.since_s = clock.monotonic_s()
         self._open_port = open_port
         self._clock = clock
         self._guard = guard
         self._tell = tell
         self._gap_s = max(gap_s, frame_s)
         self._heard = heard
+        self._wrote = wrote
         self._schedule = Schedule(self._gap_s, byte_s=byte_s)
         self._locator = Locator(frame_s)
         self._askable: list[tuple[str, Asked | None]] = []  # for the owner thread to take up
@@ -282,9 +291,7 @@ class Bus:
             return
         if order.kind in {"motion", "on"} and self._clock.monotonic_s() - now_s > STALL_S:
             return  # we were frozen right here; the next turn stops it
-        self._echo.sent(order.data)
-        port.write(order.data)
-        self._sent_s = self._clock.monotonic_s()
+        self._write(port, order.data)
         if order.kind in {"on", "off"}:
             self._tell(BusEvent("switched", order.head, order.asked_s, self._sent_s))
             return
@@ -328,9 +335,13 @@ class Bus:
             if query is None:
                 return
             self._schedule.ask(now_s)
-        self._echo.sent(query)
-        port.write(query)
+        self._write(port, query)
+
+    def _write(self, port: SerialPort, data: bytes) -> None:
+        self._echo.sent(data)
+        port.write(data)
         self._sent_s = self._clock.monotonic_s()
+        self._wrote(data)
 
     def _tell_positions(self, now_s: float) -> None:
         positions = self._locator.positions()
@@ -383,10 +394,13 @@ class Bus:
         except NvrError as err:
             level = logging.DEBUG if self._reported else logging.WARNING
             event(_log, level, "ptz.port_missing", bus=self.name, error=str(err))
+            if not self._reported:
+                self.fault, self.since_s = err.detail, now_s
             self._reported = True
             self._open_at_s = self._clock.monotonic_s() + REOPEN_S
             return
         self._reported = False
+        self.fault, self.since_s = "", now_s
         self._guard.serial(self.name, port.fileno(), self._gap_s, rts=port.rts)
         with self._lock:
             # Whatever a head was told before, by us or by a recorder that died, ends here.
@@ -399,8 +413,9 @@ class Bus:
     def _lose(self, err: NvrError) -> None:
         event(_log, logging.WARNING, "ptz.port_lost", bus=self.name, error=str(err))
         self._cut("ptz.motion_lost")
-        self._shut()
         now_s = self._clock.monotonic_s()
+        self.fault, self.since_s, self._reported = err.detail, now_s, True
+        self._shut()
         self._locator.lost()
         self._tell_positions(now_s)
         self._open_at_s = now_s + REOPEN_S / 4

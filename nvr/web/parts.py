@@ -17,6 +17,7 @@ from nvr.base.errors import NvrError
 from nvr.export.jobs import Jobs
 from nvr.media.analyse import Looks
 from nvr.media.camera import BoxState, Cameras
+from nvr.media.desk import NoSerialLines, SerialLines
 from nvr.media.device import Captures, NoCaptures, SoundDevice, VideoDevice
 from nvr.media.encoding import Encoding, NoEncoding
 from nvr.media.find import Finder
@@ -272,6 +273,8 @@ class Parts:
     devices: Callable[[], tuple[Sequence[VideoDevice], Sequence[SoundDevice]]] = no_devices
     """The capture devices of the box; blocks."""
     captures: Captures = field(default_factory=NoCaptures)
+    serial: SerialLines = field(default_factory=NoSerialLines)
+    """Its serial lines, and the keyboards on them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ STATUS: Mapping[str, int] = {
     "ptz.unknown_output": 404,
     "ptz.unknown_preset": 404,
     "ptz.unknown_program": 404,
+    "serial.unknown": 404,
     "size.guaranteed": 409,
     "size.locked": 409,
     "size.no_room": 409,

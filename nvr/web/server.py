@@ -15,6 +15,7 @@ from nvr.web.assets import Assets, load_assets
 from nvr.web.backup import BackupPages
 from nvr.web.camera import CameraPages
 from nvr.web.control import Control
+from nvr.web.desk import DeskPages
 from nvr.web.device import DevicePages
 from nvr.web.disk import Disks
 from nvr.web.door import Door, listen
@@ -97,6 +98,7 @@ class Page:
         self._finding = FindPages(parts)
         self._onvif = OnvifPages(parts)
         self._devices = DevicePages(parts)
+        self._desk = DeskPages(parts)
         self._reach = ReachPages(parts)
         self._exports = ExportPages(parts)
         self._keys = KeyPages(parts)
@@ -140,6 +142,7 @@ class Page:
             self._finding,
             self._onvif,
             self._devices,
+            self._desk,
             self._reach,
             self._exports,
             self._keys,

@@ -46,6 +46,7 @@ from nvr.media.camera import (
     StreamState,
     SubSettings,
 )
+from nvr.media.desk import NoSerialLines, SerialLines
 from nvr.media.device import (
     Capture,
     SoundDevice,
@@ -1012,6 +1013,7 @@ async def running(
     metrics: Callable[[Callable[[str], bool]], Awaitable[Sequence[Family]]] = no_metrics,
     talks: Talks | None = None,
     lines: Lines | None = None,
+    serial: SerialLines | None = None,
 ) -> AsyncIterator[Box]:
     """Start a page over ports in memory; close everything afterwards."""
     clock = clock or SystemClock()
@@ -1050,6 +1052,7 @@ async def running(
         lines=lines or NoLines(),
         devices=lambda: DEVICES,
         captures=MemoryCaptures(),
+        serial=serial or NoSerialLines(),
     )
     page = Page(parts, load_tls(directory) if tls else None, ["nvr.example"])
     await page.start(host, port)

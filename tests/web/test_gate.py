@@ -19,7 +19,7 @@ from nvr.web.parts import Route
 from tests.web import box as boxes
 
 NOW = "from_us=0&to_us=1000"
-QUERY = {"ranges": NOW, "gop": "t_us=1", "export": NOW, "init": "run=1"}
+QUERY = {"ranges": NOW, "gop": "t_us=1", "export": NOW, "init": "run=1", "monitor": "after=0"}
 
 
 def concrete(route, camera):
@@ -28,6 +28,7 @@ def concrete(route, camera):
         path = path.replace("{" + route.camera + "}", camera)
     path = path.replace("{name}", "some-one").replace("{number}", "7").replace("{file}", "x")
     path = path.replace("{input}", "fence").replace("{output}", "relay-1")
+    path = path.replace("{line}", "ptz")
     query = QUERY.get(path.rsplit("/", 1)[-1])
     return path + (f"?{query}" if query else "")
 

@@ -8,6 +8,8 @@ import pytest
 
 import nvr.web
 from nvr.cli import gaps
+from nvr.ptz.words import words_of
+from nvr.wire.pelco_d import Cmd, Frame, Op
 
 PAGE = Path(nvr.web.__file__).parent / "page"
 LIMIT_BYTES = 231_000
@@ -61,6 +63,18 @@ def test_no_word_is_left_over() -> None:
         if f'"{key}"' not in text and not any(key.startswith(f) for f in families)
     }
     assert left == set()
+
+
+def test_whatever_is_said_on_a_serial_line_has_its_words() -> None:
+    said = {
+        word
+        for it in (*Op, *set(Cmd) - {Cmd.EXTENDED}, 0)
+        for word, _ in words_of(Frame(1, int(it)))
+    }
+    journal = {"taken"}  # what a receiver answers
+    assert {key.removeprefix("wire.") for key in words("zh") if key.startswith("wire.")} == (
+        said | journal
+    )
 
 
 def test_chinese_is_chinese() -> None:

@@ -47,6 +47,8 @@ export const knows = (key) => key in words;
 /** Where an operation came from: "page/7" is one open page; an address stays one. @param {string} text */
 export function source(text) {
   const page = /^page\/(\d+)$/.exec(text ?? "");
+  const pad = /^keyboard\/(.+)$/.exec(text ?? "");
+  if (pad) return t("source.keyboard", { name: pad[1] });
   return page ? t("source.page", { n: page[1] }) : text || "–";
 }
 

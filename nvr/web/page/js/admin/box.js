@@ -7,6 +7,7 @@ import { icon } from "../icons.js";
 import { LEAST, field, form, problemBox } from "../ui.js";
 import { readBack, volumeList, wear } from "./disk.js";
 import { encoders } from "./encode.js";
+import { lineTable } from "./serial.js";
 import { sizePanel } from "./size.js";
 
 /** @param {any} app @param {HTMLElement} host @param {import("../dom.js").Part} part */
@@ -21,6 +22,7 @@ export async function boxPage(app, host, part) {
   const back = el("div.scroll-x", {});
   const disks = el("div", {});
   const coding = el("div.scroll-x", {});
+  const serial = el("div.scroll-x", {});
   const size = el("div.slot", {});
   host.replaceChildren(
     el("div.head", {}, el("h2", {}, t("manage.box"))),
@@ -31,6 +33,7 @@ export async function boxPage(app, host, part) {
       el("section.panel.back", {}, el("h2", {}, icon("shield"), t("back.title")), el("div.pb", {}, el("p.s.sub", {}, t("back.what")), back)),
       el("section.panel.disks", {}, el("h2", {}, icon("disk"), t("disk.title")), el("div.pb", {}, el("p.s.sub", {}, t("disk.about")), disks)),
       el("section.panel.encoders", {}, el("h2", {}, icon("chip"), t("enc.box")), el("div.pb", {}, el("p.s.sub", {}, t("enc.about")), coding)),
+      el("section.panel.lines", {}, el("h2", {}, icon("link"), t("serial.title")), el("div.pb", {}, el("p.s.sub", {}, t("serial.about")), serial)),
       el("section.panel", {}, el("h2", {}, icon("clock"), t("box.clock")), el("div.pb", {}, table("now", "source", "doubt"))),
       el("section.panel", {}, el("h2", {}, icon("chip"), t("box.about")), el("div.pb", {}, table("name", "version", "cameras", "link"))),
       el("section.panel", {}, el("h2", {}, icon("shield"), t("box.tls")), el("div.pb", {}, el("p.s.sub", {}, t("box.tls.what")), el("p.mono.s.finger", {}, box.info.certificate_sha256 || t("box.tls.none")))),
@@ -87,12 +90,21 @@ export async function boxPage(app, host, part) {
     }
   };
 
+  const wired = async () => {
+    try {
+      serial.replaceChildren(lineTable(app, (await api.get("/api/serial")).lines, wired));
+    } catch (error) {
+      serial.replaceChildren(problemBox(error));
+    }
+  };
+
   part.listen(box, "info", draw);
   part.every(5000, ring);
   part.every(5000, coded);
+  part.every(2000, wired);
   part.every(60000, worn);
   draw();
-  await Promise.all([ring(), worn(), coded()]);
+  await Promise.all([ring(), worn(), coded(), wired()]);
 }
 
 /** What is said of a camera beside its promise. @param {any} one */

@@ -5,6 +5,7 @@ import box from "./en-box.js";
 import encoding from "./en-encode.js";
 import keys from "./en-keys.js";
 import lines from "./en-lines.js";
+import serial from "./en-serial.js";
 import look from "./en-look.js";
 import streams from "./en-stream.js";
 
@@ -15,6 +16,7 @@ export default {
   ...encoding,
   ...keys,
   ...lines,
+  ...serial,
   ...look,
   ...streams,
   "nav": "Main",

@@ -5,6 +5,7 @@ import box from "./zh-box.js";
 import encoding from "./zh-encode.js";
 import keys from "./zh-keys.js";
 import lines from "./zh-lines.js";
+import serial from "./zh-serial.js";
 import look from "./zh-look.js";
 import streams from "./zh-stream.js";
 
@@ -14,6 +15,7 @@ export default {
   ...encoding,
   ...keys,
   ...lines,
+  ...serial,
   ...look,
   ...streams,
   "nav": "主导航",
