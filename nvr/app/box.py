@@ -121,6 +121,7 @@ class Box:
                 told.control,
                 services,
                 self._wall.local,
+                audit.check_room,
             )
             stack.callback(control.close)
             try:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
+from nvr.app.joysticks import BoxJoysticks
 from nvr.app.services import Services
 from nvr.app.wiring import wirings
 from nvr.base.clock import Clock
@@ -61,6 +62,7 @@ class Control:
         audit: Told of every action.
         services: Asks cameras that are steered over ONVIF; None where none is.
         local: Weekday and minute of the day here; None while nobody knows.
+        room: Raises if nothing more could be written down.
 
     Attributes:
         switched: Told in the event loop what an output did. See `nvr.gpio.output.Tell`.
@@ -76,6 +78,7 @@ class Control:
         audit: Audit,
         services: Services | None = None,
         local: Callable[[], tuple[int, int] | None] = lambda: None,
+        room: Callable[[], None] = lambda: None,
     ) -> None:
         self._board = board
         self._profiles = library(data)
@@ -120,6 +123,9 @@ class Control:
             changed=self.ptz.refresh,
         )
         self.ptz.watch, self.ptz.auto = self.programs.seen, self.programs.state
+        self.joysticks = BoxJoysticks(
+            data, sim, self.ptz, clock, room, take=config.control.joysticks
+        )
         # From here on `close` has threads to wait for, whatever else fails to start.
         self.outputs.start()
         for bus in self.buses.values():
@@ -224,8 +230,9 @@ class Control:
                     self._lines[camera].switch(camera, name, False)
 
     def start(self, group: asyncio.TaskGroup) -> None:
-        """Start the dead-man and watch over the guard."""
+        """Start the dead-man, take joysticks and watch over the guard."""
         group.create_task(self.ptz.run())
+        group.create_task(self.joysticks.run())
         group.create_task(
             supervise("autopilot", self.programs.run, clock=self._clock, backoff=Backoff())
         )

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from nvr.hal.uevent import Uevents
+from nvr.hal.uevent import changes
 
 _LOOK_S: Final = 0.5
 _HEARD_LOOK_S: Final = 5.0
@@ -28,20 +28,8 @@ async def until_there(path: str, missing: Callable[[], None]) -> None:
     if _there(path):
         return
     missing()
-    changed = asyncio.Event()
-    with contextlib.ExitStack() as stack:
-        wait_s = _LOOK_S
-        with contextlib.suppress(OSError):
-            heard = stack.enter_context(Uevents("video4linux", "sound"))
-            loop = asyncio.get_running_loop()
-
-            def listen() -> None:
-                if heard.happened():
-                    changed.set()
-
-            loop.add_reader(heard.fileno(), listen)
-            stack.callback(loop.remove_reader, heard.fileno())
-            wait_s = _HEARD_LOOK_S
+    with changes("video4linux", "sound") as (changed, heard):
+        wait_s = _HEARD_LOOK_S if heard else _LOOK_S
         while not _there(path):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):

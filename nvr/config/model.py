@@ -55,6 +55,8 @@ class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # No lock of a head is longer.
     lock_max_h: Annotated[float, Meta(ge=0.1, le=168)] = 12.0
     priority: Priority = Priority()
+    # Joysticks that are plugged into the box steer heads.
+    joysticks: bool = True
 
 
 class Rtsp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,8 +6,10 @@ the names and set the rights. Both are listened to: a box without udev has only 
 Source: Linux 6.1 ``lib/kobject_uevent.c``; systemd ``libudev`` monitor header (``libudev\0``).
 """
 
+import asyncio
 import contextlib
 import socket
+from collections.abc import Iterator
 from typing import Self
 
 _FAMILY = 15
@@ -70,3 +72,28 @@ class Uevents:
     def close(self) -> None:
         """Listen no more."""
         self._sock.close()
+
+
+@contextlib.contextmanager
+def changes(*subsystems: str) -> Iterator[tuple[asyncio.Event, bool]]:
+    """Set an event whenever something of these subsystems was plugged in or pulled.
+
+    Yields:
+        The event, and whether anything can be heard: in some containers it cannot.
+    """
+    changed = asyncio.Event()
+    with contextlib.ExitStack() as stack:
+        try:
+            heard = stack.enter_context(Uevents(*subsystems))
+        except OSError:
+            yield changed, False
+            return
+        loop = asyncio.get_running_loop()
+
+        def listen() -> None:
+            if heard.happened():
+                changed.set()
+
+        loop.add_reader(heard.fileno(), listen)
+        stack.callback(loop.remove_reader, heard.fileno())
+        yield changed, True

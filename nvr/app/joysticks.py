@@ -1,0 +1,199 @@
+"""The joysticks at the box: found, opened, understood; once gone, what they moved stands still."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nvr.base.clock import Clock
+from nvr.base.errors import NvrError
+from nvr.base.log import event
+from nvr.hal import joystick as device
+from nvr.hal import linux_joystick, virtual_joystick
+from nvr.hal.uevent import changes
+from nvr.media.joystick import JoystickProfile, JoystickState, unknown_joystick
+from nvr.media.ports import Ptz
+from nvr.ptz.joystick import RENEW_S, Joystick
+from nvr.ptz.stick import guessed
+from nvr.ptz.stick_book import StickBook
+
+_log = logging.getLogger(__name__)
+
+SIMULATED = "joystick"
+LOOK_S = 0.5
+HEARD_LOOK_S = 5.0
+SETTLE_S = 0.2
+"""Between the node and the rights that udev gives it."""
+
+
+@dataclass(slots=True)
+class _Plugged:
+    device: device.Joystick
+    stick: Joystick
+
+
+class BoxJoysticks:
+    """See `nvr.media.joystick.Joysticks`.
+
+    Args:
+        data: The data directory: profiles.
+        sim: Directory of the simulated devices.
+        ptz: Heads.
+        clock: Time source.
+        room: Raises if nothing more could be written down.
+        take: Whether any are taken; else only profiles for pages are kept.
+        input_directory: Where the kernel's devices are.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        sim: Path,
+        ptz: Ptz,
+        clock: Clock,
+        room: Callable[[], None],
+        *,
+        take: bool = True,
+        input_directory: Path = linux_joystick.INPUT,
+    ) -> None:
+        self._book = StickBook(data)
+        self._sim = sim / SIMULATED
+        self._input = input_directory
+        self._take = take
+        self._ptz, self._clock, self._room = ptz, clock, room
+        self._plugged: dict[Path, _Plugged] = {}
+        self._others: set[Path] = set()
+        """Input devices that are no joysticks; each is asked once."""
+        self._moving = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Take what is plugged in, and renew what is moved. Runs until cancelled."""
+        if not self._take:
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._renew())
+            group.create_task(self._watch())
+
+    def close(self) -> None:
+        """Let everything go."""
+        for path in list(self._plugged):
+            self._pulled(path)
+
+    def joysticks(self) -> tuple[JoystickState, ...]:  # noqa: D102 - see Joysticks
+        found = (it.stick.state() for it in self._plugged.values())
+        return tuple(sorted(found, key=lambda it: it.number))
+
+    def learn(self, number: int) -> JoystickState:  # noqa: D102 - see Joysticks
+        stick = self._find(number)
+        stick.learn()
+        return stick.state()
+
+    def aim(self, number: int, camera: str) -> None:  # noqa: D102 - see Joysticks
+        self._find(number).aim(camera)
+
+    def profiles(self) -> Mapping[str, JoystickProfile]:  # noqa: D102 - see Joysticks
+        return self._book.profiles
+
+    async def write_profile(self, profile: JoystickProfile) -> None:  # noqa: D102 - see Joysticks
+        async with self._writing:
+            await asyncio.to_thread(self._book.write, profile)
+        self._teach(profile.device)
+
+    async def drop_profile(self, device: str) -> None:  # noqa: D102 - see Joysticks
+        async with self._writing:
+            await asyncio.to_thread(self._book.drop, device)
+        self._teach(device)
+
+    def _find(self, number: int) -> Joystick:
+        for it in self._plugged.values():
+            if it.stick.number == number:
+                return it.stick
+        raise unknown_joystick(number)
+
+    def _teach(self, key: str) -> None:
+        for it in self._plugged.values():
+            if it.stick.key == key:
+                profile, learned = self._profile(it.device.layout)
+                it.stick.teach(profile, learned=learned)
+
+    def _profile(self, layout: device.Layout) -> tuple[JoystickProfile, bool]:
+        learned = self._book.profiles.get(layout.key)
+        return (learned, True) if learned else (guessed(layout), False)
+
+    async def _renew(self) -> None:
+        while True:
+            await self._moving.wait()
+            while any(it.stick.moving for it in self._plugged.values()):
+                for it in self._plugged.values():
+                    it.stick.tick()
+                await asyncio.sleep(RENEW_S)
+            self._moving.clear()
+
+    async def _watch(self) -> None:
+        with changes(linux_joystick.SUBSYSTEM) as (changed, heard):
+            try:
+                while True:
+                    self._look()
+                    rare = heard and not self._sim.exists()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(HEARD_LOOK_S if rare else LOOK_S):
+                            await changed.wait()
+                            await asyncio.sleep(SETTLE_S)
+                    changed.clear()
+            finally:
+                self.close()
+
+    def _look(self) -> None:
+        """Open what was not there before; a joystick that is gone says so itself."""
+        found = set(linux_joystick.nodes(self._input))
+        self._others &= found
+        for path in sorted(found - self._others - self._plugged.keys()):
+            with contextlib.suppress(NvrError):  # gone again, or its rights are not set yet
+                self._open(path, linux_joystick.open_joystick(path))
+        for path in virtual_joystick.nodes(self._sim):
+            if path not in self._plugged:
+                with contextlib.suppress(NvrError):
+                    self._open(path, virtual_joystick.open_joystick(path))
+
+    def _open(self, path: Path, opened: device.Joystick | None) -> None:
+        if opened is None:
+            self._others.add(path)
+            return
+        taken = {it.stick.number for it in self._plugged.values()}
+        number = next(n for n in range(1, len(taken) + 2) if n not in taken)
+        layout = opened.layout
+        stick = Joystick(
+            number, layout, opened.standing, self._profile(layout),
+            ptz=self._ptz, clock=self._clock, room=self._room,
+        )  # fmt: skip
+        self._plugged[path] = _Plugged(opened, stick)
+        self._loop.add_reader(opened.fileno(), self._heard, path)
+        event(
+            _log, logging.INFO, "joystick.plugged",
+            joystick=number, key=layout.key, path=str(path),
+        )  # fmt: skip
+
+    def _heard(self, path: Path) -> None:
+        it = self._plugged[path]
+        try:
+            standings = it.device.read()
+        except NvrError as err:
+            self._pulled(path)
+            event(
+                _log, logging.WARNING, "joystick.gone",
+                joystick=it.stick.number, key=it.stick.key, error=err.detail,
+            )  # fmt: skip
+            return
+        it.stick.heard(standings)
+        if it.stick.moving:
+            self._moving.set()
+
+    def _pulled(self, path: Path) -> None:
+        it = self._plugged.pop(path)
+        it.stick.lost()
+        self._loop.remove_reader(it.device.fileno())
+        it.device.close()
