@@ -32,7 +32,8 @@ SILENT_S = 0.6
 """After so long without a beat the guard has acted for sure."""
 QUIET_S = 0.1
 """Replies come within this; after it, what looked like the start of an echo was a reply."""
-REOPEN_S = 1.0
+REOPEN_S = 0.5
+"""An adapter that is back has its heads told to stop within a second; looking costs one open()."""
 
 
 @dataclass(frozen=True, slots=True)

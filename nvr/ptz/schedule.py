@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 COMMANDS_MAX = 16
+TRAVEL_S = 20.0
+"""A head that was sent somewhere may move for so long: half a turn at 9 degrees a second."""
 TURN_S = 0.005
 """For a head to leave a two-wire line after its answer: five bytes at 9600 baud."""
 
@@ -94,6 +96,7 @@ class _Head:
     sent_s: float = 0.0
     stops_left: int = 0
     stop_asked_s: float = 0.0
+    travels_until_s: float = 0.0  # it moves by itself, to where a command sends it; 0: it does not
     barred: bool = False
 
 
@@ -198,7 +201,7 @@ class Schedule:
     def stop(self, head: str, now_s: float) -> None:
         """Tell `head` to stop, twice, before anything else; forget what would move it."""
         it = self._heads[head]
-        it.frame = b""
+        it.frame, it.travels_until_s = b"", 0.0
         if it.stops_left != 2:
             it.stops_left = 2
             it.stop_asked_s = now_s
@@ -209,10 +212,15 @@ class Schedule:
         if len(self._commands) >= COMMANDS_MAX:
             return False
         self._commands.append(_Command(head, data, moves, now_s))
+        if moves:
+            self._heads[head].travels_until_s = float("inf")  # from when it is sent
         return True
 
     def expire(self, now_s: float) -> list[str]:
         """Stop every head whose lease lapsed, and name them."""
+        for it in self._heads.values():
+            if now_s >= it.travels_until_s:
+                it.travels_until_s = 0.0
         lapsed = [name for name, it in self._heads.items() if it.frame and now_s >= it.until_s]
         for name in lapsed:
             self.stop(name, now_s)
@@ -246,7 +254,11 @@ class Schedule:
 
     def at_stake(self) -> list[bytes]:
         """STOP frames of the heads that may be moving on the wire's other end."""
-        return [it.stop for it in self._heads.values() if it.frame or it.stops_left]
+        return [
+            it.stop
+            for it in self._heads.values()
+            if it.frame or it.stops_left or it.travels_until_s
+        ]
 
     def on_at_stake(self) -> list[bytes]:
         """Frames that switch off the auxiliaries that may be on at the wire's other end."""
@@ -296,6 +308,7 @@ class Schedule:
     def wake_at_s(self) -> float:
         """When `next` or one of the two `expire` will have something to do; infinity if never."""
         over = [it.off_at_s for it in self._switches.values() if it.wanted]
+        over += [it.travels_until_s for it in self._heads.values() if it.travels_until_s]
         return min(self._due() + over, default=float("inf"))
 
     def _due(self) -> list[float]:
@@ -348,6 +361,8 @@ class Schedule:
             return self._switched(switch[1], now_s)
         if self._commands and (oldest is None or self._commands[0].asked_s <= oldest[0]):
             command = self._commands.popleft()
+            if command.moves:
+                self._heads[command.head].travels_until_s = now_s + TRAVEL_S
             return Order(command.head, command.data, "command", command.asked_s)
         if oldest is None:
             return None

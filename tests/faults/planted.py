@@ -3,6 +3,7 @@
 ``python -m tests.faults.planted new_block run --board ... --data ...``
 """
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
@@ -12,6 +13,8 @@ from unittest import mock
 
 from nvr.cli.main import main
 from nvr.hal.linux_disk import LinuxDisk
+from nvr.ptz.guard_link import GuardLink
+from nvr.ptz.schedule import Schedule
 from nvr.record import block, survey, writer
 from nvr.record.block import BlockHeader
 from nvr.record.catalog import Row, spans_of
@@ -79,9 +82,48 @@ def retry_flush() -> None:
     mock.patch.object(LinuxDisk, "flush", flush).start()
 
 
+def no_guard() -> None:
+    """The guard is never started, and nobody misses it."""
+
+    async def run(_self: GuardLink) -> None:
+        await asyncio.Event().wait()
+
+    mock.patch.object(GuardLink, "start", return_value=None).start()
+    mock.patch.object(GuardLink, "ready", return_value=True).start()
+    mock.patch.object(GuardLink, "run", run).start()
+
+
+def no_stop_on_lapse() -> None:
+    """A lease that lapses is forgotten, and the head not told."""
+
+    def expire(self: Schedule, now_s: float) -> list[str]:
+        lapsed = [name for name, it in self._heads.items() if it.frame and now_s >= it.until_s]
+        for name in lapsed:
+            self._heads[name].frame = b""
+        return lapsed
+
+    mock.patch.object(Schedule, "expire", expire).start()
+
+
+def no_stop_on_return() -> None:
+    """When a port is there again the heads are taken to stand."""
+    kept = Schedule.begin
+
+    def begin(self: Schedule, now_s: float) -> None:
+        kept(self, now_s)
+        for it in self._heads.values():
+            it.stops_left = 0
+
+    mock.patch.object(Schedule, "begin", begin).start()
+
+
 _MAKES: dict[str, Callable[[], None]] = {
-    make.__name__: make for make in (new_block, last_part_lost, flipped_bit, retry_flush)
-}
+    make.__name__: make
+    for make in (
+        new_block, last_part_lost, flipped_bit, retry_flush,
+        no_guard, no_stop_on_lapse, no_stop_on_return,
+    )
+}  # fmt: skip
 PLANTS = ("new_block", "last_part_lost", "flipped_bit")
 """What `restarts` must find."""
 DISK_PLANTS = ("retry_flush",)

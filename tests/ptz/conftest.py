@@ -29,8 +29,8 @@ class Recorder:
         )
         self.guard_pid = json.loads(self.child.stdout.readline())["guard"]
 
-    def ask(self, do: str, **order: object) -> dict[str, object]:
-        self.child.stdin.write(json.dumps({"do": do, **order}) + "\n")
+    def ask(self, what: str, /, **order: object) -> dict[str, object]:
+        self.child.stdin.write(json.dumps({"ask": what, **order}) + "\n")
         self.child.stdin.flush()
         return json.loads(self.child.stdout.readline())
 

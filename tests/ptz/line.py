@@ -8,9 +8,10 @@ import socket
 import threading
 import time
 import tty
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from nvr.wire.pelco_d import Decoder, Frame
 
@@ -121,10 +122,11 @@ class FarEnd:
 
 
 class RelayBox:
-    """Relays that keep their state when whoever switched them dies."""
+    """Relays that keep their state when whoever switched them dies; `said` is in every answer."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, said: Mapping[str, object] = MappingProxyType({})) -> None:
         self.path = str(path)
+        self._answer = json.dumps({"ok": True, **said}) + "\n"
         self.state: dict[str, bool] = {"wiper": False, "lamp": False}
         self.changed_s: dict[str, float] = {}
         self.changes: list[tuple[str, bool, float]] = []
@@ -155,7 +157,7 @@ class RelayBox:
                     self.changed_s[name] = at_s
                     self.changes.append((name, on, at_s))
                     self.state[name] = on
-                lines.write(json.dumps({"ok": True}) + "\n")
+                lines.write(self._answer)
                 lines.flush()
 
     def wait(self, name: str, on: bool, timeout_s: float = 10.0) -> float:

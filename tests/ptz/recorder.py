@@ -59,7 +59,7 @@ async def serve(port: str, relays: str, heads: int, lamp: str) -> None:
             for n in range(1, heads + 1)
         ],
         switches=outputs,
-        presets=PresetBook(Path("/nonexistent")),
+        presets=PresetBook(Path(relays).with_name("presets.json")),
         clock=clock,
         audit=lambda *_: None,
         save=lambda job: job(),
@@ -72,16 +72,16 @@ async def serve(port: str, relays: str, heads: int, lamp: str) -> None:
     try:
         while line := await reader.readline():
             order = json.loads(line)
-            do = order.pop("do")
+            ask = order.pop("ask")
             answer: dict[str, object] = {"at_s": time.monotonic()}
             try:
-                if do == "status":
+                if ask == "status":
                     status = controller.status(**order)
                     answer |= {"moving": status.moving, "rearm": status.rearm}
                     if lamp == "aux":
                         answer["lamp"] = dict(status.outputs)["lamp"]
                 else:
-                    getattr(controller, do)(who=WHO, **order)
+                    getattr(controller, ask)(who=WHO, **order)
             except NvrError as err:
                 answer["code"] = err.code
             print(json.dumps(answer), flush=True)

@@ -81,6 +81,19 @@ def test_frozen_while_moving_and_thawed_later(
     start_moving(recorder, far)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_killed_or_frozen_on_the_way_to_a_preset(
+    recorder: Recorder, far: FarEnd, number: int
+) -> None:
+    for do, op in (("set", Op.SET_PRESET), ("call", Op.CALL_PRESET)):
+        assert "code" not in recorder.ask("preset", camera="dome1", do=do, number=1)
+        far.wait(lambda heard, op=op: any(h.frame.op == op for h in heard))
+    far.clear()
+    recorder.signal(number)
+    heard = far.wait(two_stops, AFTER_S)
+    assert all(h.still for h in heard)
+
+
 def test_frozen_with_nothing_moving_is_no_reason_to_act(recorder: Recorder, far: FarEnd) -> None:
     time.sleep(0.1)
     recorder.signal(signal.SIGSTOP)

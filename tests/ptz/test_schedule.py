@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from nvr.ptz.pelco import Aux, Pelco
-from nvr.ptz.schedule import COMMANDS_MAX, NEUTRAL, Motion, Order, Schedule
+from nvr.ptz.schedule import COMMANDS_MAX, NEUTRAL, TRAVEL_S, Motion, Order, Schedule
 
 GAP = 0.08
 LEFT, RIGHT, UP = Motion(pan=-1), Motion(pan=0.5), Motion(tilt=0.5)
@@ -281,6 +281,25 @@ def test_what_is_at_stake_is_known_from_the_motion_to_the_second_stop() -> None:
     assert it.at_stake() == []
 
 
+def test_a_head_that_is_sent_somewhere_is_at_stake_until_it_must_have_come() -> None:
+    it = schedule("dome1", "dome2")
+    stop = HEADS["dome1"].encode(NEUTRAL)
+    it.command("dome1", b"store", 100.0, moves=False)
+    it.command("dome1", b"call", 100.0, moves=True)
+    assert it.at_stake() == [stop], "before it is on the wire"
+    drain(it, 100.0, 101.0)
+    assert it.at_stake() == [stop]
+    assert it.idle_at_s() < 101.0, "it is asked where it is"
+    assert 100.0 + TRAVEL_S <= it.wake_at_s() <= 101.0 + TRAVEL_S
+    it.expire(it.wake_at_s())
+    assert it.at_stake() == []
+    assert it.wake_at_s() == float("inf")
+    it.command("dome1", b"call", 200.0, moves=True)
+    it.stop("dome1", 200.0)
+    assert [o.kind for _, o in drain(it, 200.0, 201.0)] == ["stop", "stop"]
+    assert it.at_stake() == []
+
+
 def test_switching_on_again_before_it_is_told_off_extends_nothing() -> None:
     it = schedule("dome1", "dome2")
     it.switch("dome1", "lamp", True, 100.0)
@@ -306,6 +325,7 @@ class AnyOperators(RuleBasedStateMachine):
         self.owed: dict[str, tuple[float, int]] = {}
         self.last_s, self.last_kind = -1.0, ""
         self.turning = dict.fromkeys(self.lease, False)
+        self.sent_s: dict[str, float] = {}
         self.lit_s: dict[str, float] = {}
         self.stopped_s = 0.0
         self.told_off = dict.fromkeys(self.lease, 2)
@@ -358,7 +378,9 @@ class AnyOperators(RuleBasedStateMachine):
         hurried = order.kind == "stop" and self.last_kind != "stop"
         assert hurried or self.now - self.last_s >= GAP - 1e-9, "gap"
         self.last_s, self.last_kind = self.now, order.kind
-        if order.kind == "motion":
+        if order.kind == "command":
+            self.sent_s[order.head] = self.now
+        elif order.kind == "motion":
             assert self.now < self.lease[order.head], "motion without a lease"
             assert order.head not in self.owed, "motion before the STOP that was asked for"
             self.turning[order.head] = True
@@ -370,6 +392,7 @@ class AnyOperators(RuleBasedStateMachine):
             self.told_off[order.head] += 1
         elif order.kind == "stop":
             self.turning[order.head] = False
+            self.sent_s.pop(order.head, None)
             self.stopped_s = self.now
             asked = self.owed.pop(order.head, None)
             if asked:
@@ -386,11 +409,12 @@ class AnyOperators(RuleBasedStateMachine):
             due_s = max(since_s + LAMP[name].max_on_s, self.stopped_s)
             assert self.now - due_s <= 3 * GAP + 1e-6, f"{name} stays lit"
 
-    @precondition(lambda self: any(self.turning.values()))
+    @precondition(lambda self: self.sent_s or any(self.turning.values()))
     @invariant()
     def the_guard_would_stop_what_turns(self) -> None:
         for name, turning in self.turning.items():
-            if turning:
+            on_its_way = self.now < self.sent_s.get(name, -TRAVEL_S) + TRAVEL_S
+            if turning or on_its_way:
                 assert HEADS[name].encode(NEUTRAL) in self.it.at_stake()
 
 
