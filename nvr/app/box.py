@@ -237,6 +237,7 @@ class Box:
                 serial=desk,
                 looks=looks,
                 lines=lines,
+                joysticks=control.joysticks,
                 preset_picture=shots.picture,
                 happenings=looks.store,
                 talks=CameraTalks(cameras.caller, clock),

@@ -91,6 +91,11 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http GET /api/serial": _SIGNED_IN,  # with the cameras the subject may know
         "http GET /api/serial/{line}/monitor": _ADMIN,
         "http PUT /api/serial/{line}/keyboard": _ADMIN,
+        "http GET /api/joystick": _SIGNED_IN,  # with the cameras the subject may know
+        "http POST /api/joystick/{number}/learn": _ADMIN,
+        "http PUT /api/joystick/profile": _ADMIN,
+        "http DELETE /api/joystick/profile": _ADMIN,
+        "http PUT /api/camera/{name}/joystick": _camera("ptz"),
         "http POST /api/find": _ADMIN,
         "http POST /api/find/examine": _ADMIN,
         "http POST /api/find/cure": _ADMIN,

@@ -10,7 +10,7 @@ from nvr.base.errors import NvrError
 COMMANDS = (
     "run", "check", "board", "output", "safe", "camera", "find", "user", "export", "target",
     "verify", "gaps", "lock", "event", "events", "control", "key", "plan", "resize", "disk",
-    "device", "ptz",
+    "device", "ptz", "joystick",
     "encoder", "unseal", "fsck", "backup",
 )  # fmt: skip
 """Modules, most named like their command, in the order in which people meet them."""

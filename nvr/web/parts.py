@@ -23,6 +23,7 @@ from nvr.media.encoding import Encoding, NoEncoding
 from nvr.media.find import Finder
 from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happenings
+from nvr.media.joystick import Joysticks, NoJoysticks
 from nvr.media.ports import Hub, Ptz
 from nvr.media.program import Programs
 from nvr.media.talk import Talks
@@ -275,6 +276,8 @@ class Parts:
     captures: Captures = field(default_factory=NoCaptures)
     serial: SerialLines = field(default_factory=NoSerialLines)
     """Its serial lines, and the keyboards on them."""
+    joysticks: Joysticks = field(default_factory=NoJoysticks)
+    """The joysticks that are plugged into it, and the profiles of all."""
 
 
 @dataclass(frozen=True, slots=True)

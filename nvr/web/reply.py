@@ -61,6 +61,8 @@ STATUS: Mapping[str, int] = {
     "gpio.unknown_input": 404,
     "gpio.unknown_output": 404,
     "host.unknown": 421,
+    "joystick.profile": 400,
+    "joystick.unknown": 404,
     "key.destroyed": 410,
     "key.held": 409,
     "key.invalid": 400,

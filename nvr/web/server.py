@@ -27,6 +27,7 @@ from nvr.web.function import FunctionPages
 from nvr.web.gate import Gate
 from nvr.web.head import HeadPages
 from nvr.web.health import HealthPages
+from nvr.web.joystick import JoystickPages
 from nvr.web.key import KeyPages
 from nvr.web.lines import LinePages
 from nvr.web.live import Live
@@ -99,6 +100,7 @@ class Page:
         self._onvif = OnvifPages(parts)
         self._devices = DevicePages(parts)
         self._desk = DeskPages(parts)
+        self._joysticks = JoystickPages(parts)
         self._reach = ReachPages(parts)
         self._exports = ExportPages(parts)
         self._keys = KeyPages(parts)
@@ -143,6 +145,7 @@ class Page:
             self._onvif,
             self._devices,
             self._desk,
+            self._joysticks,
             self._reach,
             self._exports,
             self._keys,

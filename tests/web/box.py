@@ -62,6 +62,7 @@ from nvr.media.happening import Happening, Kind
 from nvr.media.head import HeadKind, HeadSettings
 from nvr.media.health import Counters, History, Rates, StreamReport
 from nvr.media.ingest import Ingest
+from nvr.media.joystick import Joysticks, NoJoysticks
 from nvr.media.mask import Masks, fault_of
 from nvr.media.name import Which
 from nvr.media.owner import PtzLock
@@ -1014,6 +1015,7 @@ async def running(
     talks: Talks | None = None,
     lines: Lines | None = None,
     serial: SerialLines | None = None,
+    joysticks: Joysticks | None = None,
 ) -> AsyncIterator[Box]:
     """Start a page over ports in memory; close everything afterwards."""
     clock = clock or SystemClock()
@@ -1053,6 +1055,7 @@ async def running(
         devices=lambda: DEVICES,
         captures=MemoryCaptures(),
         serial=serial or NoSerialLines(),
+        joysticks=joysticks or NoJoysticks(),
     )
     page = Page(parts, load_tls(directory) if tls else None, ["nvr.example"])
     await page.start(host, port)
