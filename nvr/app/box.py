@@ -43,9 +43,9 @@ from nvr.app.shots import Shots
 from nvr.app.storage import Storage, open_storage
 from nvr.app.talks import CameraTalks
 from nvr.app.target import SIMULATED, targets
+from nvr.app.upstream import onvif_device
 from nvr.app.watchdog import Feeder, conditions
 from nvr.auth.audit import Audit, Entry
-from nvr.auth.policy import require
 from nvr.base.clock import Clock, SystemClock
 from nvr.base.errors import NvrError
 from nvr.base.log import event
@@ -58,7 +58,6 @@ from nvr.hal.virtual_stick import VirtualSticks
 from nvr.link.link import Link
 from nvr.media.ingest import Ingest
 from nvr.record.plan import Gate
-from nvr.serve import rtsp
 from nvr.serve.recodes import Recodes
 from nvr.serve.rtsp import RtspServer
 from nvr.web.parts import Parts
@@ -175,7 +174,6 @@ class Box:
         box = BoxState(config, self._wall, volumes, storage.health, control.warnings)
         exports = self._exports(storage, box, cameras, audit)
         stack.callback(exports.close)
-        require(rtsp.ACTIONS)
         server = rtsp_server(ingest, cameras, doors, clock, config.rtsp.per_address)
         lines = BoardLines(
             self._board,
@@ -210,6 +208,7 @@ class Box:
             partial(families, lines),
         )
         shots = self._shots(control, looks)
+        device = onvif_device(config, doors, clock, ingest, control.ptz, cameras, lines, looks, box)
         page = Page(
             Parts(
                 clock=clock,
@@ -241,6 +240,7 @@ class Box:
                 preset_picture=shots.picture,
                 happenings=looks.store,
                 talks=CameraTalks(cameras.caller, clock),
+                onvif_device=device,
                 back_up=lambda phrase: back_up(self._data.path, phrase, clock.wall_us()),
             ),
             tls,
@@ -271,6 +271,7 @@ class Box:
                     listener.run,
                     self._painter(services, cameras).run,
                     server.run,
+                    device.run,
                     looks.run,
                     lines.run,
                     desk.run,

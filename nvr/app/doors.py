@@ -9,7 +9,7 @@ from nvr.auth.claim import Claim
 from nvr.auth.machine import Machines
 from nvr.auth.password import Hasher
 from nvr.auth.session import Sessions
-from nvr.auth.state import open_state
+from nvr.auth.state import endpoint, open_state
 from nvr.auth.throttle import Throttle
 from nvr.auth.user import Users
 from nvr.base.clock import Clock
@@ -25,6 +25,8 @@ class Doors:
     throttle: Throttle
     claim: Claim
     audit: Audit
+    endpoint: str
+    """UUID under which the box is known on networks."""
 
 
 def open_doors(stack: contextlib.ExitStack, state: Path, audit: Audit, clock: Clock) -> Doors:
@@ -35,4 +37,5 @@ def open_doors(stack: contextlib.ExitStack, state: Path, audit: Audit, clock: Cl
     stack.callback(hasher.close)
     users = Users(db, hasher, clock)
     claim = Claim(db, users, clock)
-    return Doors(users, Machines(db, clock), Sessions(clock), Throttle(clock), claim, audit)
+    machines = Machines(db, clock)
+    return Doors(users, machines, Sessions(clock), Throttle(clock), claim, audit, endpoint(db))

@@ -4,7 +4,7 @@ from nvr.app.cameras import CameraTable
 from nvr.app.doors import Doors
 from nvr.auth.audit import Entry
 from nvr.auth.machine import REALM
-from nvr.auth.policy import authorise
+from nvr.auth.policy import authorise, require
 from nvr.auth.user import NOBODY
 from nvr.base.clock import Clock
 from nvr.media.ingest import Ingest
@@ -22,7 +22,12 @@ def rtsp_server(
     clock: Clock,
     per_address: int,
 ) -> rtsp.RtspServer:
-    """Build the RTSP server: its streams, who may watch, and what is written of that."""
+    """Build the RTSP server: its streams, who may watch, and what is written of that.
+
+    Raises:
+        Misconfigured: ``policy.missing``.
+    """
+    require(rtsp.ACTIONS)
 
     def find(path: str) -> RelaySource | None:
         found = cameras.find(camera_of(path))

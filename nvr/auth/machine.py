@@ -4,6 +4,9 @@ An upstream host or another recorder signs in to RTSP with Digest. Only the two 
 the secret are kept, so the secret is shown once and cannot be read back. The digests are as good
 as the secret for RTSP of this box: ``state.db`` is readable by its owner alone.
 
+A WS-UsernameToken of ONVIF is a digest over the secret itself. For a credential that is made for
+that the secret is kept as well; no answer of the box ever shows it.
+
 Source: RFC 7616 (Digest, SHA-256), RFC 2069/2617 (MD5).
 """
 
@@ -14,7 +17,7 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from nvr.auth.user import Rights, Subject, rights_of, rights_text
@@ -41,6 +44,7 @@ class Machine:
         ha1_sha256: SHA-256 of the same.
         rights: Camera name or ``*`` to rights.
         made_us: UTC microseconds when it was made.
+        secret: The secret itself, if it was made for ONVIF's tokens; else empty.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Machine:
     ha1_sha256: str
     rights: Rights
     made_us: int
+    secret: str = field(default="", repr=False)
 
     def subject(self) -> Subject:
         """Return the credential as the policy sees it."""
@@ -61,10 +66,10 @@ class Machines:
         self._db = db
         self._clock = clock
         self._revoked: list[Callable[[str], None]] = []
-        rows = db.execute("SELECT name, ha1_md5, ha1_sha256, rights, made_us FROM machine")
+        rows = db.execute("SELECT name, ha1_md5, ha1_sha256, rights, made_us, secret FROM machine")
         self._machines = {
-            name: Machine(name, md5, sha256, rights_of(json.loads(rights)), made_us)
-            for name, md5, sha256, rights, made_us in rows
+            name: Machine(name, md5, sha256, rights_of(json.loads(rights)), made_us, secret)
+            for name, md5, sha256, rights, made_us, secret in rows
         }
 
     def all(self) -> tuple[Machine, ...]:
@@ -77,6 +82,11 @@ class Machines:
         if machine is None:
             return None
         return machine.ha1_md5 if algorithm == "MD5" else machine.ha1_sha256
+
+    def secret(self, name: str) -> str:
+        """The secret of a credential that was made for ONVIF's tokens; empty for any other name."""
+        machine = self._machines.get(name)
+        return machine.secret if machine else ""
 
     def subject(self, name: str) -> Subject | None:
         """Who the credential is, for the policy; None for an unknown name."""
@@ -94,8 +104,13 @@ class Machines:
         """Tell `revoked` the name of each credential that ends: its connections must end too."""
         self._revoked.append(revoked)
 
-    def add(self, name: str, rights: Rights) -> tuple[Machine, str]:
+    def add(self, name: str, rights: Rights, *, tokens: bool = False) -> tuple[Machine, str]:
         """Make a credential. Commits: call it where a few milliseconds do not hurt.
+
+        Args:
+            name: User name of the host.
+            rights: What it may do.
+            tokens: It signs in with ONVIF's tokens too: the secret is kept.
 
         Returns:
             The credential and its secret, which nobody can ask for again.
@@ -123,11 +138,14 @@ class Machines:
             hashlib.sha256(full).hexdigest(),
             rights,
             self._clock.wall_us(),
+            secret if tokens else "",
         )
         self._db.execute(
-            "INSERT INTO machine VALUES (?, ?, ?, ?, ?)",
-            (name, machine.ha1_md5, machine.ha1_sha256, rights_text(rights), machine.made_us),
-        )
+            "INSERT INTO machine (name, ha1_md5, ha1_sha256, rights, made_us, secret) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (name, machine.ha1_md5, machine.ha1_sha256, rights_text(rights), machine.made_us,
+             machine.secret),
+        )  # fmt: skip
         self._machines[name] = machine
         return machine, secret
 

@@ -55,8 +55,8 @@ def _camera(right: Right) -> Rule:
 
 
 def _output(right: Right, *, own: bool = False) -> Rule:
-    """What an output is asked for under its name with an ``@``."""
-    return Rule(_USER, right=right, own=own)
+    """What an output is asked for under its name with an ``@``, by people and by hosts."""
+    return Rule(_USER | _MACHINE, right=right, own=own)
 
 
 def _pictures(right: Right) -> Rule:
@@ -65,6 +65,14 @@ def _pictures(right: Right) -> Rule:
 
 def _relay(right: Right) -> Rule:
     return Rule(_MACHINE, right=right, pictures=True)
+
+
+def _host(right: Right | None = None) -> Rule:
+    return Rule(_MACHINE, right=right)
+
+
+def _onvif(service: str, rule: Rule, operations: str) -> dict[str, Rule]:
+    return {f"onvif {service} {name}": rule for name in operations.split()}
 
 
 Masked = Callable[[str, Span | None], bool]
@@ -192,6 +200,8 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http POST /api/output/{output}/wipe": _SIGNED_IN,
         "http POST /api/camera/{name}/wipe": _camera("relay"),
         "http DELETE /api/camera/{name}/wipe": _camera("relay"),
+        "http GET /api/upstream/onvif": _ADMIN,
+        "http PUT /api/upstream/onvif": _ADMIN,
         "output on": _output("relay"),
         "output off": _output("relay"),
         "output pulse": _output("relay"),
@@ -227,6 +237,71 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "rtsp GET_PARAMETER cam/{name}": _relay("live"),
         "rtsp SET_PARAMETER cam/{name}": _relay("live"),
         "rtsp TEARDOWN cam/{name}": _relay("live"),
+        # What a host asks before it signs in, as ONVIF's access class PRE_AUTH has it.
+        **_onvif(
+            "device",
+            _ANYBODY,
+            "GetWsdlUrl GetServices GetServiceCapabilities GetCapabilities GetHostname "
+            "GetSystemDateAndTime GetEndpointReference",
+        ),
+        # These show a host the cameras, outputs and inputs that it may know.
+        **_onvif(
+            "device",
+            _host(),
+            "GetDeviceInformation GetScopes GetDiscoveryMode GetNetworkInterfaces GetUsers "
+            "GetNetworkProtocols GetNetworkDefaultGateway GetDNS GetNTP GetRelayOutputs",
+        ),
+        **_onvif("device", _host("relay"), "SetRelayOutputState SetRelayOutputSettings"),
+        **_onvif("io", _ANYBODY, "GetServiceCapabilities"),
+        **_onvif(
+            "io",
+            _host(),
+            "GetRelayOutputOptions GetDigitalInputs GetVideoOutputs GetSerialPorts",
+        ),
+        **_onvif("io", _host("relay"), "SetRelayOutputSettings"),
+        **_onvif("media", _ANYBODY, "GetServiceCapabilities"),
+        **_onvif(
+            "media",
+            _host(),
+            "GetProfiles GetVideoSources GetAudioSources GetAudioOutputs "
+            "GetVideoSourceConfigurations GetVideoSourceConfiguration "
+            "GetVideoSourceConfigurationOptions GetCompatibleVideoSourceConfigurations "
+            "GetVideoEncoderConfigurations GetVideoEncoderConfiguration "
+            "GetVideoEncoderConfigurationOptions GetCompatibleVideoEncoderConfigurations "
+            "GetGuaranteedNumberOfVideoEncoderInstances GetAudioSourceConfigurations "
+            "GetAudioEncoderConfigurations GetMetadataConfigurations "
+            "GetVideoAnalyticsConfigurations GetAudioOutputConfigurations "
+            "GetAudioDecoderConfigurations GetOSDs CreateProfile DeleteProfile",
+        ),
+        **_onvif(
+            "media",
+            _host("live"),
+            "GetProfile GetStreamUri GetSnapshotUri SetSynchronizationPoint",
+        ),
+        **_onvif("media2", _ANYBODY, "GetServiceCapabilities"),
+        **_onvif(
+            "media2",
+            _host(),
+            "GetProfiles GetVideoSourceConfigurations GetVideoEncoderConfigurations "
+            "GetAudioEncoderConfigurations GetAudioOutputConfigurations "
+            "GetAudioDecoderConfigurations GetMetadataConfigurations GetAnalyticsConfigurations "
+            "GetOSDs GetMasks",
+        ),
+        **_onvif("media2", _host("live"), "GetStreamUri GetSnapshotUri SetSynchronizationPoint"),
+        "onvif snapshot": _relay("live"),
+        **_onvif("ptz", _ANYBODY, "GetServiceCapabilities"),
+        **_onvif(
+            "ptz",
+            _host(),
+            "GetNodes GetNode GetConfigurations GetConfiguration GetConfigurationOptions "
+            "GetCompatibleConfigurations",
+        ),
+        **_onvif(
+            "ptz",
+            _host("ptz"),
+            "GetStatus ContinuousMove Stop GetPresets SetPreset GotoPreset RemovePreset",
+        ),
+        **_onvif("ptz", _host("relay"), "SendAuxiliaryCommand"),
     }
 )
 

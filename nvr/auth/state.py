@@ -6,11 +6,12 @@ slow (a person changes something), so every table is read into memory once by it
 
 import os
 import sqlite3
+import uuid
 from pathlib import Path
 
 from nvr.base.errors import Damaged, Misconfigured, Unavailable
 
-SCHEMA = 1
+SCHEMA = 2
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS user (
@@ -19,7 +20,7 @@ CREATE TABLE IF NOT EXISTS user (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS machine (
   name TEXT PRIMARY KEY, ha1_md5 TEXT NOT NULL, ha1_sha256 TEXT NOT NULL, rights TEXT NOT NULL,
-  made_us INTEGER NOT NULL
+  made_us INTEGER NOT NULL, secret TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE IF NOT EXISTS box (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS audit (
@@ -32,6 +33,15 @@ CREATE TABLE IF NOT EXISTS audit_head (
   mac BLOB NOT NULL
 ) STRICT;
 """
+
+_TO_2 = "ALTER TABLE machine ADD COLUMN secret TEXT NOT NULL DEFAULT '';"
+
+
+def endpoint(db: sqlite3.Connection) -> str:
+    """Return the UUID under which this box is known on networks, made on first use. Commits."""
+    db.execute("INSERT OR IGNORE INTO box VALUES ('endpoint', ?)", (str(uuid.uuid4()),))
+    (found,) = db.execute("SELECT value FROM box WHERE key = 'endpoint'").fetchone()
+    return str(found)
 
 
 def open_state(path: Path) -> sqlite3.Connection:
@@ -55,6 +65,8 @@ def open_state(path: Path) -> sqlite3.Connection:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0:
             db.executescript(f"BEGIN IMMEDIATE;{_TABLES}PRAGMA user_version={SCHEMA};COMMIT;")
+        elif version == 1:
+            db.executescript(f"BEGIN IMMEDIATE;{_TO_2}PRAGMA user_version=2;COMMIT;")
     except sqlite3.OperationalError as err:
         db.close()
         raise Unavailable("state.unwritable", str(err), file=str(path)) from err

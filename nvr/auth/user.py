@@ -72,7 +72,10 @@ class Subject:
         return granted & ceiling
 
 
-MACHINE_CEILING: frozenset[Right] = frozenset(("live", "playback", "export", "unmasked"))
+MACHINE_CEILING: frozenset[Right] = frozenset(
+    ("live", "playback", "export", "ptz", "relay", "unmasked")
+)
+"""``ptz`` and ``relay`` are of use over ONVIF only: nothing else takes commands of a machine."""
 NOBODY = Subject("nobody")
 
 

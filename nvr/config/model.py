@@ -69,6 +69,19 @@ class Rtsp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     per_address: Annotated[int, Meta(ge=1, le=1024)] = 32
 
 
+class Onvif(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The box as an ONVIF device, for upstream hosts. Cameras' own ONVIF is ``[camera.onvif]``."""
+
+    on: bool = False
+    host: str = "0.0.0.0"  # noqa: S104 - upstream hosts come from here
+    # Plain HTTP: hosts look there, and neither of their log-ins shows a secret.
+    port: Port = 8000
+    # Answers who looks for devices on the networks of the box.
+    discovery: bool = True
+    # How far a host's clock may be off in a WS-UsernameToken.
+    clock_s: Annotated[int, Meta(ge=5, le=3600)] = 60
+
+
 class S3(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bucket of an S3-compatible store; its secret is in ``secrets.toml``."""
 
@@ -134,6 +147,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Title = "nvr"
     page: Page = Page()
     rtsp: Rtsp = Rtsp()
+    onvif: Onvif = Onvif()
     control: Control = Control()
     volume: Volume = Volume(path="ring")
     # Recorded on, in this order, while those before cannot be; played like the first at any time.

@@ -52,6 +52,7 @@ class MachineBody(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     rights: dict[str, list[str]] = {}
+    tokens: bool = False
 
 
 class MachineView(Struct, frozen=True, omit_defaults=True):
@@ -61,6 +62,7 @@ class MachineView(Struct, frozen=True, omit_defaults=True):
     rights: dict[str, list[str]]
     made_us: int
     secret: str = ""
+    tokens: bool = False
 
 
 class RowView(Struct, frozen=True):
@@ -153,7 +155,7 @@ class Accounts:
         """``POST /api/machine``: the only answer that holds the secret."""
         body = await read_json(request, MachineBody)
         rights = rights_of(body.rights or {"*": ["live"]})
-        machine, secret = self._parts.machines.add(body.name, rights)
+        machine, secret = self._parts.machines.add(body.name, rights, tokens=body.tokens)
         request[REASON] = f"added {machine.name}"
         return answer(_machine(machine, secret), 201)
 
@@ -193,7 +195,8 @@ def _account(user: User) -> AccountView:
 
 
 def _machine(machine: Machine, secret: str = "") -> MachineView:
-    return MachineView(machine.name, _plain(machine.rights), machine.made_us, secret)
+    tokens = bool(machine.secret)
+    return MachineView(machine.name, _plain(machine.rights), machine.made_us, secret, tokens)
 
 
 def _row(row: Row) -> RowView:

@@ -19,7 +19,7 @@ from nvr.auth.policy import authorise, require
 from nvr.auth.user import NOBODY, Span
 from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
-from nvr.web.door import Door
+from nvr.serve.door import Door
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import number, refusal
 

@@ -28,6 +28,7 @@ from nvr.media.ports import Hub, Ptz
 from nvr.media.program import Programs
 from nvr.media.talk import Talks
 from nvr.media.track import StreamConfig
+from nvr.media.upstream import NoOnvifDevice, OnvifDevice
 from nvr.playback.holding import Holding
 from nvr.playback.lock import Locked, Wanted
 from nvr.playback.query import Gop, Ranges, VolumeState
@@ -271,6 +272,8 @@ class Parts:
     """Finds cameras. None where there is no network to look at."""
     lines: Lines = field(default_factory=NoLines)
     """The outputs and alarm inputs of the box."""
+    onvif_device: OnvifDevice = field(default_factory=NoOnvifDevice)
+    """The box as a device of upstream hosts."""
     devices: Callable[[], tuple[Sequence[VideoDevice], Sequence[SoundDevice]]] = no_devices
     """The capture devices of the box; blocks."""
     captures: Captures = field(default_factory=NoCaptures)

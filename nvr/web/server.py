@@ -9,6 +9,7 @@ from aiohttp import web
 
 from nvr.auth.policy import require
 from nvr.base.log import event
+from nvr.serve.door import Door, listen
 from nvr.web.account import Accounts
 from nvr.web.analyse import AnalysePages
 from nvr.web.assets import Assets, load_assets
@@ -18,7 +19,6 @@ from nvr.web.control import Control
 from nvr.web.desk import DeskPages
 from nvr.web.device import DevicePages
 from nvr.web.disk import Disks
-from nvr.web.door import Door, listen
 from nvr.web.encode import Encoders
 from nvr.web.entry import Entrance
 from nvr.web.export import ExportPages
@@ -47,6 +47,7 @@ from nvr.web.size import SizePages
 from nvr.web.sub import SubPages
 from nvr.web.talk import TalkPages
 from nvr.web.tls import Tls
+from nvr.web.upstream import UpstreamPages
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Page:
         self._backup = BackupPages(parts)
         self._lines = LinePages(parts)
         self._talk = TalkPages(parts)
+        self._upstream = UpstreamPages(parts)
         self._live = Live(parts)
         self._control = Control(parts, fingerprint)
         self._gate = Gate(parts, names)
@@ -153,6 +155,7 @@ class Page:
             self._accounts,
             self._lines,
             self._talk,
+            self._upstream,
             self._live,
             self._control,
         )

@@ -30,12 +30,14 @@ class Element:
         text: Its own text before the first child, without blanks around it.
         attributes: By name without a prefix; of two the last counts.
         children: In the order of the document.
+        space: Its name space; empty if it has none, or its prefix was never declared.
     """
 
     name: str
     text: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
     children: list["Element"] = field(default_factory=list)
+    space: str = ""
 
     def all(self, name: str) -> Iterator["Element"]:
         """Every element below with that name, in order."""
@@ -107,11 +109,20 @@ class _Tree:
     def __init__(self) -> None:
         self.root: Element | None = None
         self._open: list[Element] = []
+        self._spaces: list[dict[str, str]] = [{}]
 
     def begin(self, name: str, attributes: dict[str, str]) -> None:
         made = Element(
             name.rpartition(":")[2], "", {k.rpartition(":")[2]: v for k, v in attributes.items()}
         )
+        said = {
+            key.removeprefix("xmlns").removeprefix(":"): value
+            for key, value in attributes.items()
+            if key == "xmlns" or key.startswith("xmlns:")
+        }
+        spaces = self._spaces[-1] | said if said else self._spaces[-1]
+        self._spaces.append(spaces)
+        made.space = spaces.get(name.rpartition(":")[0], "")
         if self._open:
             self._open[-1].children.append(made)
         else:
@@ -119,6 +130,7 @@ class _Tree:
         self._open.append(made)
 
     def end(self, _name: str) -> None:
+        self._spaces.pop()
         done = self._open.pop()
         done.text = done.text.strip()
 

@@ -8,7 +8,7 @@ from nvr.auth.claim import Claim, normal
 from nvr.auth.machine import REALM, Machines
 from nvr.auth.password import Hasher
 from nvr.auth.session import ABSOLUTE_S, IDLE_S, MOST_PER_USER, Sessions
-from nvr.auth.state import open_state
+from nvr.auth.state import endpoint, open_state
 from nvr.auth.throttle import Throttle, network_of
 from nvr.auth.user import Users, rights_of
 from nvr.base.clock import FakeClock
@@ -287,6 +287,31 @@ def test_a_machine_signs_in_with_digest_and_its_secret_is_nowhere(tmp_path):
     assert gone == ["upstream"]
     assert Machines(box.db, box.clock).all() == ()
     box.close()
+
+
+def test_the_secret_is_kept_for_who_signs_in_with_tokens_of_onvif(tmp_path):
+    box = Box(tmp_path)
+    machine, secret = box.machines.add("upstream", rights_of({"gate": ["live"]}), tokens=True)
+    box.machines.add("other", rights_of({"gate": ["live"]}))
+    assert secret not in repr(machine)
+    again = Machines(box.db, box.clock)
+    assert again.secret("upstream") == secret
+    assert again.secret("other") == again.secret("nobody") == ""
+    box.close()
+
+
+def test_a_state_file_of_an_older_release_is_taken_over(tmp_path):
+    path = tmp_path / "state.db"
+    db = open_state(path)
+    db.executescript("ALTER TABLE machine DROP COLUMN secret; PRAGMA user_version=1;")
+    db.execute("INSERT INTO machine VALUES ('old', 'a', 'b', '{}', 5)")
+    db.close()
+    db = open_state(path)
+    (old,) = Machines(db, FakeClock()).all()
+    assert (old.name, old.ha1_md5, old.made_us, old.secret) == ("old", "a", 5, "")
+    known = endpoint(db)
+    assert endpoint(db) == known
+    db.close()
 
 
 def test_a_state_file_that_is_none_is_refused(tmp_path):

@@ -27,6 +27,19 @@ def test_what_is_not_in_the_table_is_refused_for_everybody():
     assert refused.value.context["keys"] == "http GET /api/backdoor, rtsp RECORD cam/{name}"
 
 
+PRE_AUTH = {
+    *(
+        f"onvif device {name}"
+        for name in (
+            "GetWsdlUrl", "GetServices", "GetServiceCapabilities", "GetCapabilities",
+            "GetHostname", "GetSystemDateAndTime", "GetEndpointReference",
+        )
+    ),
+    *(f"onvif {name} GetServiceCapabilities" for name in ("io", "media", "media2", "ptz")),
+}  # fmt: skip
+"""What ONVIF's access class of that name has, and nothing else."""
+
+
 def test_nobody_gets_past_the_front_door():
     for action in TABLE:
         got = answer(NOBODY, action, "gate")
@@ -38,6 +51,7 @@ def test_nobody_gets_past_the_front_door():
             "http POST /api/login",
             "http POST /api/logout",
             "rtsp OPTIONS cam/{name}",
+            *PRE_AUTH,
         }
         assert (got == "yes") == public, action
         if not public:
@@ -72,6 +86,7 @@ PICTURES = {
             "DESCRIBE", "SETUP", "PLAY", "PAUSE", "GET_PARAMETER", "SET_PARAMETER", "TEARDOWN",
         )
     ),
+    "onvif snapshot",
 }  # fmt: skip
 
 
@@ -142,9 +157,16 @@ def test_people_and_machines_do_not_swap_doors():
     person = Subject("user", "u", "operator", rights)
     machine = Subject("machine", "m", None, rights)
     for action, rule in TABLE.items():
-        if action.startswith("rtsp ") and rule.right:
+        if action.startswith(("rtsp ", "onvif ")) and not rule.kinds >= {"nobody"}:
             assert answer(person, action, "gate").startswith("auth.denied")
             assert answer(machine, action, "gate") == "yes"
+        elif action.startswith("output "):  # a door is opened by who may open this one
+            own = "@gate" if "door" not in action else "gate"
+            for subject in (person, machine):
+                got = answer(subject, action, own)
+                assert (got == "yes") != ("door" in action), (action, got)
+            named = Subject("machine", "m", None, rights_of({"@gate": ["relay"]}))
+            assert answer(named, action, "@gate") == "yes"
         elif action in SHARED:
             assert answer(person, action, "gate") == answer(machine, action, "gate") == "yes"
         elif not rule.kinds >= {"nobody"}:

@@ -3,7 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvr.wire.wsdiscovery import KINDS, matches, probe
+from nvr.wire.wsdiscovery import (
+    KINDS,
+    Asked,
+    Match,
+    announcement,
+    answer,
+    asked,
+    matches,
+    probe,
+)
 from nvr.wire.xml import parse
 
 ANSWER = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -61,3 +70,63 @@ def test_a_damaged_answer_is_refused_or_read_and_nothing_else(
         return
     for one in found:
         one.scope("name")
+
+
+US = Match(
+    "urn:uuid:us",
+    ("dn:NetworkVideoTransmitter", "tds:Device"),
+    ("onvif://www.onvif.org/type/video_encoder", "onvif://www.onvif.org/name/n%20vr"),
+    ("http://192.0.2.1:8000/onvif/device_service",),
+)
+
+
+def test_all_four_habits_of_asking_mean_us() -> None:
+    for kind in (*KINDS, None):
+        found = asked(probe("urn:uuid:7", kind))
+        assert found is not None
+        assert found.means(US)
+    both = probe("urn:uuid:7", KINDS[0]).replace(b">dn:N", b">tds:Device dn:N")
+    assert asked(both).means(US)
+    other = probe("urn:uuid:7", KINDS[0]).replace(b">dn:NetworkVideoT", b">dn:NetworkVideoD")
+    assert not asked(other).means(US)
+
+
+def test_scopes_are_matched_by_whole_segments() -> None:
+    for scope, means in (("type", True), ("type/", True), ("typ", False), ("name/n%20vr", True)):
+        found = Asked("probe", "urn:1", (), (f"onvif://www.onvif.org/{scope}",))
+        assert found.means(US) == means
+
+
+def test_who_resolves_names_us() -> None:
+    text = probe("urn:uuid:7", None).decode()
+    text = text.replace(
+        "<d:Probe></d:Probe>",
+        "<d:Resolve><a:EndpointReference><a:Address>urn:uuid:us</a:Address>"
+        "</a:EndpointReference></d:Resolve>",
+    )
+    found = asked(text.encode())
+    assert found is not None
+    assert found.means(US)
+    assert not Asked("resolve", "urn:1", endpoint="urn:uuid:them").means(US)
+    told = parse(answer("urn:uuid:9", found, US, (5, 2)))
+    assert told.first("ResolveMatches", "ResolveMatch") is not None
+
+
+def test_our_answer_is_one_that_our_own_search_reads() -> None:
+    found = asked(probe("urn:uuid:7", KINDS[1]))
+    assert found is not None
+    (seen,) = matches(answer("urn:uuid:9", found, US, (5, 2)), frozenset(("urn:uuid:7",)))
+    assert (seen.endpoint, seen.addresses) == (US.endpoint, US.addresses)
+    assert seen.types == ("NetworkVideoTransmitter", "Device")
+    assert seen.scope("name") == "n vr"
+
+
+def test_what_does_not_ask_is_not_answered() -> None:
+    assert asked(ANSWER) is None
+    assert asked(b"<a/>") is None
+    assert asked(probe("", None)) is None
+    hello = announcement("urn:uuid:9", "Hello", US, (5, 1))
+    assert asked(hello) is None
+    assert parse(hello).first("Hello", "XAddrs") is not None
+    assert parse(announcement("urn:uuid:9", "Bye", US, (5, 1))).first("Bye") is not None
+    assert asked(hello.replace(b"<s:Body>", b"<s:Body/><x>").replace(b"</s:Body>", b"</x>")) is None

@@ -7,16 +7,24 @@ import { stamp, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { button, confirmLoss, dialog, field, form, iconButton } from "../ui.js";
 import { rightsEditor, rightsText } from "./rights.js";
+import { onvifPanel } from "./upstream.js";
+
+/** @param {any} app @param {HTMLElement} host @param {import("../dom.js").Part} part */
+export async function machinesPage(app, host, part) {
+  const list = el("div", {});
+  host.replaceChildren(list, await onvifPanel(app, part));
+  await credentials(app, list);
+}
 
 /** @param {any} app @param {HTMLElement} host */
-export async function machinesPage(app, host) {
+async function credentials(app, host) {
   const machines = await api.get("/api/machine");
-  const again = () => machinesPage(app, host);
+  const again = () => credentials(app, host);
   host.replaceChildren(
     el("div.head", {}, el("h2", {}, t("manage.machines")), el("span.grow", {}), button("plus", t("machine.add"), () => add(app, again), { cls: "p" })),
     el("p.s.sub", {}, t("machine.what")),
     machines.length ? el("div.cards", {}, ...machines.map((machine) => el("article.cam-card.panel", {},
-      icon("link"), el("div.grow", {}, el("b.mono", {}, machine.name), el("p.s.sub", {}, rightsText(app, machine.rights))),
+      icon("link"), el("div.grow", {}, el("b.mono", {}, machine.name), el("p.s.sub", {}, rightsText(app, machine.rights), machine.tokens ? ` · ${t("machine.tokens")}` : "")),
       machine.made_us ? el("span.xs.dim", {}, stamp(machine.made_us)) : null,
       el("div.row.acts", {}, button("", t("machine.revoke"), () => revoke(app, machine.name, again), { cls: "danger" })))))
       : el("div.blank", {}, icon("link", "xl"), el("h2", {}, t("machine.none")), el("p.sub", {}, t("machine.none.do"))));
@@ -25,12 +33,13 @@ export async function machinesPage(app, host) {
 function add(app, again) {
   const name = field(t("machine.name"), { required: true, hint: t("machine.name.hint"), pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]{0,31}", max: 32 });
   const rights = rightsEditor(app, () => "machine");
+  const tokens = el("input", { type: "checkbox" });
   const box = dialog({
     title: t("machine.add"), wide: true,
     body: [form({
-      rows: [name.row, rights.node], act: t("machine.make"),
+      rows: [name.row, rights.node, el("label.check", {}, tokens, t("machine.tokens.make")), el("p.hint", {}, t("machine.tokens.hint"))], act: t("machine.make"),
       onSubmit: async () => {
-        const made = await api.post("/api/machine", { name: name.input.value.trim(), rights: rights.value() });
+        const made = await api.post("/api/machine", { name: name.input.value.trim(), rights: rights.value(), tokens: tokens.checked });
         box.close();
         show(app, made.name ?? name.input.value.trim(), made.secret);
         await again();

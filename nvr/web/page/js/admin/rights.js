@@ -9,7 +9,7 @@ const RIGHTS = ["live", "playback", "export", "ptz", "relay", "config", "unmaske
 /** The most a role can have; the box enforces it, the page only does not offer more. */
 const CEILING = {
   viewer: ["live", "playback", "unmasked"], operator: ["live", "playback", "export", "ptz", "relay", "unmasked"],
-  auditor: ["live", "playback", "export"], machine: ["live", "playback", "export", "unmasked"],
+  auditor: ["live", "playback", "export"], machine: ["live", "playback", "export", "ptz", "relay", "unmasked"],
 };
 const START = { viewer: ["live"], operator: ["live", "playback", "ptz", "relay"], auditor: ["playback"], machine: ["live"] };
 

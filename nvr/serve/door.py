@@ -30,11 +30,11 @@ _BACKLOG = 128
 _OUT_OF_FILES_S = 0.2
 
 
-def listen(host: str, port: int) -> list[socket.socket]:
+def listen(host: str, port: int, code: str = "page.port") -> list[socket.socket]:
     """Open listening sockets on every address `host` stands for.
 
     Raises:
-        Unavailable: ``page.port``: the port is taken or the address is not ours.
+        Unavailable: `code`: the port is taken or the address is not ours.
     """
     opened: list[socket.socket] = []
     try:
@@ -52,7 +52,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     except OSError as err:
         for sock in opened:
             sock.close()
-        raise Unavailable("page.port", str(err), host=host, port=port) from err
+        raise Unavailable(code, str(err), host=host, port=port) from err
     return opened
 
 

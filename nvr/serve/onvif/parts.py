@@ -1,0 +1,141 @@
+"""What the ONVIF device is built from, and how one of its operations is declared."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from nvr.auth.audit import Audit
+from nvr.auth.machine import Machines
+from nvr.auth.policy import Masked
+from nvr.auth.throttle import Throttle
+from nvr.auth.user import Subject
+from nvr.base.clock import Clock
+from nvr.base.errors import NvrError, Rejected
+from nvr.media.camera import BoxState, Cameras
+from nvr.media.gpio import Lines
+from nvr.media.owner import Operator
+from nvr.media.ports import Hub, Ptz
+from nvr.wire.soap import Fault
+from nvr.wire.xml import Element
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the device talks to, made and closed by whoever starts it.
+
+    Attributes:
+        snapshot: Camera, stream and width in pixels (0: as it is) to a JPEG and its time.
+        endpoint: Lasting UUID of the box.
+        version: Of the program.
+        rtsp_port: Where streams are.
+        window_s: How far the clock of who signs a request may be off.
+    """
+
+    clock: Clock
+    hub: Hub
+    ptz: Ptz
+    cameras: Cameras
+    lines: Lines
+    box: BoxState
+    machines: Machines
+    throttle: Throttle
+    audit: Audit
+    masked: Masked
+    snapshot: Callable[[str, str, int], Awaitable[tuple[bytes, int]]]
+    endpoint: str
+    version: str
+    rtsp_port: int
+    window_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as operations see it.
+
+    Attributes:
+        subject: Who asks; nobody where nobody needs to be.
+        body: Its arguments.
+        host: Our name as the peer called us, without a port, IPv6 in brackets.
+        base: ``http://host:port``.
+        address: IP address of the peer.
+        path: Path that was asked at.
+    """
+
+    subject: Subject
+    body: Element
+    host: str
+    base: str
+    address: str
+    path: str
+
+    @property
+    def operator(self) -> Operator:
+        """Who commands a head; a host is one hand, however many connections it opens."""
+        return Operator(self.subject.name, "machine", f"onvif/{self.address}")
+
+    def said(self, name: str) -> str:
+        """Text of an argument, empty if it is not there."""
+        return next((one.text for one in self.body.children if one.name == name), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What answers one operation.
+
+    Attributes:
+        do: Makes the inside of the answer.
+        about: Says which camera (or ``@output``) it is about, where the policy wants to know.
+    """
+
+    do: Callable[[Call], str | Awaitable[str]]
+    about: Callable[[Call], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One of the device's services.
+
+    Attributes:
+        name: In keys of the policy: ``onvif media GetProfiles``.
+        prefix: Of its name space, see `nvr.wire.soap.SPACES`.
+        path: Where it is, below ``/onvif/``.
+        version: Of its specification.
+        operations: By their names.
+        capabilities: Inside of its ``Capabilities``, one element.
+    """
+
+    name: str
+    prefix: str
+    path: str
+    version: tuple[int, int]
+    operations: Mapping[str, Operation]
+    capabilities: Callable[[Call], str]
+
+    def key(self, operation: str) -> str:
+        """Key in the policy table."""
+        return f"onvif {self.name} {operation}"
+
+
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "camera.unknown": ("ter:InvalidArgVal", "ter:NoProfile"),
+    "camera.no_sub": ("ter:InvalidArgVal", "ter:NoProfile"),
+    "gpio.unknown_output": ("ter:InvalidArgVal", "ter:RelayToken"),
+    "ptz.unknown_camera": ("ter:InvalidArgVal", "ter:NoPTZProfile"),
+    "ptz.range": ("ter:InvalidArgVal", "ter:InvalidVelocity"),
+    "ptz.unknown_preset": ("ter:InvalidArgVal", "ter:NoToken"),
+    "ptz.unknown_output": ("ter:InvalidArgVal", "ter:NoToken"),
+}
+
+
+def fault_of(error: NvrError) -> Fault:
+    """Word a refusal of ours for a host; our stable code leads its reason."""
+    reason = f"{error.code}: {error.detail}"
+    if error.code in _WORDS:
+        return Fault(reason, *_WORDS[error.code])
+    if isinstance(error, Rejected):
+        return Fault(reason, "ter:OperationProhibited")
+    return Fault(reason, "ter:Action", receiver=True)
+
+
+def unsupported(what: str) -> Fault:
+    """The answer for what we do not do."""
+    return Fault(f"this device does not do {what}", "ter:ActionNotSupported", receiver=True)
