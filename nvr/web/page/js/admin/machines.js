@@ -11,7 +11,7 @@ import { onvifPanel } from "./upstream.js";
 
 /** @param {any} app @param {HTMLElement} host @param {import("../dom.js").Part} part */
 export async function machinesPage(app, host, part) {
-  const list = el("div", {});
+  const list = el("div.cards", {});
   host.replaceChildren(list, await onvifPanel(app, part));
   await credentials(app, list);
 }
