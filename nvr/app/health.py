@@ -117,10 +117,7 @@ class Health:
     async def run(self) -> None:
         """Look for as long as the box runs."""
         while True:
-            left = await asyncio.to_thread(left_bytes, self._data)
-            if left is None:
-                await asyncio.to_thread(reserve.keep, self._data)
-            self.look(left)
+            self.look(await asyncio.to_thread(_kept_free, self._data))
             await self._clock.sleep(LOOK_S)
 
     def look(self, left: int | None) -> None:
@@ -142,6 +139,14 @@ class Health:
             level = logging.WARNING if new else logging.DEBUG
             event(_log, level, "record.disk_refused", times=refused, last=last)
             self._refused, self._refused_s = refused, now_s
+
+
+def _kept_free(data: Path) -> int | None:
+    """Keep the reserve while there is room for it; returns as `left_bytes`."""
+    left = left_bytes(data)
+    if left is None:
+        reserve.keep(data)
+    return left
 
 
 def left_bytes(data: Path) -> int | None:

@@ -304,7 +304,7 @@ class Intake:
         stream = self._streams.get(name)
         if stream is not None:
             self._look_at([stream])
-            self._judge(stream)
+            self._judge(stream, behind=self.behind())
             self._tell(camera_of(name))
 
     def _lockout(self, name: str) -> Lockout:
@@ -357,9 +357,10 @@ class Intake:
         while True:
             await self._clock.sleep(_MEASURE_S)
             changed: dict[str, None] = {}
+            behind = self.behind()
             for stream in self._streams.values():
                 stream.pulse.measure(shape=self._shape(stream.name))
-                if self._judge(stream):
+                if self._judge(stream, behind=behind):
                     changed[camera_of(stream.name)] = None
             for camera in changed:
                 self._tell(camera)
@@ -370,7 +371,7 @@ class Intake:
         tracks = self._hub.stream(name).config or ()
         return [(track.codec, track.width_px, track.height_px) for track in tracks[:1]]
 
-    def _judge(self, stream: _Stream) -> bool:
+    def _judge(self, stream: _Stream, *, behind: bool) -> bool:
         gap = self._watch.stopped(stream.name) if self._watch else None
         ours = gap is not None and gap.reason.cause not in {"camera", PLANNED}
         sub = self._streams.get(stream_of(camera_of(stream.name), "sub"))
@@ -380,7 +381,7 @@ class Intake:
                 planned=self._planned(stream) is None,
                 recorded=stream.settings.recorded,
                 stopped=(gap.reason.code or gap.reason.cause) if gap and ours else "",
-                behind=self.behind() and stream.settings.recorded,
+                behind=behind and stream.settings.recorded,
                 tolerate=stream.settings.tolerate,
                 sub_lost=sub is not None
                 and sub is not stream

@@ -11,6 +11,7 @@ from nvr.capture.meter import Meter
 from nvr.capture.state import Connection
 from nvr.capture.tally import Tally, summed
 from nvr.media.health import Counters, Rates, Spell, StreamHealth, StreamReport
+from nvr.media.ports import RunStats
 
 HOUR = (10.0, 360)
 DAY = (300.0, 288)
@@ -70,9 +71,9 @@ class Pulse:
         """How often it was connected, by all its sources."""
         return self._connections + self._source.tally.connections
 
-    def counters(self) -> Counters:
-        """Everything counted so far."""
-        now, before = self._source.tally.totals(), self._before
+    def counters(self, stats: RunStats | None = None) -> Counters:
+        """Everything counted so far; `stats` are the connection's, if known."""
+        now, before = self._source.tally.totals(stats), self._before
         reconnects = max(0, self.connections() - 1)
         counted = summed(before, now)
         return Counters(before.since_us, now.connected_us, **counted, reconnects=reconnects)
@@ -86,7 +87,7 @@ class Pulse:
             self._meter.nothing()
         else:
             self._meter.look(now_s, wall_us, stats, sound=tally.has_sound, shape=shape)
-        last, self._counted = self._counted, self.counters()
+        last, self._counted = self._counted, self.counters(stats)
         for trace in (self._hour, self._day):
             trace.add(
                 now_s,

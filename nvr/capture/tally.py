@@ -64,10 +64,10 @@ class Tally:
         """Counters of the connection there is, None without one."""
         return self._run.stats() if self._run else None
 
-    def totals(self) -> Counters:
-        """Everything counted, with the connection there is."""
+    def totals(self, stats: RunStats | None = None) -> Counters:
+        """Everything counted, with the connection there is; `stats` are its own, if known."""
         past = self._past
-        counted = summed(past, self.stats() or NOTHING_YET)
+        counted = summed(past, stats or self.stats() or NOTHING_YET)
         reconnects = max(0, self.connections - 1)
         return Counters(past.since_us, self.connected_us, **counted, reconnects=reconnects)
 

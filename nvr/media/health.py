@@ -6,6 +6,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 Condition = Literal["connecting", "recording", "watched", "degraded", "lost", "off"]
 """``connecting``: never live since it was opened. ``recording``: all is well. ``watched``: all is
 well, and it is not to be recorded. ``degraded``: it comes, with something to see to. ``lost``: it
@@ -105,8 +107,7 @@ class Counters:
     reconnects: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(msgspec.Struct, frozen=True):
     """What is measured of a stream; None is not known, as long as it is not connected all of it.
 
     Attributes:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import msgspec
+
 from nvr._native import Relay
 from nvr.media.datagram import Datagrams
 from nvr.media.owner import Operator as Operator  # noqa: PLC0414 - has its home here for others
@@ -18,8 +20,7 @@ from nvr.media.program import AutoState
 from nvr.media.track import RtpTrack, StreamConfig
 
 
-@dataclass(frozen=True, slots=True)
-class RunStats:
+class RunStats(msgspec.Struct, frozen=True):
     """Counters of one run, since it began.
 
     Attributes:

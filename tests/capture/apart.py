@@ -15,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 from nvr.base.clock import SystemClock
 from nvr.capture.rtsp import Caller, nobody
 from nvr.capture.source import Source
@@ -42,7 +44,7 @@ async def record(port: int) -> dict[str, object]:
                 await asyncio.sleep(0.1)
         return {
             "carried": dataclasses.asdict(source.carried),
-            "stats": dataclasses.asdict(source.tally.stats()),
+            "stats": msgspec.structs.asdict(source.tally.stats()),
             "groups": await asyncio.to_thread(Path("/proc/net/igmp").read_text, "ascii"),
         }
     finally:

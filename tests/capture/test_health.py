@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from nvr.capture.health import LIMITS, UNSTEADY_S, Limit, Machine, Seen, _Switch
 from nvr.capture.meter import Meter
@@ -109,7 +110,7 @@ def test_a_measure_beyond_its_limit_degrades_and_a_good_one_ends_it(code):
     bench = Bench()
     assert bench.go_on(60).state == "recording"
     rates, more = BAD[code]
-    rates, limit = replace(GOOD, **rates), LIMITS[code]
+    rates, limit = structs.replace(GOOD, **rates), LIMITS[code]
     began_s = bench.now_s
     while code not in bench.codes:
         bench.look(LIVE, rates, **more)
@@ -139,7 +140,7 @@ def test_a_glance_at_a_limit_is_no_reason():
     bench = Bench()
     bench.go_on(60)
     for _ in range(200):
-        bench.look(LIVE, replace(GOOD, loss_percent=0.6, gop_s=4.0, fps=5.0))
+        bench.look(LIVE, structs.replace(GOOD, loss_percent=0.6, gop_s=4.0, fps=5.0))
         bench.look()
     assert {state for state, *_ in bench.states} == {"recording"}
 
@@ -260,7 +261,7 @@ def test_off_by_its_plan_is_no_trouble_but_lost_is():
     bench = Bench()
     bench.go_on(20)
     off = replace(LIVE, planned=False)
-    assert bench.go_on(20, off, replace(GOOD, loss_percent=5.0)).state == "off"
+    assert bench.go_on(20, off, structs.replace(GOOD, loss_percent=5.0)).state == "off"
     assert bench.codes == ["camera.loss"], "what is wrong is said all the same"
     assert bench.machine.spells(bench.now_s) == ()
     assert bench.look(replace(off, connection=LOST, connected=False)).state == "lost"
@@ -290,7 +291,7 @@ def test_begin_and_end_are_in_the_log_with_how_long_it_was(caplog):
     bench.go_on(20)
     bench.go_on(40, replace(LIVE, connection=LOST, connected=False))
     bench.go_on(20, replace(LIVE, connections=2))
-    bench.go_on(20, LIVE, replace(GOOD, loss_percent=3.0))
+    bench.go_on(20, LIVE, structs.replace(GOOD, loss_percent=3.0))
     bench.go_on(90)
     lost, returned, degraded, recovered = (record.message for record in caplog.records)
     assert lost.startswith("camera.lost")
@@ -314,20 +315,20 @@ def test_spells_are_bounded():
 @pytest.mark.parametrize("error_ppm", [10.0, 300.0])
 def test_drift_is_judged_only_once_it_is_sure(error_ppm):
     bench = Bench()
-    bench.go_on(120, LIVE, replace(GOOD, drift_ppm=700.0, drift_error_ppm=error_ppm))
+    bench.go_on(120, LIVE, structs.replace(GOOD, drift_ppm=700.0, drift_error_ppm=error_ppm))
     assert bench.health.state == ("degraded" if error_ppm < 250 else "recording")
 
 
 def test_what_is_put_up_with_is_shown_and_degrades_nothing():
     bench = Bench()
     seen = replace(LIVE, tolerate=frozenset({"camera.gop_long"}))
-    bench.go_on(60, seen, replace(GOOD, gop_s=4.0))
+    bench.go_on(60, seen, structs.replace(GOOD, gop_s=4.0))
     assert bench.health.state == "recording"
     assert [one.code for one in bench.health.tolerated] == ["camera.gop_long"]
     assert bench.machine.spells(bench.now_s) == ()
-    bench.go_on(60, seen, replace(GOOD, gop_s=4.0, loss_percent=3.0))
+    bench.go_on(60, seen, structs.replace(GOOD, gop_s=4.0, loss_percent=3.0))
     assert bench.codes == ["camera.loss"], "and hides nothing else"
-    bench.go_on(4, LIVE, replace(GOOD, gop_s=4.0))
+    bench.go_on(4, LIVE, structs.replace(GOOD, gop_s=4.0))
     assert bench.codes == ["camera.loss", "camera.gop_long"]
 
 

@@ -151,4 +151,4 @@ def test_sound_is_counted_apart():
 def test_every_measure_has_its_place_in_what_the_box_sees():
     made = clip.video(frames=1)
     with Taker(made.track) as taker:
-        assert len(taker.session.stats()) == len(NAMES) == len(RunStats.__slots__)
+        assert len(taker.session.stats()) == len(NAMES) == len(RunStats.__struct_fields__)

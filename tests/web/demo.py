@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import av
+import msgspec
 import numpy
 
 from nvr.base.clock import SystemClock
@@ -169,13 +170,13 @@ def trouble(cameras: MemoryCameras, now_us: int) -> None:
         return StreamReport(health, counters, measured, hour, many, told)
 
     cameras.reports["gate"] = report(well, "r", 0, rates)
-    loss = dataclasses.replace(
+    loss = msgspec.structs.replace(
         rates, loss_percent=2.37, fps=21.2, jitter_ms=163.0, gop_s=4.0, gop_frames=100
     )
     cameras.reports["yard"] = report(degraded, "d", 22, loss)
     cameras.reports["bridge"] = report(lost, "l", 9, Rates(usual_fps=25.0))
     cameras.reports["gate/sub"] = report(
-        well, "r", 0, dataclasses.replace(rates, bitrate_bps=240_000)
+        well, "r", 0, msgspec.structs.replace(rates, bitrate_bps=240_000)
     )
 
 
