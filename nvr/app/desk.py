@@ -177,7 +177,7 @@ class Desk:
         if it is None:
             raise unknown_line(name)
         await self._cameras.roster.write(keyboard_written(name, settings))
-        it.keyboard.lost()
+        it.keyboard.let_go()
         it.keyboard.settings = settings
 
     def _listening(self, name: str, line: Serial) -> LineState:

@@ -8,7 +8,9 @@ like a stick's on the page, and only while
   was seen to repeat itself, three times as long as it lets pass between two commands;
 * its port is there;
 * the head still moves for it: after anybody's STOP, or when somebody else took the head, it must
-  be let go (a STOP of its own) before it moves that head again.
+  be let go (a STOP of its own) before it moves that head again;
+* it was heard to let go since the line is understood: a key that is held while we start, or while
+  the adapter comes back, may be what a dead-man stop ended.
 
 A frame that may be made of noise moves nothing until the same one follows, see `nvr.ptz.ear`.
 Everything runs in the event loop's thread.
@@ -116,6 +118,7 @@ class Keyboard:
         self._passive = passive
         self._hands: dict[int, _Hand] = {}
         self._learned = _Learned()
+        self._rested = False
         self._last: Pressed | None = None
         self._refused: Pressed | None = None
 
@@ -190,6 +193,11 @@ class Keyboard:
 
     def lost(self) -> None:
         """Its port is gone, or what comes is not understood: let everything go."""
+        self._rested = False
+        self.let_go()
+
+    def let_go(self) -> None:
+        """End what it moves."""
         self._ptz.gone(self.who)
         self._learned.once.clear()
         for hand in self._hands.values():
@@ -219,6 +227,7 @@ class Keyboard:
             self._let_go(hand)
             hand = self._hands[frame.address] = _Hand(camera)
         if frame.op is None and not frame.command & _AXES:
+            self._rested = True
             self._neutral(hand, now_s)
             if frame.command:
                 raise Rejected("keyboard.ignored", "this is not passed on")
@@ -243,7 +252,7 @@ class Keyboard:
     def _move(self, hand: _Hand, frame: Frame, now_s: float) -> None:
         if hand.frame and not self._still_ours(hand):
             hand.frame, hand.must_let_go = None, True
-        if hand.must_let_go:
+        if hand.must_let_go or not self._rested:
             if hand.silent and now_s - hand.heard_s < LATCHED_S:
                 self._unlearn()
             raise Rejected("ptz.rearm", "it was stopped: let go before moving it again",

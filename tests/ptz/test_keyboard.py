@@ -104,6 +104,7 @@ class Rig:
             cameras=lambda: {1: "gate", 2: "yard", 9: "gone"},
             room=self.room,
         )
+        self.let_go()
 
     def room(self) -> None:
         if self.full:
@@ -289,6 +290,15 @@ def test_a_lost_port_stops_all_and_a_held_key_moves_nothing_on_return(rig: Rig) 
     assert rig.push() == "ptz.rearm"
     rig.let_go()
     assert rig.push() == ""
+
+
+def test_a_key_that_is_held_from_before_the_start_moves_nothing(rig: Rig) -> None:
+    rig.keyboard.lost()
+    assert rig.push(2) == "ptz.rearm"
+    rig.wait(20.0, lambda: rig.push(2))
+    assert rig.line.now == {"gate": NEUTRAL, "yard": NEUTRAL}
+    rig.let_go(2)
+    assert rig.push(1) == ""
 
 
 def test_presets_and_auxiliaries_are_done_once_however_often_they_are_said(rig: Rig) -> None:
