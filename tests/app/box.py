@@ -30,10 +30,15 @@ class RunningBox:
         data: Its data directory.
         more: Further tables of its configuration, such as ``[[camera]]``.
         volume: Keys of ``[volume]`` instead of the board's.
+        board: Further tables of the board, such as ``[serial.desk]``.
     """
 
     def __init__(
-        self, data: Path, more: str = "", volume: str = 'path = "ring"\nsize_mib = 256'
+        self,
+        data: Path,
+        more: str = "",
+        volume: str = 'path = "ring"\nsize_mib = 256',
+        board: str = "",
     ) -> None:
         self.data = data
         self.page_port, self.rtsp_port, self.dome_port = free_port(), free_port(), free_port()
@@ -52,7 +57,7 @@ class RunningBox:
         )
         text = text.replace("[volume]", listeners + "[volume]")
         text = text.replace("# A real camera is three", f"{more}\n# A real camera is three")
-        self.board.write_text(text, encoding="utf-8")
+        self.board.write_text(f"{text}\n{board}", encoding="utf-8")
 
     @property
     def url(self) -> str:
@@ -123,6 +128,23 @@ class RunningBox:
     async def log_in(self) -> None:
         await self.call("POST", "/api/login", {"name": NAME, "password": PASSWORD})
 
+    @asynccontextmanager
+    async def person(self, name: str, role: str) -> AsyncIterator[aiohttp.ClientSession]:
+        """Give somebody an account, and log in as that one."""
+        account = {
+            "name": name,
+            "role": role,
+            "password": PASSWORD,
+            "rights": {"*": ["live", "ptz"]},
+        }
+        await self.call("POST", "/api/user", account, 201)
+        own = {"X-NVR": "1", "Origin": self.url}
+        async with browser() as session:
+            login = {"name": name, "password": PASSWORD}
+            async with session.post(f"{self.url}/api/login", json=login, headers=own) as reply:
+                assert reply.status == 200, await reply.text()
+            yield session
+
     async def camera(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = await self.call("GET", f"/api/camera/{name}")
         return found
@@ -138,16 +160,22 @@ class RunningBox:
 
 
 @asynccontextmanager
-async def running_box(directory: Path, *extra: str) -> AsyncIterator[RunningBox]:
-    box = RunningBox(directory / "data", *extra)
+async def browser() -> AsyncIterator[aiohttp.ClientSession]:
+    """Somebody's browser, which trusts every box."""
     insecure = ssl.create_default_context()
     insecure.check_hostname = False
     insecure.verify_mode = ssl.CERT_NONE
-    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=insecure), cookie_jar=aiohttp.CookieJar(unsafe=True)
+    ) as session:
+        yield session
+
+
+@asynccontextmanager
+async def running_box(directory: Path, *extra: str) -> AsyncIterator[RunningBox]:
+    box = RunningBox(directory / "data", *extra)
     try:
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=insecure), cookie_jar=jar
-        ) as session:
+        async with browser() as session:
             box.session = session
             await box.start()
             await box.claim()
