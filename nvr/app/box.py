@@ -218,6 +218,7 @@ class Box:
                 exports=exports,
                 ptz=control.ptz,
                 programs=control.programs,
+                aims=control.aims,
                 cameras=cameras,
                 box=box,
                 users=doors.users,

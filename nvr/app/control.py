@@ -26,6 +26,7 @@ from nvr.hal.linux_serial import LinuxSerial
 from nvr.hal.ports import SerialPort
 from nvr.hal.virtual_serial import VirtualSerial
 from nvr.media.ports import Operator
+from nvr.ptz.aim import Aimer
 from nvr.ptz.autopilot import Autopilot
 from nvr.ptz.bus import Bus, BusEvent
 from nvr.ptz.controller import Controller
@@ -37,9 +38,11 @@ from nvr.ptz.line import Aux
 from nvr.ptz.onvif import OnvifHead, OnvifLine
 from nvr.ptz.onvif_output import OnvifAux
 from nvr.ptz.pelco import byte_s, frame_s
+from nvr.ptz.pilot import Seen
 from nvr.ptz.preset import PresetBook
 from nvr.ptz.priority import Ranks
 from nvr.ptz.profile import Profile, library
+from nvr.ptz.schedule import Motion
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +125,9 @@ class Control:
             audit=audit,
             changed=self.ptz.refresh,
         )
-        self.ptz.watch, self.ptz.auto = self.programs.seen, self.programs.state
+        self.aims = Aimer(self.ptz, book, clock)
+        self.ptz.watch, self.ptz.auto = self._seen, self.programs.state
+        self.ptz.how = self.aims.how
         self.joysticks = BoxJoysticks(
             data, sim, self.ptz, clock, room, take=config.control.joysticks
         )
@@ -158,6 +163,7 @@ class Control:
 
     async def leave(self) -> None:
         """Stop the heads that are steered over ONVIF, while that can still be said."""
+        self.aims.close()
         lines = list(self._lines.values())
         await asyncio.gather(*(line.close() for line in lines), return_exceptions=True)
 
@@ -184,7 +190,8 @@ class Control:
             tilt_reply=ptz.tilt_reply,
             reports=self._board.serial[ptz.bus].receive,
         )
-        return Mount(camera, self.buses[ptz.bus], head, _outputs(ptz, profile))
+        angles = tuple(profile.view.angles)
+        return Mount(camera, self.buses[ptz.bus], head, _outputs(ptz, profile), angles)
 
     def _mount_onvif(self, camera: str, ptz: Ptz) -> Mount:
         services = self._services
@@ -221,8 +228,13 @@ class Control:
             else:
                 self._lit_by.pop((camera, name), None)
 
+    def _seen(self, camera: str, who: Operator, what: Seen, motion: Motion) -> None:
+        self.aims.seen(camera)
+        self.programs.seen(camera, who, what, motion)
+
     def _left(self, who: Operator) -> None:
         """Whoever switched something on at a camera has gone; it goes off."""
+        self.aims.left(who)
         for (camera, name), by in list(self._lit_by.items()):
             if by == who:
                 del self._lit_by[camera, name]

@@ -214,6 +214,7 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "ws /ws/control": _SIGNED_IN,
         "control ping": _SIGNED_IN,
         "control move": _camera("ptz"),
+        "control aim": _camera("ptz"),
         "control lens": _camera("ptz"),
         "control take": _camera("ptz"),
         "control release": _camera("ptz"),

@@ -24,7 +24,14 @@ examples:
   nvr control gate --run "tour Yard"              run a tour, pattern, scan, home
   nvr control gate --run ""                       end it
   nvr control gate --guard off                    no return to the guard position
+  nvr control gate --aim 0.8,0.4                  bring a place of the picture to its middle
+  nvr control gate --aim 0.8,0.4,0.2,0.2          and make an area so wide and high fill it
 """
+_AIMED = {
+    "absolute": "it is told where to",
+    "fov": "it is told by how much of its picture",
+    "timed": "it is moved for a measured time",
+}
 _UNITS_S = {"m": 60.0, "h": 3600.0}
 
 
@@ -48,6 +55,9 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     do.add_argument(
         "--run", dest="run_what", metavar="WHAT", help='"tour NAME", "home" ...; "" ends what runs'
     )
+    do.add_argument(
+        "--aim", metavar="X,Y[,W,H]", help="aim by the picture: shares from its upper left corner"
+    )
     do.add_argument("--guard", choices=("on", "off"), help="return to the guard position, or not")
     add_account(parser)
     parser.set_defaults(run=run)
@@ -57,8 +67,8 @@ def run(chosen: argparse.Namespace) -> int:
     """Ask, and show what is so then."""
     try:
         body = _body(chosen)
-    except ValueError:
-        print("how long? 30m or 2h")
+    except ValueError as err:
+        print(err)
         return 2
     with running(chosen) as box:
         path = f"/api/camera/{chosen.name}/control"
@@ -70,10 +80,15 @@ def run(chosen: argparse.Namespace) -> int:
 def _body(chosen: argparse.Namespace) -> dict[str, Any] | None:
     if chosen.lock:
         lasts, why = chosen.lock
-        lasts_s = float(lasts[:-1]) * _UNITS_S.get(lasts[-1:], float("nan"))
+        lasts_s = _number(lasts[:-1]) * _UNITS_S.get(lasts[-1:], float("nan"))
         if not lasts_s > 0:
-            raise ValueError(lasts)
+            raise ValueError("how long? 30m or 2h")
         return {"do": "lock", "lasts_s": lasts_s, "reason": why}
+    if chosen.aim is not None:
+        shares = [_number(one) for one in chosen.aim.split(",")]
+        if len(shares) not in {2, 4} or not all(0 <= one <= 1 for one in shares):
+            raise ValueError("where? X,Y or X,Y,WIDTH,HEIGHT, from 0 to 1 each")
+        return {"do": "aim", **dict(zip(("x", "y", "width", "height"), shares, strict=False))}
     if chosen.run_what is not None:
         return {"do": "run", "what": chosen.run_what}
     if chosen.preset is not None:
@@ -82,6 +97,14 @@ def _body(chosen: argparse.Namespace) -> dict[str, Any] | None:
         return {"do": "guard", "on": chosen.guard == "on"}
     word = next((word for word in ("stop", "take", "unlock") if getattr(chosen, word)), None)
     return None if word is None else {"do": word}
+
+
+def _number(text: str) -> float:
+    """NaN for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def _show(name: str, told: Any) -> None:  # noqa: ANN401 - as it came
@@ -100,6 +123,8 @@ def _show(name: str, told: Any) -> None:  # noqa: ANN401 - as it came
         print(f"  by itself: {auto['what']}, {auto['state']}{until}{by}")
     if at := told["position"]:
         print(f"  points to {at['pan_deg']:.2f}, {at['tilt_deg']:+.2f} degrees")
+    if told["aim"]:
+        print(f"  can be aimed by its picture: {_AIMED[told['aim']]}")
     for preset in told["presets"]:
         print(f"  preset {preset['number']}  {preset['name']}")
 

@@ -306,6 +306,8 @@ class Camera:
 
     async def _go_to(self, asked: wish.GoTo) -> None:
         place: dict[str, Any] = {"PanTilt": {"x": asked.pan, "y": asked.tilt}}
+        if asked.fov:
+            place["PanTilt"]["space"] = reading.FOV_SPACE
         if asked.zoom is not None:
             place["Zoom"] = {"x": asked.zoom}
         how, key = (

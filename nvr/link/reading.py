@@ -22,6 +22,7 @@ from nvr.media.onvif import (
 )
 from nvr.wire.xml import Element
 
+FOV_SPACE = "http://www.onvif.org/ver10/tptz/PanTiltSpaces/TranslationSpaceFov"
 MOST_TEXT = 128
 MOST_LISTED = 256
 MOST_URL = 1024
@@ -192,6 +193,10 @@ def node(one: Any, timeout: Any) -> Node:  # noqa: ANN401 - an answer may be any
         home=bool(get(one, "HomeSupported")),
         auxiliary=tuple(text(a) for a in each(get(one, "AuxiliaryCommands"))),
         timeout_s=(shortest or 0.0, longest or 0.0) if known else None,
+        fov=any(
+            text(get(space, "URI")) == FOV_SPACE
+            for space in each(get(spaces, "RelativePanTiltTranslationSpace"))
+        ),
     )
 
 

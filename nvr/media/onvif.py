@@ -105,6 +105,7 @@ class Node:
         home: It has a home position.
         auxiliary: Commands it lists, such as ``tt:Wiper|On``.
         timeout_s: Shortest and longest time-out of a motion it takes, None if it does not say.
+        fov: It goes by shares of what it sees.
     """
 
     continuous: bool
@@ -115,6 +116,7 @@ class Node:
     home: bool
     auxiliary: tuple[str, ...]
     timeout_s: tuple[float, float] | None
+    fov: bool = False
 
 
 @dataclass(frozen=True, slots=True)

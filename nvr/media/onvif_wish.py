@@ -152,13 +152,17 @@ class GetHeadStatus(Wish[HeadStatus]):
 
 @dataclass(frozen=True)
 class GoTo(Wish[None]):
-    """Go to a position (-1 to 1, zoom 0 to 1), or by a distance if `relative`."""
+    """Go to a position (-1 to 1, zoom 0 to 1), or by a distance if `relative`.
+
+    With `fov` the distance is in what is seen: 1 is from the middle to the edge.
+    """
 
     profile: str
     pan: float
     tilt: float
     zoom: float | None = None
     relative: bool = False
+    fov: bool = False
     answer = None
 
 

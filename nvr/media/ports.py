@@ -314,6 +314,7 @@ class PtzStatus:
         lock: Who keeps everybody off.
         asked: Name of who asked the holder for the head a short while ago, empty if nobody did.
         auto: What it does by itself.
+        aim: How it can be aimed by its picture: ``absolute``, ``fov``, ``timed``, else empty.
     """
 
     camera: str
@@ -328,6 +329,7 @@ class PtzStatus:
     lock: PtzLock | None = None
     asked: str = ""
     auto: AutoState | None = None
+    aim: str = ""
 
 
 @dataclass(frozen=True, slots=True)

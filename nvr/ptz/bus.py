@@ -167,6 +167,11 @@ class Bus:
         """The port is open."""
         return self._port is not None
 
+    @property
+    def glides(self) -> bool:
+        """See `nvr.ptz.line.Line`: no serial protocol knows that."""
+        return False
+
     def move(self, head: str, motion: Motion, until_s: float) -> None:
         """Let `head` move until `until_s` (monotonic).
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from nvr.base.errors import Rejected
-from nvr.media.ports import HeadFunction, Operator
+from nvr.media.ports import HeadFunction, Operator, Position
 from nvr.media.program import AUTOMATIC
 from nvr.ptz.bus import BusEvent
 from nvr.ptz.heads import Heads, Mounted
-from nvr.ptz.line import Aux
+from nvr.ptz.line import Aux, Glide
 from nvr.ptz.preset import NAME_MAX
 from nvr.ptz.schedule import NEUTRAL
 
@@ -210,6 +210,28 @@ class Controller(Heads):
         self.sent(camera, do, number)
         self._publish(it)
 
+    def point(self, camera: str, who: Operator, to: Position | Glide) -> None:
+        """Have a head look somewhere: as `preset`, to a place that nobody stored.
+
+        Raises:
+            Rejected: As `preset`, and ``ptz.unaimed``: it cannot be told that.
+        """
+        it = self._find(camera)
+        frames = it.mount.head.point(to)
+        if not frames:
+            raise Rejected("ptz.unaimed", "this head cannot be told where to", camera=camera)
+        moving = it.arbiter.moving
+        with self._refusals(it, who):
+            it.arbiter.act(who, self._clock.monotonic_s())
+        if moving:
+            self._halt(it)
+        self._audit("ptz.aim", who, camera, _said(to))
+        for frame in frames:
+            it.mount.bus.command(camera, frame, moves=True)
+        self.watch(camera, who, "call", NEUTRAL)
+        self.sent(camera, "move", 0)
+        self._publish(it)
+
     def _number(
         self, camera: str, preset: int, *, stored: bool = True, device: int | None = None
     ) -> int:
@@ -353,3 +375,9 @@ class Controller(Heads):
             self._audit("ptz.stop", who, it.mount.camera, "")
             self.watch(it.mount.camera, who, "stop", NEUTRAL)
             self._publish(it)
+
+
+def _said(to: Position | Glide) -> str:
+    if isinstance(to, Glide):
+        return f"by {to.x:+.2f} {to.y:+.2f} of the picture"
+    return f"to {to.pan_deg:.2f} {to.tilt_deg:+.2f} zoom {to.zoom:.3f}"

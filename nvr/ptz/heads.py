@@ -22,6 +22,7 @@ from nvr.ptz.preset import PresetBook
 from nvr.ptz.priority import Ranks
 from nvr.ptz.refusals import Refusals
 from nvr.ptz.schedule import NEUTRAL, Motion
+from nvr.ptz.sight import Angles
 
 Audit = Callable[[str, Operator, str, str], None]
 """``audit(action, who, camera, detail)``; told before something begins, and may refuse it by
@@ -56,12 +57,31 @@ class Mount:
         bus: What it is reached over.
         head: Its dialect.
         outputs: ``wiper``, ``lamp``: name of the output on the board, or the head's own.
+        angles: What such a head sees, empty if nobody says.
     """
 
     camera: str
     bus: Line
     head: Dialect
     outputs: Mapping[str, str | Aux] = field(default_factory=dict)
+    angles: Angles = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a head can be made to look somewhere, beside being moved.
+
+    Attributes:
+        points: It goes to a position that it is told.
+        glides: It goes by a share of what it sees.
+        position: Where it points, None if it does not say.
+        angles: What such a head sees, empty if nobody says.
+    """
+
+    points: bool
+    glides: bool
+    position: Position | None
+    angles: Angles
 
 
 @dataclass(slots=True)
@@ -96,6 +116,7 @@ class Heads:
     Attributes:
         watch: Told of every command that was accepted.
         auto: Returns what a head does by itself.
+        how: Returns how it can be aimed by its picture.
         left: Told who has gone.
         sent: Told the camera, ``call``, ``set``, ``clear`` and of which preset, or ``move``.
     """
@@ -116,6 +137,7 @@ class Heads:
         self.auto: Callable[[str], AutoState | None] = lambda _: None
         self.sent: Callable[[str, str, int], None] = lambda _camera, _do, _preset: None
         self.left: Callable[[Operator], None] = lambda _: None
+        self.how: Callable[[str], str] = lambda _: ""
         self._book = book
         self._ranks = ranks or Ranks()
         self._clock = clock
@@ -172,6 +194,12 @@ class Heads:
         """Return who has a head. See `nvr.ptz.pilot.Heads`."""
         it = self._find(camera)
         return Hand(it.arbiter.holder, it.arbiter.lock is not None, it.position)
+
+    def reach(self, camera: str) -> Reach:
+        """Return how a head can be made to look somewhere. Raises `Rejected`."""
+        it = self._find(camera)
+        points = bool(it.mount.head.point(Position(0.0, 0.0, 0.0)))
+        return Reach(points, it.mount.bus.glides, it.position, it.mount.angles)
 
     def refresh(self, camera: str) -> None:
         """Tell everybody what has changed of a head; no effect without one."""
@@ -260,6 +288,7 @@ class Heads:
             lock=arbiter.lock,
             asked=arbiter.asked(self._clock.monotonic_s()),
             auto=self.auto(it.mount.camera),
+            aim=self.how(it.mount.camera),
         )
 
     def _is_on(self, it: Mounted, name: str) -> bool:

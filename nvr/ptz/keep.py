@@ -17,6 +17,7 @@ from nvr.base.file import replace_file
 from nvr.base.log import event
 from nvr.media.owner import PtzLock
 from nvr.media.program import Program
+from nvr.ptz.sight import Sight
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Kept:
         running: What of that runs, empty if nothing does.
         by: Who began it, empty for the week.
         week: What the week last said; None if it was never followed.
+        sight: What was measured of what it sees and how fast it turns.
     """
 
     lock: PtzLock | None = None
@@ -40,6 +42,7 @@ class Kept:
     running: str = ""
     by: str = ""
     week: str | None = None
+    sight: Sight = field(default_factory=Sight)
 
 
 class KeepBook:

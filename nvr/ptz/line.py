@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from nvr.media.ports import HeadFunction
+from nvr.media.ports import HeadFunction, Position
 from nvr.ptz.position import Asked
 from nvr.ptz.schedule import Auxiliary, Motion
 
@@ -43,12 +43,30 @@ class Deed:
     moves: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Glide:
+    """A way by a share of what is seen.
+
+    Attributes:
+        x: -1 to the left edge of the picture, 1 to the right one.
+        y: -1 to the lower edge, 1 to the upper one.
+    """
+
+    x: float
+    y: float
+
+
 class Line(Protocol):
     """Carries motions to heads. `nvr.ptz.bus.Bus` says more of each."""
 
     @property
     def online(self) -> bool:
         """The head, or the port it is behind, can be reached."""
+        ...
+
+    @property
+    def glides(self) -> bool:
+        """The head can be told a `Glide`."""
         ...
 
     def add(self, head: str, encode: Callable[[Motion], bytes], asked: Asked | None = None) -> None:
@@ -129,4 +147,8 @@ class Dialect(Protocol):
 
     def preset(self, do: Literal["call", "set", "clear"], number: int) -> bytes:
         """What goes to, stores or clears a preset."""
+        ...
+
+    def point(self, to: Position | Glide) -> tuple[bytes, ...]:
+        """What makes it point there, in this order; nothing if it cannot be told that."""
         ...

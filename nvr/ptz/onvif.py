@@ -22,9 +22,9 @@ from nvr.base.errors import NvrError, Rejected, Unavailable
 from nvr.base.log import event
 from nvr.media import onvif_wish as wish
 from nvr.media.onvif import CameraPreset, Profile
-from nvr.media.ports import HeadFunction
+from nvr.media.ports import HeadFunction, Position
 from nvr.ptz.bus import BusEvent
-from nvr.ptz.line import Aux, Deed, Said
+from nvr.ptz.line import Aux, Deed, Glide, Said
 from nvr.ptz.onvif_output import OnvifAux, OnvifOutputs
 from nvr.ptz.position import Asked
 from nvr.ptz.schedule import Auxiliary, Motion
@@ -57,6 +57,10 @@ class OnvifHead:
 
     def preset(self, do: Literal["call", "set", "clear"], number: int) -> bytes:  # noqa: D102 - see Dialect
         return f"{do} {number}".encode()
+
+    def point(self, to: Position | Glide) -> tuple[bytes, ...]:  # noqa: D102 - see Dialect
+        # Positions are shares of ranges that no camera puts in degrees; what it sees it does know.
+        return (f"glide {to.x:.4f} {to.y:.4f}".encode(),) if isinstance(to, Glide) else ()
 
     def perform(self, function: str) -> Deed | None:  # noqa: ARG002, D102 - see Dialect
         return None
@@ -130,6 +134,11 @@ class OnvifLine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._focus = 0
+        self._glides = False
+
+    @property
+    def glides(self) -> bool:  # noqa: D102 - see Line
+        return self._glides
 
     @property
     def online(self) -> bool:  # noqa: D102 - see Line
@@ -193,8 +202,11 @@ class OnvifLine:
             raise Unavailable("ptz.bus_down", "the camera cannot be reached", camera=self._camera)
         if len(self._tasks) > 16:
             raise Rejected("ptz.busy", "too many commands wait for the camera", camera=self._camera)
-        do, _, number = data.decode().partition(" ")
-        self._start(self._preset(do, int(number)))
+        do, *values = data.decode().split()
+        if do == "glide":
+            self._start(self._glide(*map(float, values)))
+        else:
+            self._start(self._preset(do, int(values[0])))
 
     # From here on: the conversation.
 
@@ -282,6 +294,13 @@ class OnvifLine:
             with contextlib.suppress(NvrError):  # many have a fixed focus
                 await self._ask(wish.Focus(self._profile.source, 0.5 * way))
 
+    async def _glide(self, x: float, y: float) -> None:
+        assert self._profile is not None
+        try:
+            await self._ask(wish.GoTo(self._profile.token, x, y, relative=True, fov=True))
+        except NvrError as err:
+            event(_log, logging.WARNING, "ptz.onvif_refused", camera=self._camera, error=str(err))
+
     async def _preset(self, do: str, number: int) -> None:
         assert self._profile is not None
         known = self._presets.get(number)
@@ -331,7 +350,7 @@ class OnvifLine:
         chosen = (named or steered or [None])[0]
         if chosen is None:
             raise Rejected("onvif.no_stream", "the camera offers no stream")
-        await self._ask(wish.GetNode(chosen.token))
+        self._glides = (await self._ask(wish.GetNode(chosen.token))).fov
         with contextlib.suppress(NvrError):
             found = await self._ask(wish.GetPresets(chosen.token))
             self._presets = numbered(found)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nvr.media.ports import HeadFunction, Position
-from nvr.ptz.line import Aux, Deed, Said
+from nvr.ptz.line import Aux, Deed, Glide, Said
 from nvr.ptz.position import Asked, Feed
 from nvr.ptz.schedule import Auxiliary, Motion
 from nvr.wire import pelco_command, pelco_d, pelco_p
@@ -173,6 +173,7 @@ class Pelco:
         presets_max: The highest number of a preset.
         acts: Its functions.
         ends: Name of the function that ends those that run; empty if a STOP does.
+        goes: It goes to a position that it is told.
     """
 
     protocol: Literal["pelco-d", "pelco-p"] = "pelco-d"
@@ -187,6 +188,7 @@ class Pelco:
     presets_max: int = 255
     acts: tuple[Act, ...] = ()
     ends: str = ""
+    goes: bool = True
 
     @property
     def asked(self) -> Asked | None:
@@ -236,6 +238,21 @@ class Pelco:
         # It must get through a STOP, whatever it is called by.
         deed = self.perform(self.ends) if self.ends else None
         return deed and Deed(deed.data, moves=False)
+
+    def point(self, to: Position | Glide) -> tuple[bytes, ...]:
+        """Return the frames that set pan, tilt and zoom; none to a head that is not asked."""
+        if isinstance(to, Glide) or not self.goes or not self.reports:
+            return ()
+        tilt_deg = -to.tilt_deg if self.tilt_reply == "rises" else to.tilt_deg
+        wanted = (
+            (Op.SET_PAN, round(to.pan_deg * 100) % 36000),
+            (Op.SET_TILT, round(tilt_deg * 100) % 36000),
+            (Op.SET_ZOOM, min(max(round(to.zoom * ZOOM_UNITS), 0), ZOOM_UNITS)),
+        )
+        return tuple(
+            self._bytes(Frame(self.address, int(op), value >> 8, value & 0xFF))
+            for op, value in wanted
+        )
 
     def _bytes(self, frame: Frame) -> bytes:
         if self.protocol == "pelco-p":

@@ -22,6 +22,7 @@ from nvr.base.shape import Fault, faults
 from nvr.media.ports import HeadFunction
 from nvr.ptz.line import Dialect, Said
 from nvr.ptz.pelco import Act, Pelco
+from nvr.ptz.sight import fits
 from nvr.ptz.visca import Visca, ViscaAct
 from nvr.wire import pelco_p, visca
 
@@ -73,6 +74,15 @@ class Replies(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     position: bool = True
 
 
+class Sees(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[view]``: what it sees, so that it can be aimed by a click in its picture."""
+
+    # Zoom position 0 to 1, as it answers, and horizontal angle in degrees there; wide end first.
+    angles: Annotated[list[tuple[float, float]], Meta(max_length=32)] = []
+    # It goes to a position that it is told. Some answer queries and do not.
+    absolute: bool = True
+
+
 class Auxes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[aux]``: which auxiliary output switches what."""
 
@@ -120,6 +130,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     speed: Speeds = Speeds()
     limits: Limits = Limits()
     replies: Replies = Replies()
+    view: Sees = Sees()
     aux: Auxes = Auxes()
     # Presets that it gives another meaning, which no function here names: "72", or "65-99".
     reserved: list[Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}(-[1-9][0-9]{0,2})?$")]] = []
@@ -169,6 +180,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             presets_max=self.limits.preset,
             acts=tuple(map(_act, self.function)),
             ends=self.ends,
+            goes=self.view.absolute,
         )
 
     def reserved_presets(self) -> Mapping[int, Said]:
@@ -299,6 +311,8 @@ def _unfit(it: Profile, name: str | None) -> list[Fault]:
         found.append(Fault("$.reserved", "there is no preset above 255"))
     if it.aux.wiper is not None and it.aux.wiper == it.aux.lamp:
         found.append(Fault("$.aux.lamp", f"{it.aux.lamp} is already the wiper's"))
+    if it.view.angles and not fits(it.view.angles):
+        found.append(Fault("$.view.angles", "zoom positions rise from 0 to 1, and angles fall"))
     names = [one.name for one in it.function]
     found += [
         Fault(f"$.function[{i}].name", f"{name} is used twice")

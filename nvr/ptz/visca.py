@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nvr.media.ports import HeadFunction, Position
-from nvr.ptz.line import Aux, Deed, Said
+from nvr.ptz.line import Aux, Deed, Glide, Said
 from nvr.ptz.position import Asked, Feed
 from nvr.ptz.schedule import Auxiliary, Motion
 from nvr.wire import visca
@@ -160,6 +160,9 @@ class Visca:
 
     def auxiliary(self, aux: Aux) -> Auxiliary | None:  # noqa: ARG002, D102 - see Dialect
         return None
+
+    def point(self, to: Position | Glide) -> tuple[bytes, ...]:  # noqa: ARG002, D102 - see Dialect
+        return ()  # the units of pan and tilt are those of each model
 
     @property
     def functions(self) -> tuple[HeadFunction, ...]:  # noqa: D102 - see Dialect

@@ -20,6 +20,7 @@ from nvr.auth.policy import authorise, unknown_camera
 from nvr.auth.session import Session
 from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
+from nvr.media.aim import Area
 from nvr.media.ports import Operator, PtzStatus
 from nvr.web.camera import CameraView, camera_views
 from nvr.web.entry import BoxView, box_view
@@ -28,6 +29,7 @@ from nvr.web.function import perform
 from nvr.web.head import message_of, run
 from nvr.web.operation import (
     OPERATIONS,
+    Aim,
     FunctionOp,
     GuardOp,
     Lens,
@@ -119,6 +121,7 @@ class Page:
         self._do: dict[type[Operation], Callable[[Any], None]] = {
             Move: self._move,
             Lens: self._lens,
+            Aim: self._aim,
             Stop: self._stop,
             StopAll: self._stop_all,
             Take: lambda op: parts.ptz.take(op.cam, who),
@@ -268,6 +271,10 @@ class Page:
 
     def _lens(self, op: Lens) -> None:
         self._parts.ptz.lens(op.cam, self.who, op.focus, op.iris)
+
+    def _aim(self, op: Aim) -> None:
+        area = Area(op.x, op.y, op.width, op.height, op.aspect)
+        self._parts.aims.aim(op.cam, self.who, area)
 
     def _stop(self, op: Stop) -> None:
         self._later[op.cam] = None

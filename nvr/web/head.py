@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 
 from nvr.auth.policy import unknown_camera
 from nvr.base.errors import Rejected
+from nvr.media.aim import Area
 from nvr.media.ports import Operator, PtzStatus
 from nvr.media.program import AutoState, Guard, Pattern, Program, Scan, Tour
 from nvr.web.gate import REASON
@@ -59,6 +60,7 @@ class PtzMessage(msgspec.Struct, frozen=True, tag_field="op", tag="ptz"):
     lock: LockView | None
     asked: str
     auto: AutoState | None
+    aim: str
 
 
 class PresetNow(Struct, frozen=True):
@@ -90,19 +92,26 @@ class HeadNow(Struct, frozen=True):
     position: PositionView | None
     outputs: dict[str, bool]
     presets: list[PresetNow]
+    aim: str
 
 
 class ControlBody(Struct, frozen=True, forbid_unknown_fields=True):
     """Body of ``POST /api/camera/{name}/control``: what a page says, but motions."""
 
     do: Literal[
-        "stop", "take", "release", "lock", "unlock", "run", "preset", "call_up", "guard", "output"
-    ]
+        "stop", "take", "release", "lock", "unlock", "run", "preset", "call_up", "guard", "output",
+        "aim",
+    ]  # fmt: skip
     what: Annotated[str, Meta(max_length=64)] = ""
     preset: Annotated[int, Meta(ge=0, le=255)] = 0
     on: bool = True
     lasts_s: Annotated[float, Meta(ge=0, le=1_000_000)] = 3600.0
     reason: Annotated[str, Meta(max_length=400)] = ""
+    x: float = 0.5
+    y: float = 0.5
+    width: float = 0.0
+    height: float = 0.0
+    aspect: float = 16 / 9
 
 
 class ProgramBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,6 +175,7 @@ def message_of(status: PtzStatus, who: Operator) -> PtzMessage:
         else None,
         asked=status.asked,
         auto=status.auto,
+        aim=status.aim,
     )
 
 
@@ -209,7 +219,7 @@ class HeadPages:
             self._parts.audit.check_room()
         if body.do == "output" and "relay" not in caller.subject.may(camera):
             raise Rejected("auth.denied", "you have no right to relay on this camera")
-        acts: dict[str, Callable[[], None]] = {
+        acts: dict[str, Callable[[], object]] = {
             "stop": lambda: ptz.stop(camera, who),
             "take": lambda: ptz.take(camera, who),
             "release": lambda: ptz.release(camera, who),
@@ -220,6 +230,9 @@ class HeadPages:
             "call_up": lambda: ptz.call_up(camera, body.preset, None, body.lasts_s, who.name),
             "guard": lambda: self._parts.programs.guard(camera, on=body.on),
             "output": lambda: ptz.output(camera, who, body.what, body.on),
+            "aim": lambda: self._parts.aims.aim(
+                camera, who, Area(body.x, body.y, body.width, body.height, body.aspect)
+            ),
         }
         acts[body.do]()
         return self._now(camera, who)
@@ -265,7 +278,7 @@ class HeadPages:
         ]
         now = HeadNow(
             said.online, said.moving, said.holder, said.lock, said.asked, said.auto, said.position,
-            said.outputs, presets,
+            said.outputs, presets, said.aim,
         )  # fmt: skip
         return answer(now)
 

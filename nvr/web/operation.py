@@ -40,6 +40,17 @@ class Lens(Operation, frozen=True, kw_only=True, tag="lens"):
     iris: Drive = 0
 
 
+class Aim(Operation, frozen=True, kw_only=True, tag="aim"):
+    """Bring a place of the picture to its middle; an area fills it. See `nvr.media.aim.Area`."""
+
+    cam: Camera
+    x: float
+    y: float
+    width: float = 0.0
+    height: float = 0.0
+    aspect: float = 16 / 9
+
+
 class Stop(Operation, frozen=True, kw_only=True, tag="stop"):
     """Stop one head."""
 
@@ -134,13 +145,14 @@ class Ping(Operation, frozen=True, kw_only=True, tag="ping"):
 
 
 OPERATIONS = (
-    Move | Lens | Stop | StopAll | Take | Release | LockOp | Unlock | Run | GuardOp | Pattern
+    Move | Lens | Aim | Stop | StopAll | Take | Release | LockOp | Unlock | Run | GuardOp | Pattern
     | PresetOp | FunctionOp | Output | Ping
 )  # fmt: skip
 
 ACTIONS = (
     "control move",
     "control lens",
+    "control aim",
     "control stop",
     "control stop_all",
     "control take",

@@ -41,6 +41,9 @@ BOMB = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&
 <!ENTITY c "&b;&b;&b;&b;&b;&b;"><!ENTITY x SYSTEM "file:///etc/passwd">]><r>&c;&x;</r>"""
 
 
+FOV = "http://www.onvif.org/ver10/tptz/PanTiltSpaces/TranslationSpaceFov"
+
+
 @dataclass
 class Odd:
     """A device.
@@ -56,6 +59,7 @@ class Odd:
         events: To be pulled; each a notification's inner XML.
         timeouts: Range of PTZ time-outs it takes, None for none.
         ignores_stop: It does not obey Stop.
+        fov: It goes by shares of what it sees.
         locked: It answers 401 with the words of a locked account.
         tells_clock: Whether it shows its clock to strangers.
         serial: Serial number.
@@ -78,6 +82,7 @@ class Odd:
     events: list[str] = field(default_factory=list)
     timeouts: tuple[str, str] | None = ("PT1S", "PT10S")
     ignores_stop: bool = False
+    fov: bool = False
     locked: bool = False
     tells_clock: bool = True
     sub_width: int = 640
@@ -351,9 +356,15 @@ class Odd:
 
     def _GetNodes(self, *_):
         space = "<tt:XRange><tt:Min>-1</tt:Min><tt:Max>1</tt:Max></tt:XRange>"
+        relative = "".join(
+            f"<tt:RelativePanTiltTranslationSpace><tt:URI>{name}</tt:URI>{space}"
+            "<tt:YRange><tt:Min>-1</tt:Min><tt:Max>1</tt:Max></tt:YRange></tt:RelativePanTiltTranslationSpace>"
+            for name in ("http://www.onvif.org/ver10/tptz/PanTiltSpaces/TranslationGenericSpace", FOV)
+            if self.fov
+        )
         return (
             '<ptz:GetNodesResponse><ptz:PTZNode token="n"><tt:Name>n</tt:Name><tt:SupportedPTZSpaces>'
-            f"<tt:ContinuousPanTiltVelocitySpace><tt:URI>u</tt:URI>{space}"
+            f"{relative}<tt:ContinuousPanTiltVelocitySpace><tt:URI>u</tt:URI>{space}"
             "<tt:YRange><tt:Min>-1</tt:Min><tt:Max>1</tt:Max></tt:YRange></tt:ContinuousPanTiltVelocitySpace>"
             f"<tt:ContinuousZoomVelocitySpace><tt:URI>u</tt:URI>{space}</tt:ContinuousZoomVelocitySpace>"
             "</tt:SupportedPTZSpaces><tt:MaximumNumberOfPresets>100</tt:MaximumNumberOfPresets>"
@@ -380,6 +391,11 @@ class Odd:
         self.moving = not (float(pan.group(1)) == 0 and float(zoom.group(1)) == 0)
         self.motions.append((time.monotonic(), word))
         return "<ptz:ContinuousMoveResponse/>"
+
+    def _RelativeMove(self, body, _):
+        x, y, space = (re.search(rf'PanTilt[^>]* {key}="([^"]+)"', body).group(1) for key in ("x", "y", "space"))
+        self.motions.append((time.monotonic(), f"by {float(x):g} {float(y):g} {space.rpartition('/')[2]}"))
+        return "<ptz:RelativeMoveResponse/>"
 
     def _Stop(self, *_):
         self.motions.append((time.monotonic(), "stop"))

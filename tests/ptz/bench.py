@@ -33,7 +33,7 @@ class Dome:
         self, clock: FakeClock, tell: Callable[[BusEvent], None], *, reports: bool
     ) -> None:
         self.head = Head(clock.now_s, View(10.0, -10.0, 1.0))
-        self.online = True
+        self.online, self.glides = True, False
         self._receiver = Receiver(self.head, Outputs(), 1, ZOOM_MAX)
         self._clock, self._tell, self._reports = clock, tell, reports
         self._encode: Callable[[Motion], bytes] = lambda _: b""
@@ -79,7 +79,8 @@ class Dome:
             self._tell(BusEvent("lapsed", self.name, now_s, now_s))
         if self._reports and self._until_s is None and now_s - self._told_s > QUIET_S:
             view = self.head.view
-            at = Position(round(view.pan_deg, 2), round(view.tilt_deg, 2), view.zoom / ZOOM_MAX)
+            zoom = (view.zoom - 1) / (ZOOM_MAX - 1)
+            at = Position(round(view.pan_deg, 2), round(view.tilt_deg, 2), zoom)
             if at != self._position:
                 self._position = at
                 self._tell(BusEvent("pointed", self.name, now_s, now_s, at))
@@ -115,7 +116,7 @@ class Bench:
         self.audit: list[tuple[str, str, str]] = []
         self.dome = Dome(self.clock, self._told, reports=reports)
         self.presets = PresetBook(place / "presets.json")
-        book = KeepBook(place / "ptz.json", lambda job: job())
+        book = self.book = KeepBook(place / "ptz.json", lambda job: job())
         self.ptz = Controller(
             [Mount("gate", self.dome, Pelco(reports=reports))],
             switches=None,

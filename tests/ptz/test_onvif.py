@@ -11,11 +11,14 @@ from nvr.base.clock import SystemClock
 from nvr.base.errors import Rejected, Unavailable
 from nvr.base.permit import Permit
 from nvr.link.camera import Camera
+from nvr.media.aim import Area
 from nvr.media.onvif import CameraPreset, Target
 from nvr.media.ports import Operator
+from nvr.ptz.aim import Aimer
 from nvr.ptz.arbiter import LET_GO_S
 from nvr.ptz.controller import Controller
 from nvr.ptz.heads import Mount
+from nvr.ptz.keep import KeepBook
 from nvr.ptz.line import Aux
 from nvr.ptz.onvif import OnvifHead, OnvifLine, numbered
 from nvr.ptz.onvif_output import OnvifAux
@@ -118,6 +121,22 @@ async def test_a_held_stick_moves_it_and_letting_go_stops_it(tmp_path: Path) -> 
         await it.until(lambda: it.ptz.status("gate").stop_sent_ms is not None)
         assert not it.device.moving
         assert [action for action, _ in it.audit][-2:] == ["ptz.move", "ptz.stop"]
+
+
+async def test_a_place_in_its_picture_is_told_as_a_share_of_it(tmp_path: Path) -> None:
+    async with rig(tmp_path, fov=True) as it:
+        await it.until(lambda: it.ptz.status("gate").online)
+        aimer = Aimer(it.ptz, KeepBook(tmp_path / "ptz.json", lambda job: job()), SystemClock())
+        assert aimer.aim("gate", ANNE, Area(0.75, 0.4)) == "fov"
+        await it.until(lambda: it.told()[-1] == "by 0.5 0.2 TranslationSpaceFov")
+        assert it.audit[-1] == ("ptz.aim", "anne")
+        it.ptz.stop("gate", ANNE)
+        await it.until(lambda: it.told()[-1] == "stop")
+    async with rig(tmp_path) as it:
+        await it.until(lambda: it.ptz.status("gate").online)
+        aimer = Aimer(it.ptz, KeepBook(tmp_path / "ptz.json", lambda job: job()), SystemClock())
+        with pytest.raises(Rejected, match=r"ptz\.unaimed"):
+            aimer.aim("gate", ANNE, Area(0.75, 0.4))
 
 
 async def test_silence_stops_it_and_a_neutral_command_must_come_first(tmp_path: Path) -> None:

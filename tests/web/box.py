@@ -36,6 +36,7 @@ from nvr.export.order import Make, Wanted
 from nvr.export.target import AllTargets
 from nvr.hal.linux_disk import LinuxDisk
 from nvr.hal.ports import Sticks
+from nvr.media.aim import Area, How
 from nvr.media.analyse import AnalyseSettings, DetectorState, LookNow
 from nvr.media.camera import (
     CameraState,
@@ -794,6 +795,23 @@ class LogPrograms:
         self._ptz.show(camera, auto=None)
 
 
+class LogAims:
+    """Every head that is there can be told where to. See `Aims`."""
+
+    def __init__(self, ptz: LogPtz) -> None:
+        self._ptz = ptz
+
+    def how(self, camera: str) -> How:
+        return "absolute"
+
+    def aim(self, camera: str, who: Operator, area: Area) -> How:
+        area.check()
+        self._ptz.log.append(
+            ("aim", camera, who.name, *(round(one, 3) for one in dataclasses.astuple(area)))
+        )
+        return "absolute"
+
+
 class Pieces:
     """Exports made of nothing, piece by piece as they are let through. See `Make`."""
 
@@ -1036,6 +1054,7 @@ async def running(
         exports,
         ptz := LogPtz(heads, clock),
         LogPrograms(ptz),
+        LogAims(ptz),
         MemoryLooks(),
         MemoryHappenings(),
         cameras,

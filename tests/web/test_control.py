@@ -55,6 +55,7 @@ async def test_every_operation_reaches_the_head_and_is_answered(box, pad):
         {"op": "take", "cam": "gate"},
         {"op": "move", "cam": "gate", "n": 1, "v": [0.5, -0.25, 0]},
         {"op": "lens", "cam": "gate", "n": 2, "focus": 1, "iris": -1},
+        {"op": "aim", "cam": "gate", "x": 0.75, "y": 0.25, "width": 0.5, "height": 0.5},
         {"op": "preset", "cam": "gate", "do": "set", "number": 3, "name": "大门"},
         {"op": "preset", "cam": "gate", "do": "call", "number": 3},
         {"op": "preset", "cam": "gate", "do": "clear", "number": 3},
@@ -76,6 +77,7 @@ async def test_every_operation_reaches_the_head_and_is_answered(box, pad):
         ("take", "gate", "owner"),
         ("move", "gate", "owner", 0.5, -0.25, 0.0),
         ("lens", "gate", "owner", 1, -1),
+        ("aim", "gate", "owner", 0.75, 0.25, 0.5, 0.5, 1.778),
         ("preset", "gate", "owner", "set", 3, "大门"),
         ("preset", "gate", "owner", "call", 3, ""),
         ("preset", "gate", "owner", "clear", 3, ""),
@@ -177,6 +179,7 @@ async def test_who_may_only_look_may_stop_and_nothing_else(box):
             refused = [
                 {"op": "move", "n": 1, "v": [1, 0, 0]},
                 {"op": "lens", "focus": 1},
+                {"op": "aim", "x": 0.5, "y": 0.5},
                 {"op": "take"},
                 {"op": "release"},
                 {"op": "lock", "lasts_s": 60, "reason": "x"},

@@ -38,6 +38,10 @@ async def test_a_head_is_shown_locked_and_let_go(owner, box):
         ({"do": "preset", "preset": 1}, ("preset", "gate", "owner", "call", 1, "")),
         ({"do": "call_up", "preset": 1, "lasts_s": 9}, ("call_up", "gate", "owner", 1, 9.0)),
         ({"do": "run", "what": ""}, ("end", "gate", "owner")),
+        (
+            {"do": "aim", "x": 0.25, "y": 0.5, "aspect": 1.25},
+            ("aim", "gate", "owner", 0.25, 0.5, 0.0, 0.0, 1.25),
+        ),
         ({"do": "output", "what": "lamp"}, ("output", "gate", "owner", "lamp", True)),
     ],
 )

@@ -1,6 +1,7 @@
 // One camera's place on the wall. Its state is what the box says; the player only adds whether a
 // frame has been drawn and how late it was.
 
+import { Aim } from "./aim.js";
 import { sentence, Problem } from "./api.js";
 import { attr, el, Part, put } from "./dom.js";
 import { bitrate, clock, span, t, unit } from "./i18n.js";
@@ -76,16 +77,18 @@ export class Tile extends Part {
     this.bn = el("div.bn", {});
     this.factor = el("span.st.factor", {});
     this.hud = el("div.hud.only-focus", { "aria-hidden": "true" });
+    this.aim = new Aim(this);
     this.tools = el("div.tools.only-focus", {},
       iconButton("back", t("replay30"), () => this.app.go("playback", { cam: this.camera, back: "30" })),
       iconButton("snap", t("snapshot"), () => this.snapshot()),
       this.vol = iconButton("vol", t("sound"), () => this.sound()),
       this.loud = volumeSlider(this.video),
       this.talk = talkButton(this.app, this.camera),
+      this.aim.button,
       iconButton("zoom", t("digitalZoom"), () => this.zoom.toggle()),
       iconButton("full", t("fullScreen"), () => this.app.full()));
     this.over = new Overlay(() => this.#lies());
-    this.append(this.video, this.canvas, this.over.node, el("div.nm", {}, this.nm, this.delay, this.detail, this.small, this.factor, this.why, this.seen, this.rec), this.hud, this.msg, this.bn, this.tools);
+    this.append(this.video, this.canvas, this.over.node, el("div.nm", {}, this.nm, this.delay, this.detail, this.small, this.factor, this.why, this.seen, this.rec), this.hud, this.aim.pad, this.msg, this.bn, this.tools);
     this.zoom = new Zoom(this, [this.video, this.canvas, this.over.node], () => this.focused, () => this.refresh());
     this.#player = new Player(this.video, this.canvas, this.camera, () => this.app.box.rtt_ms);
     this.#player.alone = () => !this.app.box.camera(this.camera)?.sub;
@@ -146,6 +149,7 @@ export class Tile extends Part {
     const dome = this.app.box.domes.get(this.camera);
     drawHud(this.hud, this.focused && state === "live" && this.zoom?.factor === 1 ? dome?.position : null);
     this.hud.classList.toggle("stale", dome?.moving === true);
+    this.aim.offer(this.focused && state === "live" && Boolean(dome?.aim) && camera.rights.includes("ptz"));
   }
 
   #shown(seen, player) {
