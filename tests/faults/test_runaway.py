@@ -12,6 +12,7 @@ LATE_S = 2.0
 """For a machine that runs other tests as well; the promise of one second is measured by itself."""
 
 
+@pytest.mark.needs("faketime")
 def test_what_moves_stands_and_relays_are_safe_whatever_fails() -> None:
     found = asyncio.run(play_all([scenario(seed) for seed in range(len(KINDS))], workers=3))
     told = "\n".join(f"{one.scenario} {one}" for one in found)

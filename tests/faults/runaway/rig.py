@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import msgpack
 
+from nvr.sim.joystick import HandOnJoystick
 from tests.bench.figures import ROOT
 from tests.bench.recorder import Setup, claim_code, lasting_ports, scratch, set_up
 from tests.faults.clock_live import library
@@ -283,6 +284,21 @@ class Rig:
         page = Page(socket, cable)
         page.open()
         return page
+
+    async def joystick(self, name: str) -> HandOnJoystick:
+        """Plug a joystick into the box; returns when the box has it."""
+        before = self._plugged()
+        hand = HandOnJoystick(self._setup.data / "sim/joystick", name)
+        end_s = time.monotonic() + START_S
+        while self._plugged() == before:
+            if time.monotonic() > end_s:
+                hand.pull()
+                raise TimeoutError("the joystick is not seen")
+            await asyncio.sleep(0.02)
+        return hand
+
+    def _plugged(self) -> int:
+        return self._setup.log.read_bytes().count(b"joystick.plugged")
 
     def signal(self, number: int) -> None:
         """Signal the recorder alone."""

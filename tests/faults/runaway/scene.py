@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nvr.sim.joystick import ABS_X, HandOnJoystick
 from tests.faults.runaway.far import DECODER_S, HEADS
 from tests.faults.runaway.rig import MAX_ON_S, Page, Rig
 
 ENDINGS = (
     "page_closed", "page_frozen", "network_cut", "process_killed", "process_frozen",
-    "adapter_pulled",
+    "stick_unplugged", "adapter_pulled",
 )  # fmt: skip
 CIRCUMSTANCES = ("two_operators", "tour_running", "bus_flooded", "clock_jumped")
 KINDS = (*ENDINGS, *CIRCUMSTANCES)
@@ -42,6 +43,7 @@ class Scenario:
         ending: What happens to whoever moves the head, or ``stopped``: another presses STOP.
         others: What the second operator does.
         itself: The tour moves the head in the end, not a person.
+        by_stick: A joystick at the box moves it, not a page.
         abruptly: The page goes without a close frame.
         away_s: After so long the adapter is back, None for never.
         dies: The recorder is killed while the adapter is out.
@@ -56,6 +58,7 @@ class Scenario:
     ending: str
     others: Literal["", "takes", "stops", "beside"]
     itself: bool
+    by_stick: bool
     abruptly: bool
     away_s: float | None
     dies: bool
@@ -94,11 +97,16 @@ def scenario(seed: int) -> Scenario:
         and ending in {"process_killed", "process_frozen", "adapter_pulled", "stopped"}
         and rng.random() < 0.6
     )
+    by_stick = ending == "stick_unplugged" or (
+        ending in {"process_killed", "process_frozen", "adapter_pulled", "stopped"}
+        and not itself
+        and rng.random() < 0.25
+    )
     away_s = rng.choice(AWAY_S)
     dies = ending == "adapter_pulled" and away_s is None and rng.random() < 0.5
     kinds = held | ({ending} & set(ENDINGS)) | ({"process_killed"} if dies else set())
     return Scenario(
-        seed, frozenset(kinds), ending, others, itself,
+        seed, frozenset(kinds), ending, others, itself, by_stick,
         abruptly=rng.random() < 0.5,
         away_s=away_s,
         dies=dies,
@@ -117,8 +125,8 @@ class Outcome:
         scenario: What happened.
         still_s: From the ending, or the adapter's return, until all was still for good.
         relay_s: From the recorder's end until every relay was safe.
-        over_s: By how much a relay was on for longer than it may.
-        lamp_s: From the ending or the adapter's return until the head's own lamp was off.
+        over_s: By how much a relay, or the head's own lamp, was on for longer than it may.
+        lamp_s: From the recorder's end or the adapter's return until the head's own lamp was off.
         void: Nothing moved when it was to end, so nothing was shown.
         said: For a person.
     """
@@ -182,6 +190,7 @@ class Play:
         self._rig = rig
         self._rng = random.Random(it.seed)
         self._pages: list[Page] = []
+        self._stick: HandOnJoystick | None = None
         self._flooding: asyncio.Task[None] | None = None
         self._ended_s = self._from_s = self._thawed_s = 0.0
 
@@ -218,14 +227,20 @@ class Play:
         if "tour_running" in it.kinds:
             await self._other.say("run", cam=_LEFT, what="tour round")
             await self._until(lambda now: now.get("head 1", False))
-        if not it.itself:
+        if it.by_stick:
+            self._stick = await self._rig.joystick(f"stick{it.seed}")
+        if not it.itself and (it.others == "takes" or not it.by_stick):
             await self._hand.move(_LEFT, it.pan)
             await self._until(lambda now: now.get("head 1", False))
         if it.others == "takes":
             await asyncio.sleep(0.3)
-            await self._other.move(_LEFT, -it.pan)
-            self._hand, self._other = self._other, self._hand
-        elif it.others == "beside":
+            if not it.by_stick:
+                await self._other.move(_LEFT, -it.pan)
+                self._hand, self._other = self._other, self._hand
+        if self._stick is not None:
+            self._stick.move({ABS_X: -it.pan})
+            await self._until(lambda now: now.get("head 1", False))
+        if it.others == "beside":
             await self._other.move("c2", it.pan)
         for name in it.outputs:
             await self._hand.say("output", cam=_LEFT, name=name, on=True)
@@ -252,6 +267,8 @@ class Play:
             self._hand.freeze()
         elif it.ending == "network_cut":
             self._hand.cable.cut()
+        elif it.ending == "stick_unplugged":
+            self._pull_stick()
         elif it.ending == "stopped":
             await self._other.say("stop", cam=_LEFT)
         elif it.ending == "process_killed":
@@ -260,6 +277,11 @@ class Play:
             rig.signal(signal.SIGSTOP)
         elif it.ending == "adapter_pulled":
             await rig.far.ask("pull")
+
+    def _pull_stick(self) -> None:
+        if self._stick is not None:
+            self._stick.pull()
+            self._stick = None
 
     async def _watch(self) -> None:
         it, rig = self._it, self._rig
@@ -299,9 +321,12 @@ class Play:
                 story.over_s("relay wiper", self._ended_s, first=True),
                 story.over_s("relay light", self._ended_s, is_so=True, first=True),
             )
-        outcome.over_s = max(0.0, story.longest_s("relay wiper") - MAX_ON_S)
-        if it.wired:
+        longest_s = story.longest_s("relay wiper")
+        if it.wired and (it.ends or it.ending == "adapter_pulled"):
             outcome.lamp_s = story.over_s("lamp 1", self._from_s)
+        elif it.wired:
+            longest_s = max(longest_s, story.longest_s("lamp 1"))
+        outcome.over_s = max(0.0, longest_s - MAX_ON_S)
         return outcome
 
     async def _tidy(self) -> None:
@@ -310,6 +335,7 @@ class Play:
             self._flooding.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._flooding
+        self._pull_stick()
         for page in self._pages:
             await page.close()
         await rig.far.ask("babble", on=False)
