@@ -28,7 +28,7 @@ static void describe(nvr_session *s, nvr_event *e, const unsigned *counts) {
   e->duration = nvr_to_ticks(t->first_dts + (int64_t)nvr_table_ticks(t, counts[lead]), hz) - e->start;
   e->lead = s->lead;
   e->camera_us = nvr_camera_us(s, lead, t->first_dts);
-  e->key = s->video < 0 || (lead == s->video && t->key);
+  e->key = s->video < 0 || (lead == s->video && (t->key || !t->inter));
   e->samples = counts[lead];
   for (int i = 0; i < s->count; i++)
     for (unsigned k = 0; k < counts[i]; k++) e->damaged += (unsigned)s->tables[i].samples[k].damaged;
@@ -168,7 +168,7 @@ void nvr_emit_live(nvr_session *s) {
   const nvr_table *t = &s->tables[s->video];
   nvr_sample sample = t->samples[t->count - 1];
   sample.duration = (uint32_t)s->frame;
-  nvr_table one = {&sample, 1, 1, s->au_dts, s->au_dts, 1, s->au_key};
+  nvr_table one = {&sample, 1, 1, s->au_dts, s->au_dts, t->inter, s->au_key};
   live(s, s->video, &one, s->buf->data + s->au_start, sample.size);
 }
 

@@ -1,4 +1,4 @@
-/* RTP payloads of video to samples: H.264 (RFC 6184), H.265 (RFC 7798).
+/* RTP payloads of video to samples: H.264 (RFC 6184), H.265 (RFC 7798); JPEG is in jpeg.c.
  *
  * Interleaved packets (STAP-B, MTAP, FU-B, decoding order numbers of H.265) are taken in the order they
  * come in: none of the senders seen changes it. */
@@ -11,6 +11,8 @@ enum { SEI = 6, REFRESH_S = 5 };
 enum { SOUND_WAIT_S = 2, MOST_FPS = 300 };
 enum { STAP_A = 24, STAP_B, MTAP16, MTAP24, FU_A, FU_B };
 enum { AP = 48, FU };
+
+static int is_jpeg(const nvr_session *s) { return s->tracks[s->video].setup.codec == NVR_JPEG; }
 
 static int is_h265(const nvr_session *s) { return s->tracks[s->video].setup.codec == NVR_H265; }
 
@@ -28,8 +30,9 @@ static int recovers(const nvr_session *s) {
   return s->now - (s->stats.last_key ? s->stats.last_key : s->began) > (int64_t)REFRESH_S * NVR_TICKS;
 }
 
-static void put(nvr_session *s, const uint8_t *p, size_t len) {
+void nvr_au_put(nvr_session *s, const uint8_t *p, size_t len) {
   nvr_buffer *b = s->buf;
+  if (s->au_skip || s->au_over || s->failed) return;
   if (b->len + len > b->cap) {
     if (nvr_buffer_reserve(b, b->len + len) < 0) {
       nvr_fail(s);
@@ -55,7 +58,7 @@ static int sound_known(const nvr_session *s) {
 
 /* The access unit turns out to hold a picture: its time is known now, and with it the duration of
  * the one before. A key frame, a jump in time or new parameter sets end the open part. */
-static void first_slice(nvr_session *s, int key) {
+void nvr_au_picture(nvr_session *s, int key) {
   nvr_track *t = &s->tracks[s->video];
   nvr_table *table = &s->tables[s->video];
   s->au_vcl = 1;
@@ -78,7 +81,7 @@ static void first_slice(nvr_session *s, int key) {
   }
   int changed = !s->started || (s->sets_changed && nvr_sets_ready(s)) || (key && s->mux_changed);
   if (changed && s->started) changed = nvr_sets_new(s);
-  if (table->count && (key || anew || changed)) nvr_emit_part(s, table->count, s->au_start, key, 1);
+  if (table->count && ((key && table->inter) || anew || changed)) nvr_emit_part(s, table->count, s->au_start, key, 1);
   if (changed) nvr_sets_event(s);
   s->started = 1;
 }
@@ -98,11 +101,11 @@ static void begin_nal(nvr_session *s, uint8_t type, const uint8_t *head, size_t 
   static const uint8_t length[4];
   int h265 = is_h265(s);
   end_nal(s);
-  if (is_slice(h265, type) && !s->au_vcl) first_slice(s, is_key(h265, type) || recovers(s));
+  if (is_slice(h265, type) && !s->au_vcl) nvr_au_picture(s, is_key(h265, type) || recovers(s));
   if (s->au_skip || s->au_over) return;
   size_t at = s->buf->len;
-  put(s, length, 4);
-  put(s, head, len);
+  nvr_au_put(s, length, 4);
+  nvr_au_put(s, head, len);
   if (s->au_over || s->failed) {
     s->buf->len = at;
     return;
@@ -112,7 +115,7 @@ static void begin_nal(nvr_session *s, uint8_t type, const uint8_t *head, size_t 
 }
 
 static void more_nal(nvr_session *s, const uint8_t *p, size_t len) {
-  if (s->nal_at) put(s, p, len);
+  if (s->nal_at) nvr_au_put(s, p, len);
 }
 
 static void whole_nal(nvr_session *s, const uint8_t *p, size_t len) {
@@ -179,13 +182,21 @@ static int goes_further(const nvr_session *s, const uint8_t *p, size_t len) {
   return ((p[0] & 31) == FU_A || (p[0] & 31) == FU_B) && len >= 2 && !(p[1] & 0x40);
 }
 
+void nvr_au_begin(nvr_session *s, uint32_t ts) {
+  s->au_open = 1;
+  s->au_ts = ts;
+  s->au_start = s->buf->len;
+  s->au_vcl = s->au_key = s->au_damaged = s->au_skip = s->au_over = 0;
+  s->au_recovers = -1;
+}
+
 static void begin_au(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts) {
   nvr_table *table = &s->tables[s->video];
-  s->au_open = 1;
-  s->au_skip = s->au_over = 0;
   if (s->held && ts == s->au_ts && goes_on(s, p, len)) {
     /* Some cameras mark every slice: take the picture up again, and trust only time from now on. */
     nvr_sample *last = &table->samples[--table->count];
+    s->au_open = 1;
+    s->au_skip = s->au_over = 0;
     s->bad_marker = 1;
     s->held = 0;
     s->au_start = s->buf->len - last->size;
@@ -196,14 +207,12 @@ static void begin_au(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts) 
     if (s->au_key) s->stats.keys--;
     return;
   }
-  s->au_ts = ts;
-  s->au_start = s->buf->len;
-  s->au_vcl = s->au_key = s->au_damaged = 0;
-  s->au_recovers = -1;
+  nvr_au_begin(s, ts);
 }
 
 void nvr_finish_au(nvr_session *s) {
   end_nal(s);
+  if (is_jpeg(s)) nvr_jpeg_end(s);
   if (!s->au_vcl) return; /* parameter sets or SEI sent ahead: they go with the picture */
   s->au_open = 0;
   if (s->au_over) {
@@ -330,6 +339,10 @@ static void many_times(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts
 void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost) {
   if (len < 1u + (unsigned)is_h265(s)) return;
   if (!s->began) s->began = s->now;
+  if (is_jpeg(s)) {
+    nvr_jpeg_packet(s, p, len, ts, marker, lost);
+    return;
+  }
   if (lost) {
     if (s->au_open) s->au_damaged = 1;
     end_nal(s); /* what has come of it stays: decoders conceal the rest */
@@ -352,6 +365,7 @@ void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts,
 
 int nvr_starts_key(const nvr_session *s, const uint8_t *p, size_t len) {
   int h = is_h265(s);
+  if (is_jpeg(s)) return nvr_jpeg_starts(p, len);
   if (len < 3) return 0;
   uint8_t type = h ? p[0] >> 1 & 63 : p[0] & 31;
   if (h ? type == FU : type == FU_A || type == FU_B) {

@@ -64,7 +64,7 @@ static int shifted(const nvr_table *t, unsigned count) {
 }
 
 static size_t traf_len(const nvr_table *t, unsigned count) {
-  return 8 + 20 + 20 + (t->video ? 24 : 20) + (size_t)count * (shifted(t, count) ? 12 : 8);
+  return 8 + 20 + 20 + (t->inter ? 24 : 20) + (size_t)count * (shifted(t, count) ? 12 : 8);
 }
 
 size_t nvr_moof_len(const nvr_table *tables, const unsigned *counts, int tracks) {
@@ -97,17 +97,17 @@ void nvr_moof_write(uint8_t *out, const nvr_table *tables, const unsigned *count
     p = head(p, 20, "tfhd");
     nvr_put32(p, TFHD);
     nvr_put32(p + 4, (uint32_t)i + 1);
-    nvr_put32(p + 8, t->video ? NOT_SYNC : SYNC);
+    nvr_put32(p + 8, t->inter ? NOT_SYNC : SYNC);
     p = head(p + 12, 20, "tfdt");
     nvr_put32(p, 1u << 24);
     nvr_put64(p + 4, (uint64_t)t->first_dts);
     tfdt[i] = (int)(p + 4 - out);
-    p = head(p + 12, (t->video ? 24 : 20) + (size_t)count * (shifts ? 12 : 8), "trun");
-    nvr_put32(p, 1u << 24 | TRUN | (t->video ? FIRST_FLAGS : 0) | (shifts ? SHIFTS : 0));
+    p = head(p + 12, (t->inter ? 24 : 20) + (size_t)count * (shifts ? 12 : 8), "trun");
+    nvr_put32(p, 1u << 24 | TRUN | (t->inter ? FIRST_FLAGS : 0) | (shifts ? SHIFTS : 0));
     nvr_put32(p + 4, count);
     nvr_put32(p + 8, (uint32_t)data_at);
     p += 12;
-    if (t->video) {
+    if (t->inter) {
       nvr_put32(p, t->key ? SYNC : NOT_SYNC);
       p += 4;
     }

@@ -1,8 +1,8 @@
 /* Sample tables of one part, and the `moof` that describes them.
  *
  * moof(mfhd, traf(tfhd, tfdt, trun)*): default-base-is-moof, 64-bit decode time, trun version 1
- * (signed composition offsets) with the flags of the first sample apart: only the first can be a
- * key frame, because every key frame starts a part. In `mdat` the samples of track 1 come first,
+ * (signed composition offsets) with the flags of the first sample apart where samples depend on others:
+ * only the first can be a key frame, because every key frame starts a part. In `mdat` the samples of track 1 come first,
  * then those of track 2, and so on.
  *
  * Source: ISO/IEC 14496-12:2022 section 8.8. */
@@ -25,7 +25,7 @@ typedef struct {
   unsigned count, cap;
   int64_t first_dts; /* of samples[0] */
   int64_t last_dts;  /* of samples[count - 1] */
-  int video, key;    /* samples[0] is a key frame */
+  int inter, key;    /* inter: samples depend on others, but for the first where it is a key frame */
 } nvr_table;
 
 /* 0, or -1 without memory. */

@@ -81,7 +81,7 @@ PyDoc_STRVAR(session_doc,
 "Session(engine, tag, tracks, parameter_sets, fd)\n--\n\n"
 "One connection of a camera; `fd` is a stream socket, or -1 if bytes are fed.\n\n"
 "tracks: video first, each (codec, clock_hz, payload_type, channel, channels, frame, floor, reorder,\n"
-"order, header, mux); codec 0 H.264, 1 H.265, 2 AAC, 3 samples of a fixed size, 4 LATM, 5 Opus. frame:\n"
+"order, header, mux); codec 0 H.264, 1 H.265, 2 AAC, 3 samples of a fixed size, 4 LATM, 5 Opus, 6 JPEG. frame:\n"
 "duration of an AAC access unit in the track's clock; bits of a sample, all channels, of codec 3.\n"
 "order: H.265 packets hold decoding order numbers; the codes of codec 3 begin in low bits. header: bits of an access unit's size, index,\n"
 "index delta, CTS delta, DTS delta, random access flag, stream state, auxiliary size, and the bytes of\n"
@@ -102,7 +102,7 @@ static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
   if (count < 1 || count > NVR_TRACKS) return PyErr_SetString(PyExc_ValueError, "one to four tracks"), NULL;
   for (Py_ssize_t i = 0; i < count; i++) {
     if (parse_track(PyTuple_GetItem(tracks, i), &setup[i], &mux[i], &mux_len[i]) < 0) return NULL;
-    if (i && setup[i].codec <= NVR_H265) return PyErr_SetString(PyExc_ValueError, "video comes first, once"), NULL;
+    if (i && nvr_is_video(setup[i].codec)) return PyErr_SetString(PyExc_ValueError, "video comes first, once"), NULL;
   }
   allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
   SessionObject *self = (SessionObject *)alloc(type, 0);

@@ -27,9 +27,9 @@ nvr_session *nvr_session_new(nvr_pool *pool, const nvr_track_setup *tracks, int 
     s->tracks[i].setup = tracks[i];
     s->tracks[i].floor = tracks[i].floor;
     s->tracks[i].mux.in_band = 1;
-    if (tracks[i].codec == NVR_H264 || tracks[i].codec == NVR_H265) {
+    if (nvr_is_video(tracks[i].codec)) {
       s->video = i;
-      s->tables[i].video = 1;
+      s->tables[i].inter = tracks[i].codec != NVR_JPEG;
       s->dts.reorder = tracks[i].reorder;
       s->frame = tracks[i].clock_hz / 25;
     }
@@ -54,6 +54,7 @@ void nvr_session_free(nvr_session *s) {
     free(s->tracks[i].mux.pending);
   }
   for (int i = 0; i < s->set_count; i++) free(s->sets[i].nal);
+  free(s->jpeg.kept);
   free(s->config);
   free(s->pending);
   nvr_buffer_drop(s->buf);

@@ -25,8 +25,10 @@ enum nvr_codec {
   NVR_PCM,  /* samples of a fixed number of bits: G.711, G.726, L16 */
   NVR_LATM, /* RFC 6416: AAC as well once it is unpacked */
   NVR_OPUS, /* RFC 7587 */
+  NVR_JPEG, /* RFC 2435 */
   NVR_CODECS
 };
+static inline int nvr_is_video(int codec) { return codec <= NVR_H265 || codec == NVR_JPEG; }
 enum { NVR_SESSION_RELAYS = 4 };
 
 /* Fields of the header of each access unit, in bits; RFC 3640, 3.2.1. */
@@ -52,7 +54,8 @@ enum nvr_event_kind { NVR_EVENT_MESSAGE, NVR_EVENT_CLOSED, NVR_EVENT_CONFIG, NVR
 enum { NVR_CLOSED_GARBAGE = -1 };
 
 typedef struct {
-  uint8_t *data;    /* message; (track(8), length(16), NAL or AudioSpecificConfig)*; moof; fragment:
+  uint8_t *data;    /* message; (track(8), length(16), NAL, AudioSpecificConfig or
+                     * JPEG's width(16), height(16))*; moof; fragment:
                      * freed by the taker */
   size_t len;
   nvr_buffer *mdat; /* of a part: dropped by the taker */
@@ -89,7 +92,8 @@ typedef struct nvr_session nvr_session;
 nvr_session *nvr_session_new(nvr_pool *pool, const nvr_track_setup *tracks, int count);
 void nvr_session_free(nvr_session *s);
 
-/* A parameter set known beforehand, from the SDP. */
+/* A parameter set known beforehand, from the SDP; of JPEG width(16), height(16), for packets that have
+ * no room for them. */
 void nvr_session_set(nvr_session *s, const uint8_t *nal, size_t len);
 /* The StreamMuxConfig of LATM track `i`, from the SDP: it is then not in the packets. 0 or -1. */
 int nvr_session_mux(nvr_session *s, int i, const uint8_t *p, size_t len);

@@ -24,6 +24,20 @@ typedef struct {
   uint32_t id;
 } nvr_set;
 
+/* Quantisation tables of JPEG: luminance, and chrominance if there are two. */
+typedef struct {
+  uint8_t count, precision; /* precision: bit i, table i has 16 bits a value */
+  uint8_t data[2][128];
+} nvr_quantisers;
+
+typedef struct {
+  uint16_t width, height, told_width, told_height; /* told: by the SDP */
+  uint32_t next;        /* offset of the piece that is to come */
+  nvr_quantisers now, *kept; /* kept: of each Q from 128 to 254, NULL before the first */
+  int missing;
+  uint32_t missed_ts; /* of the last picture whose beginning was missing */
+} nvr_jpeg;
+
 typedef struct {
   nvr_track_setup setup;
   /* RTP */
@@ -81,6 +95,7 @@ struct nvr_session {
   size_t au_start, nal_at;       /* nal_at: offset of the length of the NAL unit being written, 0 none */
   uint8_t nal_type;
   nvr_dts dts;
+  nvr_jpeg jpeg;
   unsigned stopped; /* pictures in a row with the same RTP time */
   nvr_set sets[NVR_SETS];
   int set_count, sets_changed, mux_changed;
@@ -115,7 +130,20 @@ int nvr_recovery_point(const uint8_t *nal, size_t len);
 /* sound.c */
 void nvr_audio_packet(nvr_session *s, int i, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
 
+/* jpeg.c */
+void nvr_jpeg_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
+/* The size told beforehand: width(16), height(16). */
+void nvr_jpeg_size(nvr_session *s, const uint8_t *p, size_t len);
+/* Nothing of the open picture comes any more. */
+void nvr_jpeg_end(nvr_session *s);
+/* Does a picture begin with this packet that can be decoded without any before? */
+int nvr_jpeg_starts(const uint8_t *p, size_t len);
+
 /* depack.c */
+/* An access unit of RTP time `ts` begins; turns out to hold a picture; goes on. */
+void nvr_au_begin(nvr_session *s, uint32_t ts);
+void nvr_au_picture(nvr_session *s, int key);
+void nvr_au_put(nvr_session *s, const uint8_t *p, size_t len);
 void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
 int nvr_starts_key(const nvr_session *s, const uint8_t *p, size_t len);
 void nvr_finish_au(nvr_session *s);

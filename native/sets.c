@@ -62,6 +62,10 @@ static void again(nvr_session *s, int at) {
 }
 
 void nvr_set_seen(nvr_session *s, const uint8_t *nal, size_t len) {
+  if (s->video >= 0 && s->tracks[s->video].setup.codec == NVR_JPEG) {
+    nvr_jpeg_size(s, nal, len);
+    return;
+  }
   if (s->video < 0 || len < 4 || len > NVR_SET_MAX) return;
   int h265 = s->tracks[s->video].setup.codec == NVR_H265;
   uint8_t type = h265 ? nal[0] >> 1 & 63 : nal[0] & 31;
@@ -110,6 +114,7 @@ void nvr_set_seen(nvr_session *s, const uint8_t *nal, size_t len) {
 }
 
 int nvr_sets_ready(const nvr_session *s) {
+  if (s->jpeg.width) return 1;
   int h265 = s->tracks[s->video].setup.codec == NVR_H265, vps = !h265, sps = 0, pps = 0;
   for (int i = 0; i < s->set_count; i++) {
     uint8_t type = s->sets[i].type;
@@ -130,7 +135,7 @@ static uint8_t *entry(uint8_t *p, int track, const uint8_t *data, size_t len) {
 
 /* What nvr_event says of a configuration; to be freed, NULL without memory. */
 static uint8_t *written(const nvr_session *s, size_t *len) {
-  size_t room = 1;
+  size_t room = 1 + 3 + 4;
   for (int i = 0; i < s->set_count; i++) room += 3u + s->sets[i].len;
   for (int i = 0; i < s->count; i++) room += 3u + s->tracks[i].mux.config_len;
   uint8_t *data = malloc(room), *p = data;
@@ -138,6 +143,9 @@ static uint8_t *written(const nvr_session *s, size_t *len) {
   for (int type = H264_SPS; type <= H265_PPS; type++)
     for (int i = s->set_count - 1; i >= 0; i--) /* the newest first: it is the one in use */
       if (s->sets[i].type == type) p = entry(p, s->video, s->sets[i].nal, s->sets[i].len);
+  const uint8_t size[] = {(uint8_t)(s->jpeg.width >> 8), (uint8_t)s->jpeg.width, (uint8_t)(s->jpeg.height >> 8),
+                          (uint8_t)s->jpeg.height};
+  if (s->jpeg.width) p = entry(p, s->video, size, sizeof size);
   for (int i = 0; i < s->count; i++)
     if (s->tracks[i].mux.known) p = entry(p, i, s->tracks[i].mux.config, s->tracks[i].mux.config_len);
   *len = (size_t)(p - data);

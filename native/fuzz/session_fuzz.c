@@ -35,8 +35,14 @@ typedef struct {
   unsigned parts, messages, configs, closed, live;
 } seen;
 
-/* The NAL units of each sample of video fill it exactly. */
+static int jpeg; /* what is fed */
+
+/* The NAL units of each sample of video fill it exactly; a JPEG begins and ends as one. */
 static void check_nals(const uint8_t *p, uint32_t len) {
+  if (jpeg) {
+    if (len < 500 || memcmp(p, "\xFF\xD8\xFF", 3) || memcmp(p + len - 2, "\xFF\xD9", 2)) fault("not a JPEG");
+    return;
+  }
   for (uint32_t at = 0; at < len;) {
     if (len - at < 5 || get32(p + at) > len - at - 4 || !get32(p + at)) fault("NAL units do not fill their sample");
     at += 4 + get32(p + at);
@@ -126,7 +132,7 @@ static size_t mutate_payloads(const uint8_t *from, size_t len, uint8_t *to) {
     if (at + 4 + size > len) break;
     if (roll(rate) == 0 && size > 12)
       for (uint32_t i = 1 + roll(4); i; i--) {
-        size_t head = roll(2) && size > 20 ? 8 : size - 12;
+        size_t front = jpeg ? 18 : 8, head = roll(2) && size > 12 + front ? front : size - 12;
         to[at + 4 + 12 + roll((uint32_t)head)] = (uint8_t)roll(256);
       }
     if (roll(rate * 4) == 0) to[at + 5] ^= 0x80; /* marker */
@@ -147,6 +153,7 @@ static void round_of(nvr_pool *pool, const uint8_t *corpus, size_t corpus_len, u
     if (q + 4 + get32(q) >= corpus + corpus_len) break;
     p = q + 4 + get32(q);
   }
+  jpeg = p[0] == NVR_JPEG;
   nvr_track_setup tracks[4] = {
       {.codec = p[0], .clock_hz = 90000, .payload_type = 96, .channel = 0, .reorder = (int)roll(3), .order = roll(6) == 0},
       {.codec = NVR_AAC, .clock_hz = 48000, .payload_type = 97, .channel = 2, .channels = 2,

@@ -33,7 +33,7 @@ from nvr.analyse.talk import (
     Watch,
 )
 from nvr.base.clock import TICKS_PER_S
-from nvr.codec.again import prefixed
+from nvr.codec.again import DECODERS, prefixed
 from nvr.codec.confined import serve
 from nvr.codec.encode import Encoder, picture_of
 from nvr.codec.still import jpeg
@@ -146,7 +146,7 @@ class Eye:
 
 def opened(codec: str, config: bytes) -> av.VideoCodecContext:
     """Return a decoder as cheap as it can be: pictures are only looked at."""
-    decoder = av.CodecContext.create("h264" if codec == "h264" else "hevc", "r")
+    decoder = av.CodecContext.create(DECODERS[codec], "r")
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.extradata = config
     decoder.thread_count = 1
@@ -249,7 +249,7 @@ def _warm() -> None:
     config = h264.avcc(units[0].nals)
     sample = prefixed(units[0].nals)
     cells = bytes(b"\5" * 3600)
-    for codec in ("h264", "h265"):
+    for codec in DECODERS:
         record = config if codec == "h264" else b""
         eye = Eye(Watch(0, codec, record, cells, cells))
         eye.feed(Feed(0, [(sample, 0)], 9000, alone=True, flags=1, map=True))

@@ -40,7 +40,7 @@ _CLEARER = 1.5
 _HELD_90K = 10 * TICKS_PER_S
 _SETTLE_S = 2.0
 """After a head has come to rest: its brakes, focus and exposure."""
-CODECS = frozenset(("h264", "h265"))
+CODECS = frozenset(("h264", "h265", "jpeg"))
 
 
 @dataclass(frozen=True, slots=True)

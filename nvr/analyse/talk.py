@@ -25,8 +25,8 @@ class Watch(msgspec.Struct, tag=True, array_like=True, frozen=True):
 
     Attributes:
         stream: Its number.
-        codec: ``h264`` or ``h265``.
-        config: ``avcC`` or ``hvcC`` record.
+        codec: ``h264``, ``h265`` or ``jpeg``.
+        config: ``avcC`` or ``hvcC`` record, empty of JPEG.
         sense: See `nvr.analyse.grid.masks`.
         zones: The same.
         memory: What `Keep` gave, empty if there is none.
@@ -97,8 +97,8 @@ class Still(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Make a JPEG of a key frame of any stream.
 
     Attributes:
-        codec: ``h264`` or ``h265``.
-        config: ``avcC`` or ``hvcC`` record.
+        codec: ``h264``, ``h265`` or ``jpeg``.
+        config: ``avcC`` or ``hvcC`` record, empty of JPEG.
         unit: Bytes as MP4 has them.
         width: Most pixels across, 0 for as many as it has.
     """

@@ -12,6 +12,8 @@ GOP_LONG_S: Final = 2.2
 SUB_MOST_PX: Final = 1280
 """A sub stream is no wider: it is for small tiles and for looking at pictures."""
 RECORDED: Final = ("h264", "h265")
+RESORT: Final = ("jpeg",)
+"""Recorded as well, where a camera has nothing better: it takes several times the disk."""
 _FACTORY: Final = frozenset(
     ("", "admin", "12345", "123456", "1234", "password", "888888", "666666", "pass", "root")
 )
@@ -32,6 +34,7 @@ def suggested(
         sub: The same; ``-`` for none.
     """
     fitting = [p for p in profiles if p.codec in RECORDED]
+    fitting = fitting or [p for p in profiles if p.codec in RESORT]
     chosen = next((p for p in profiles if p.token == main), None)
     if chosen is None and fitting:
         source = fitting[0].source
@@ -68,7 +71,9 @@ def findings(
     if err is not None:
         found.append(_refusal(err))
     elif main is None:
-        found.append(Finding("onvif.no_stream", "alarm", "it offers no stream in H.264 or H.265"))
+        found.append(
+            Finding("onvif.no_stream", "alarm", "it offers no stream in H.264, H.265 or JPEG")
+        )
     else:
         found += _of_main(main)
         found += _of_sub(main, sub, wanted=login.sub != "-")
@@ -95,6 +100,9 @@ def _of_main(main: Trial) -> list[Finding]:
         cure: Cure = "login" if main.code == "camera.refused" else ""
         return [Finding(main.code, "alarm", main.detail, cure)]
     found = []
+    if main.codec in RESORT:
+        said = "it is recorded in JPEG, which takes several times the disk of H.264"
+        found.append(Finding("camera.jpeg", "note", said))
     if main.code:
         found.append(Finding(main.code, "warn", main.detail))
     if main.gop_s > GOP_LONG_S:

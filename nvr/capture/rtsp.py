@@ -18,7 +18,7 @@ from nvr.capture.line import Line
 from nvr.capture.permit import host_and_port
 from nvr.capture.tunnel import tunnel
 from nvr.media.datagram import Datagrams
-from nvr.media.track import AudioCodec, RtpTrack, VideoCodec
+from nvr.media.track import AudioCodec, PictureCodec, RtpTrack
 from nvr.media.transport import Carried, Proof, Way, Wish
 from nvr.wire.digest import Login
 from nvr.wire.rtsp_client import Client, Failed, Moved, Playing, Track
@@ -30,9 +30,10 @@ REDIRECTS = 2
 CLOSED: Final = "connection refused"
 """What a host says that is there, of a port that is not."""
 
-_CODECS: dict[str, VideoCodec | AudioCodec] = {
+_CODECS: dict[str, PictureCodec | AudioCodec] = {
     "h264": "h264",
     "h265": "h265",
+    "jpeg": "jpeg",
     "aac": "aac",
     "pcma": "pcma",
     "pcmu": "pcmu",

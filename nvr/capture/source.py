@@ -289,7 +289,7 @@ class Source(Stated):
     def _not_begun(self, stats: RunStats, for_s: float) -> None:
         """Pictures come, and recording cannot begin with any of them."""
         if stats.setless and for_s >= self._patience.setless_s:
-            why = "it never sends what decoding needs (SPS and PPS)"
+            why = "it never sends what decoding needs (SPS and PPS, or tables of JPEG)"
             raise Damaged("camera.no_parameter_sets", why)
         if for_s >= self._patience.keyless_s:
             raise Unavailable("camera.frozen", "the camera sends no key frames")

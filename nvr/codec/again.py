@@ -1,16 +1,25 @@
 """Pictures that were decoded, on their way into an encoder again and from it into an MP4."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from nvr.media.encoder import AccessUnit
-from nvr.wire import h264
+from nvr.wire import h264, h265
 
 _SD_LINES = 576
 _BT601, _UNSAID = frozenset((5, 6)), 2
 """Matrices as ITU-T H.273 numbers them; unsaid, players go by the number of lines."""
+DECODERS: Final[Mapping[str, str]] = {"h264": "h264", "h265": "hevc", "jpeg": "mjpeg"}
+"""libav's decoder of what is recorded."""
+
+
+def pixel_aspect(codec: str, config: bytes) -> tuple[int, int]:
+    """Width and height of a pixel, as the configuration of what is recorded says."""
+    of = {"h264": h264.pixel_aspect, "h265": h265.pixel_aspect}.get(codec)
+    return of(config) if of else (1, 1)
 
 
 def encodable(frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:

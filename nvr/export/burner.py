@@ -11,7 +11,7 @@ import av
 import msgspec
 
 from nvr.base.clock import TICKS_PER_S
-from nvr.codec.again import encodable, mp4_sample
+from nvr.codec.again import DECODERS, encodable, mp4_sample, pixel_aspect
 from nvr.codec.confined import serve
 from nvr.codec.encode import Encoder, picture_of
 from nvr.export.picture import Begin, Begun, Look, Pictures, Request, Units
@@ -21,7 +21,7 @@ from nvr.media.mask import MASK_KINDS, Mask
 from nvr.overlay.burn import Burner, planes_of
 from nvr.overlay.caption import Caption
 from nvr.overlay.font import Font
-from nvr.wire import h264, h265
+from nvr.wire import h264
 
 _REQUESTS = msgspec.msgpack.Decoder(Request)
 _MOST_WAITING = 64
@@ -36,14 +36,14 @@ class Film:
     """
 
     def __init__(self, font: Font, begin: Begin) -> None:
-        decoder = av.CodecContext.create("h264" if begin.codec == "h264" else "hevc", "r")
+        decoder = av.CodecContext.create(DECODERS[begin.codec], "r")
         assert isinstance(decoder, av.VideoCodecContext)
         self._decoder = decoder
         self._decoder.extradata = begin.config
         self._decoder.thread_count = 1
         self._size = begin.size
-        of = h264.pixel_aspect if begin.codec == "h264" else h265.pixel_aspect
-        settings = Settings(begin.size, begin.fps, begin.bitrate_bps, aspect=of(begin.config))
+        aspect = pixel_aspect(begin.codec, begin.config)
+        settings = Settings(begin.size, begin.fps, begin.bitrate_bps, aspect=aspect)
         self._encoder = Encoder(settings)
         self._burner = Burner(font, begin.size)
         self._burner.mask(begin.masks)
@@ -116,7 +116,7 @@ def _warm(font: Font) -> None:
     frame = av.VideoFrame(64, 64, "yuv444p").reformat(format="yuv420p", threads=1)
     units = Encoder(Settings((64, 64), 25, 100_000)).encode(picture_of(frame, 0))
     config = h264.avcc(units[0].nals)
-    for codec in ("h264", "h265"):
+    for codec in DECODERS:
         record = config if codec == "h264" else b""
         look = Look(("字{time}",), (0, 0), 100, "box")
         masks = tuple(Mask(((0, 0), (500, 0), (0, 500)), kind) for kind in MASK_KINDS)

@@ -22,8 +22,8 @@ class Begin(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Begin a film.
 
     Attributes:
-        codec: ``h264`` or ``h265``, of the pictures that come.
-        config: Their ``avcC`` or ``hvcC`` record.
+        codec: ``h264``, ``h265`` or ``jpeg``, of the pictures that come.
+        config: Their ``avcC`` or ``hvcC`` record, empty of JPEG.
         size: ``(width, height)`` of those that go out, even, in pixels.
         fps: How many a second are expected.
         bitrate_bps: What those that go out may take.

@@ -50,9 +50,9 @@ class Clip:
 
 
 def movie_clip(movie: Movie) -> Clip | None:
-    """Return the video of a span of the archive, None if it has none."""
+    """Return the video of a span of the archive, None if it has none that a camera could sign."""
     video = movie.video
-    if video is None:
+    if video is None or video.codec == "jpeg":
         return None
     return Clip(video.codec, video.config, movie.timed, lambda: movie.end_us)
 

@@ -6,6 +6,9 @@ from typing import Literal
 from nvr.wire.sdp import HBR, AuHeader
 
 VideoCodec = Literal["h264", "h265"]
+"""What pictures are encoded with here."""
+PictureCodec = VideoCodec | Literal["jpeg"]
+"""What they are recorded in: a camera's JPEGs are kept as they come, each a key frame."""
 AudioCodec = Literal["aac", "pcma", "pcmu", "opus", "g726", "l16", "flac"]
 """FLAC is for browsers only: it is made while somebody listens, and never recorded."""
 
@@ -27,7 +30,7 @@ class TrackConfig:
     """
 
     kind: Literal["video", "audio"]
-    codec: VideoCodec | AudioCodec
+    codec: PictureCodec | AudioCodec
     clock_hz: int
     config: bytes
     width_px: int = 0
@@ -50,7 +53,8 @@ class RtpTrack:
         channel: Interleaved channel of RTP; RTCP is on the next one.
         channels: Audio channels, 0 for video.
         parameter_sets: NAL units from ``sprop-*``, in order (VPS, SPS, PPS), without start
-            codes; may be empty when the camera sends them only in band.
+            codes; may be empty when the camera sends them only in band. Of JPEG one of four bytes
+            at most: width(16), height(16), for packets that have no room for them.
         config: As of `TrackConfig`, for sound; that of LATM is only likely until it was read.
         latm: AAC comes as LATM.
         mux: StreamMuxConfig of LATM, empty if it is in band.
@@ -61,7 +65,7 @@ class RtpTrack:
     """
 
     kind: Literal["video", "audio"]
-    codec: VideoCodec | AudioCodec
+    codec: PictureCodec | AudioCodec
     clock_hz: int
     payload_type: int
     channel: int

@@ -5,7 +5,7 @@ import struct
 from nvr.media.track import StreamConfig, TrackConfig
 
 _TRACK = struct.Struct(">BBBxIHHH")
-_CODECS = ("", "h264", "h265", "aac", "pcma", "pcmu", "opus", "g726", "l16")
+_CODECS = ("", "h264", "h265", "aac", "pcma", "pcmu", "opus", "g726", "l16", "jpeg")
 
 
 def encode_config(config: StreamConfig) -> bytes:

@@ -20,8 +20,8 @@ class Wanted(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Begin anew.
 
     Attributes:
-        codec: ``h264`` or ``h265``, of the pictures that come.
-        config: Their ``avcC`` or ``hvcC`` record.
+        codec: ``h264``, ``h265`` or ``jpeg``, of the pictures that come.
+        config: Their ``avcC`` or ``hvcC`` record, empty of JPEG.
         most_lines: Height at most of those that go out, pixels.
         fps: So many a second are expected, and made at most unless `every`.
         bitrate_bps: What they may take.
@@ -55,7 +55,7 @@ class Still(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Make a JPEG of one picture.
 
     Attributes:
-        codec: ``h264``, ``h265`` or ``mjpeg``.
+        codec: ``h264``, ``h265`` or ``jpeg``.
         config: ``avcC`` or ``hvcC`` record, empty of a JPEG.
         unit: The picture.
         width: Most pixels across, 0 for as many as it has.

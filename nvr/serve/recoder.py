@@ -12,7 +12,7 @@ import msgspec
 from av.video.reformatter import ColorRange, Colorspace
 
 from nvr.base.clock import TICKS_PER_S
-from nvr.codec.again import encodable, mp4_sample, prefixed
+from nvr.codec.again import DECODERS, encodable, mp4_sample, pixel_aspect, prefixed
 from nvr.codec.confined import serve
 from nvr.codec.encode import X264, X265, Encoder, picture_of
 from nvr.codec.still import jpeg
@@ -23,7 +23,6 @@ from nvr.serve.recode_talk import REQUESTS, Answer, Coded, Head, Made, Recoded, 
 from nvr.wire import h264, h265
 
 _EVEN = 2
-_DECODERS = {"h264": "h264", "h265": "hevc", "mjpeg": "mjpeg"}
 
 
 class Cover:
@@ -102,9 +101,9 @@ class Recoder:
         size = (width, max(_EVEN, lines))
         if self._encoder is None:
             wanted = self._wanted
-            of = h264.pixel_aspect if wanted.codec == "h264" else h265.pixel_aspect
+            aspect = pixel_aspect(wanted.codec, wanted.config)
             settings = Settings(
-                size, wanted.fps, wanted.bitrate_bps, preset="superfast", aspect=of(wanted.config)
+                size, wanted.fps, wanted.bitrate_bps, preset="superfast", aspect=aspect
             )
             self._encoder = Encoder(settings)
         painted = encodable(frame, self._encoder.settings.size)
@@ -122,7 +121,7 @@ def still(asked: Still) -> Made:
 
 
 def _decoder(codec: str, config: bytes) -> av.VideoCodecContext:
-    decoder = av.CodecContext.create(_DECODERS[codec], "r")
+    decoder = av.CodecContext.create(DECODERS[codec], "r")
     assert isinstance(decoder, av.VideoCodecContext)
     if config:
         decoder.extradata = config
@@ -145,7 +144,7 @@ def _warm() -> None:
         for laid in ((), masks):
             Recoder(Wanted(codec, record, 32, 25, 100_000)).add(Coded([(unit, 0)], laid, last=True))
         made = still(Still(codec, record, unit, 32, masks))
-    still(Still("mjpeg", b"", made.jpeg, 0, masks))
+    still(Still("jpeg", b"", made.jpeg, 0, masks))
 
 
 def main() -> None:

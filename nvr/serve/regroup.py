@@ -98,7 +98,7 @@ class Regroup:
         number = next((n for n, track in enumerate(config) if track.kind == "video"), -1)
         every = (one for piece in pieces(data) for one in samples(piece, config))
         pictures = [one for one in every if one.track == number]
-        if not pictures or config[number].codec not in {"h264", "h265"}:
+        if not pictures or config[number].codec not in {"h264", "h265", "jpeg"}:
             raise _undecodable()
         taken = pictures[:1] if key_only else pictures
         track = config[number]

@@ -7,6 +7,7 @@ removed with its last reader.
 import asyncio
 import os
 import secrets
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,10 +16,12 @@ from nvr.media.ports import RelaySource
 from nvr.media.track import RtpTrack, StreamConfig, TrackConfig
 from nvr.wire import h264, h265, sdp
 
-_STATIC = {"pcmu": 0, "pcma": 8}
+_STATIC = {"pcmu": (0, 8000, 1), "pcma": (8, 8000, 1), "jpeg": (26, 90_000, 0)}
+_JPEG_PX = 2040
 _ENCODING = {
     "h264": "H264",
     "h265": "H265",
+    "jpeg": "JPEG",
     "aac": "MPEG4-GENERIC",
     "pcma": "PCMA",
     "pcmu": "PCMU",
@@ -28,14 +31,17 @@ _ENCODING = {
 
 
 def _payload_type(track: TrackConfig, index: int) -> int:
-    if track.codec in _STATIC and (track.clock_hz, track.channels) == (8000, 1):
-        return _STATIC[track.codec]
-    return 96 + index
+    number, *usual = _STATIC.get(track.codec, (0,))
+    return number if usual == [track.clock_hz, track.channels] else 96 + index
 
 
 def _media(track: TrackConfig, index: int, sent: RtpTrack) -> sdp.Media:
     sets: tuple[bytes, ...] = ()
-    if track.config and track.kind == "video":
+    if track.codec == "jpeg":
+        # Packets have room for 2040 pixels; readers take the size from elsewhere only if they must.
+        wide = max(track.width_px, track.height_px) > _JPEG_PX
+        sets = (struct.pack(">HH", track.width_px, track.height_px),) if wide else ()
+    elif track.config and track.kind == "video":
         read = h264.parameter_sets if track.codec == "h264" else h265.parameter_sets
         sets = read(track.config)
     return sdp.Media(

@@ -251,7 +251,7 @@ class AnalysePages:
         masks = hidden_from(self._parts, caller.subject, camera, span)
         if not masks:
             return jpeg
-        made = await self._parts.recodes.still(Still("mjpeg", b"", jpeg, width, masks))
+        made = await self._parts.recodes.still(Still("jpeg", b"", jpeg, width, masks))
         if not made:
             raise Unavailable("snapshot.none", "no picture came of it", camera=camera)
         return made

@@ -22,6 +22,8 @@ _HEAD = struct.Struct(">I4s")
 _U32 = struct.Struct(">I")
 _I32 = struct.Struct(">i")
 _DATA_OFFSET_PRESENT = 1
+FOREIGN = frozenset(("h265", "jpeg"))
+"""Pictures that some browser, or every one, has no decoder for in MP4."""
 _TURNED = {"pcma": 0, "pcmu": 1, "l16": 2, "g726": 3}
 _ROW = struct.Struct(">II")
 _MOST_UNIT_BYTES = 65_536

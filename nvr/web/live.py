@@ -32,7 +32,7 @@ from nvr.media.part import Bytes, Fragment
 from nvr.media.ports import Watched
 from nvr.media.track import StreamConfig
 from nvr.web import cover
-from nvr.web.fragment import Voice, renumbered, shown, without
+from nvr.web.fragment import FOREIGN, Voice, renumbered, shown, without
 from nvr.web.frame import SIGNED_OUT, TEXT, closing, frame
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import which
@@ -261,10 +261,10 @@ class Live:
     """``WS /ws/live/{camera}`` for all cameras, with ``?stream=sub`` their sub streams.
 
     ``?sound=no`` leaves out sound, for a browser that does not take the kind of it. ``?video=h264``
-    makes a small H.264 picture of an H.265 one, without sound, of one stream at a time; of a masked
-    camera whoever may not see under the masks gets such a one, with them burned in, whatever was
-    asked for. Whoever is refused that is told why (``refused``) before the connection is closed;
-    ``?first=1`` gives up for it what the same session has converted.
+    makes a small H.264 picture of one in H.265 or JPEG, without sound, of one stream at a time; of
+    a masked camera whoever may not see under the masks gets such a one, with them burned in,
+    whatever was asked for. Whoever is refused that is told why (``refused``) before the connection
+    is closed; ``?first=1`` gives up for it what the same session has converted.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -315,7 +315,7 @@ class Live:
         source: Watched = self._parts.hub.stream(name)
         may = "unmasked" in caller.subject.may(camera)
         covered = not may and bool(cover.hidden_now(self._parts, camera))
-        small = covered or (request.query.get("video") == "h264" and _is_h265(source.config))
+        small = covered or (request.query.get("video") == "h264" and _foreign(source.config))
         key = (name, request.query.get("sound") != "no" and not small, small, covered)
         try:
             feed = await self._feed(key, caller, first=request.query.get("first") == "1")
@@ -371,8 +371,8 @@ class Live:
                 one.give_up()
 
 
-def _is_h265(config: StreamConfig | None) -> bool:
-    return any(track.codec == "h265" for track in config or ())
+def _foreign(config: StreamConfig | None) -> bool:
+    return any(track.codec in FOREIGN for track in config or ())
 
 
 def _seen(state: CameraState, stream: str) -> StreamState | None:

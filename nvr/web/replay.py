@@ -26,7 +26,7 @@ from nvr.playback.query import Gop
 from nvr.serve.recodes import Place
 from nvr.serve.regroup import Regroup
 from nvr.web import cover
-from nvr.web.fragment import renumbered, shown, without
+from nvr.web.fragment import FOREIGN, renumbered, shown, without
 from nvr.web.frame import SIGNED_OUT
 from nvr.web.looked import Looked
 from nvr.web.parts import Caller, Parts, Route
@@ -222,7 +222,7 @@ class _Viewer:
         span = (gop.from_us, gop.to_us)
         self._allow(span)  # it may be of another time than was asked for
         masks = cover.hidden_from(self._parts, self._caller.subject, self._camera, span)
-        if not masks and not any(track.codec == "h265" for track in config):
+        if not masks and not any(track.codec in FOREIGN for track in config):
             plain = await asyncio.to_thread(without, gop.data, renumbered(config))
             return _message(ask, gop, shown(config, sound=False), plain, None)
         return await self._converted(ask, gop, config, masks)

@@ -3,7 +3,7 @@
 One ``trak`` per track, ids from 1 in order, empty sample tables, ``mvex`` with a ``trex`` each. All
 durations are 0 and there is no ``mehd``: Chromium, told of a duration, buffers a live stream before
 it plays. G.711 goes into the QuickTime sample entries ``alaw`` and ``ulaw``, L16 into ``twos``,
-G.726 into ``ms`` with its number of Microsoft's list, as players look for it.
+G.726 into ``ms`` with its number of Microsoft's list, JPEG into ``jpeg``, as players look for it.
 
 Source: ISO/IEC 14496-12:2022 section 8, 14496-14:2020 section 5.6, 14496-15:2022 sections 5.4, 8.4;
 "Encapsulation of Opus in ISO Base Media File Format", version 0.8.1, section 4.3, and of FLAC,
@@ -19,6 +19,7 @@ from nvr.wire import aac, h264, h265
 
 MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _MOVIE_HZ = 1000
+_PICTURE = {"h264": (b"avc1", b"avcC"), "h265": (b"hvc1", b"hvcC"), "jpeg": (b"jpeg", b"")}
 _SOUND = {
     "aac": b"mp4a",
     "pcma": b"alaw",
@@ -41,7 +42,7 @@ class Track(Protocol):
 
     @property
     def codec(self) -> str:
-        """``h264``, ``h265``, ``aac``, ``pcma``, ``pcmu``, ``opus``, ``g726``, ``l16``, ..."""
+        """``h264``, ``h265``, ``jpeg``, ``aac``, ``pcma``, ``pcmu``, ``opus``, ``g726``, ..."""
 
     @property
     def clock_hz(self) -> int:
@@ -102,14 +103,15 @@ def sample_entry(track: Track) -> bytes:
     """Build the sample entry of a track, such as ``avc1`` with its ``avcC``."""
     head = bytes(6) + struct.pack(">H", 1)
     if track.kind == "video":
-        name, record = {"h264": (b"avc1", b"avcC"), "h265": (b"hvc1", b"hvcC")}[track.codec]
+        name, record = _PICTURE[track.codec]
         size = struct.pack(">HH", track.width_px, track.height_px)
         dpi = struct.pack(">IIIH", 72 << 16, 72 << 16, 0, 1)
         tail = bytes(32) + struct.pack(">Hh", 24, -1)
         wide, high = pixel_aspect(track)
         # Square ones are what players expect.
         shape = box(b"pasp", struct.pack(">II", wide, high)) if wide != high else b""
-        return box(name, head, bytes(16), size, dpi, tail, box(record, track.config), shape)
+        known = box(record, track.config) if record else b""
+        return box(name, head, bytes(16), size, dpi, tail, known, shape)
     # The rate is 16.16 fixed point here; a rate that does not fit is left to the AAC config.
     rate_hz = track.clock_hz if track.clock_hz < 1 << 16 else 0
     bits = track.config[0] if track.codec == "g726" else 16
@@ -167,7 +169,7 @@ def init_segment(config: Sequence[Track]) -> bytes:
         ValueError: A codec is unknown.
     """
     for track in config:
-        if track.codec not in {"h264", "h265", *_SOUND}:
+        if track.codec not in {*_PICTURE, *_SOUND}:
             raise ValueError(f"codec {track.codec} has no sample entry")
     mvhd = struct.pack(">IIIIIH10x", 0, 0, _MOVIE_HZ, 0, 0x10000, 0x100)
     traks = [_trak(track, number) for number, track in enumerate(config, 1)]
@@ -195,7 +197,7 @@ def mime(config: Sequence[Track]) -> str:
             names.append(h264.codec_string(track.config))
         elif track.codec == "h265":
             names.append(h265.codec_string(track.config))
-        elif track.codec in {"opus", "flac"}:
+        elif track.codec in {"opus", "flac", "jpeg"}:  # the last one no browser knows, and says so
             names.append(track.codec)
         elif track.codec == "aac":
             names.append(aac.codec_string(track.config))

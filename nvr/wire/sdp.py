@@ -4,12 +4,14 @@ Reading is forgiving: cameras forget ``rtpmap``, pad Base64 wrongly, leave space
 semicolons. Anything not understood is left out, never guessed.
 
 Source: RFC 4566 (SDP), RFC 6184 (H.264), RFC 7798 (H.265), RFC 3640 (AAC), RFC 6416 (AAC as LATM),
-RFC 7587 (Opus), RFC 3551 (G.711, G.726, L16, static payload types).
+RFC 7587 (Opus), RFC 3551 (G.711, G.726, L16, static payload types), RFC 2435 (JPEG); for its size
+``x-dimensions`` (GStreamer) and ``framesize`` (3GPP TS 26.234).
 """
 
 import base64
 import binascii
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -27,11 +29,13 @@ _STATIC: Final = {
     8: ("PCMA", 8000, 1),
     10: ("L16", 44_100, 2),
     11: ("L16", 44_100, 1),
+    26: ("JPEG", 90_000, 1),
 }
 _CODECS: Final = {
     "H264": "h264",
     "H265": "h265",
     "HEVC": "h265",
+    "JPEG": "jpeg",
     "MPEG4-GENERIC": "aac",
     "MP4A-LATM": "aac",
     "PCMA": "pcma",
@@ -90,7 +94,8 @@ class Media:
         clock_hz: RTP clock.
         channels: Audio channels, 0 for the rest.
         control: Value of ``a=control``, may be relative, empty if absent.
-        parameter_sets: NAL units from ``sprop-*``: VPS, SPS, PPS, in this order.
+        parameter_sets: NAL units from ``sprop-*``: VPS, SPS, PPS, in this order; of JPEG its size,
+            if it is said: width(16), height(16).
         config: AudioSpecificConfig from ``config=``; of G.726 a byte: bits a sample.
         mux: StreamMuxConfig of LATM from ``config=``, empty if it is in band.
         au: Headers of AAC's access units.
@@ -182,6 +187,13 @@ def _sets(fmtp: dict[str, str]) -> tuple[bytes, ...]:
     return tuple(unit for unit in units if unit)
 
 
+def _size(text: str) -> tuple[bytes, ...]:
+    found = re.fullmatch(r"\s*([0-9]{1,5})\s*[,x-]\s*([0-9]{1,5})\s*", text)
+    width, height = (int(found[1]), int(found[2])) if found else (0, 0)
+    fits = 0 < width < 1 << 16 and 0 < height < 1 << 16
+    return (struct.pack(">HH", width, height),) if fits else ()
+
+
 def _hex(text: str) -> bytes:
     well_formed = len(text) % 2 == 0 and re.fullmatch(r"[0-9a-fA-F]{4,128}", text)
     return bytes.fromhex(text) if well_formed else b""
@@ -227,11 +239,15 @@ def _sound(
 
 def _media(kind: str, payload_type: int, lines: list[tuple[str, str]]) -> Media:
     encoding, clock_hz, channels = _STATIC.get(payload_type, ("", 90_000, 1))
-    control, fmtp = "", {}
+    control, size, fmtp = "", "", dict[str, str]()
     for name, value in lines:
         about, _, rest = value.partition(" ")
         if name == "control":
             control = control or value.strip()
+        elif name == "x-dimensions":
+            size = size or value
+        elif name == "framesize" and about == str(payload_type):
+            size = size or rest
         elif about == str(payload_type) and name == "rtpmap":
             parts = rest.strip().split("/")
             encoding = parts[0].strip().upper()
@@ -244,6 +260,9 @@ def _media(kind: str, payload_type: int, lines: list[tuple[str, str]]) -> Media:
     clock_hz = max(1, min(clock_hz, 1_000_000))
     channels = max(1, min(channels, 16)) if kind == "audio" else 0
     config, mux = _sound(encoding, clock_hz, channels, fmtp)
+    sets = _sets(fmtp) if kind == "video" else ()
+    if encoding == "JPEG":
+        sets = _size(size or fmtp.get("x-dimensions", ""))
     return Media(
         kind,
         payload_type,
@@ -251,7 +270,7 @@ def _media(kind: str, payload_type: int, lines: list[tuple[str, str]]) -> Media:
         clock_hz,
         channels,
         control,
-        _sets(fmtp) if kind == "video" else (),
+        sets,
         config,
         mux,
         _au_header(fmtp) if encoding == "MPEG4-GENERIC" else HBR,
@@ -381,6 +400,9 @@ def build(name: str, media: Sequence[Media], *, session: int, address: str = "0.
             f"m={section.kind} 0 RTP/AVP {section.payload_type}",
             f"a=rtpmap:{section.payload_type} {section.encoding}/{section.clock_hz}{channels}",
         ]
+        if section.codec == "jpeg" and section.parameter_sets:
+            width, height = struct.unpack(">HH", section.parameter_sets[0])
+            lines.append(f"a=x-dimensions:{width},{height}")
         if parameters := _format(section):
             lines.append(f"a=fmtp:{section.payload_type} {parameters}")
         lines.append(f"a=control:{section.control}")

@@ -9,7 +9,7 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\n<html"
 PICTURE = {
-    "jpeg": "m=video 0 RTP/AVP 26\r\na=control:track1\r\n",
+    "mpeg4": "m=video 0 RTP/AVP 96\r\na=rtpmap:96 MP4V-ES/90000\r\na=control:track1\r\n",
     "odd": "m=video 0 RTP/AVP 96\r\na=rtpmap:96 X-MAGIC/90000\r\na=control:track1\r\n",
     "empty": "",
     "rot": "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track1\r\n",

@@ -64,7 +64,7 @@ async def dome_goes_on(box: RunningBox) -> None:
         ("page", "lost", "camera.garbage"),
         ("noise", "lost", "camera.garbage"),
         ("hangs-up", "lost", "camera.lost"),
-        ("jpeg", "unsupported", "camera.unsupported"),
+        ("mpeg4", "unsupported", "camera.unsupported"),
         ("odd", "unsupported", "camera.unsupported"),
         ("empty", "lost", "camera.protocol"),
         ("rot", "lost", "camera.garbage"),

@@ -85,7 +85,9 @@ def test_the_largest_stream_is_recorded_and_the_largest_small_one_watched() -> N
     assert [p.token for p in suggested(offered)] == ["m", "s"]
     assert [p.token if p else None for p in suggested(offered, "m", "-")] == ["m", None]
     assert [p.token for p in suggested(offered, "s", "t")] == ["s", "t"]
-    assert suggested((jpeg,)) == (None, None)
+    # JPEG only where there is nothing better.
+    assert [p.token if p else None for p in suggested((jpeg,))] == ["j", None]
+    assert suggested((replace(MAIN, codec="mpeg4"),)) == (None, None)
     # A second stream as large as the first is no sub stream.
     assert suggested((MAIN, replace(MAIN, token="m2")))[1] is None
 
@@ -100,6 +102,7 @@ def test_each_thing_that_is_wrong_has_its_code_and_its_cure() -> None:
     assert codes(device=replace(DEVICE, clock_offset_s=-38.0)) == [("onvif.clock_off", "clock")]
     assert codes(device=replace(DEVICE, clock_offset_s=1.5)) == []
     assert codes(main=replace(SEEN, gop_s=4.0)) == [("camera.gop_long", "gop")]
+    assert codes(main=replace(SEEN, codec="jpeg", gop_s=0.04)) == [("camera.jpeg", "")]
     assert codes(main=replace(SEEN, gop_s=0.0)) == [("camera.gop_long", "gop")]
     assert codes(sub=replace(SEEN, gop_s=10.0)) == [("camera.gop_long", "gop")]
     assert codes(sub=None) == [("onvif.no_sub", "")]

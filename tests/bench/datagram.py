@@ -15,8 +15,8 @@ import sys
 import time
 
 from nvr._native import Engine, Session
+from nvr.media import told
 from nvr.media.datagram import Datagrams, native
-from nvr.media.source import _setup
 from tests.bench import figures
 from tests.media import clip, wire
 
@@ -55,7 +55,7 @@ def run(way: str, *, swapped: bool = False) -> float:
     for end in (ours, theirs):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     sets = made.track.parameter_sets
-    session = Session(engine, way, (_setup(made.track, 0, 0),), tuple(sets), ours.fileno())
+    session = Session(engine, way, (told.setup(made.track, 0, 0),), tuple(sets), ours.fileno())
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind((HOME, 0))
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)

@@ -28,6 +28,7 @@ SOUND = {
     "h264-l16": ("l16", "pcm_s16be", 16_000),
 }
 PICTURES = ("h264-nal", "h264-stap", "h264-sdp-only", "h265-ap")
+JPEG = ("jpeg", "jpeg-422", "jpeg-quality", "jpeg-restart", "jpeg-large")
 
 
 @asynccontextmanager
@@ -171,3 +172,32 @@ async def test_sound_that_is_not_wanted_is_not_asked_for():
         async with watched(url, QUICK, sound=False) as (states, stream):
             await until(lambda: ("live", "") in states)
             assert [track.codec for track in stream.config] == ["h264"]
+
+
+@pytest.mark.needs("gst-rtsp-server")
+async def test_a_camera_that_sends_only_jpeg_is_recorded_however_it_tells_its_tables():
+    async with recorded(JPEG, 1.5) as (parts, sources):
+        states = {kind: source.state for kind, source in sources.items()}
+    light = {}
+    for kind in JPEG:
+        assert (states[kind].state, states[kind].code) == ("live", ""), kind
+        (track,) = parts[kind][0].config
+        assert track.codec == "jpeg"
+        assert (track.width_px, track.height_px) == (2304 if "large" in kind else 320, 176)
+        name, shown = decoded(movie(parts[kind]), "video")
+        assert name == "mjpeg"
+        assert len(shown) == sum(part.samples for part in parts[kind]) >= 37, kind
+        assert {frame.format.name for frame in shown} == {
+            "yuvj422p" if "422" in kind else "yuvj420p"
+        }
+        assert not any(frame.is_corrupt for frame in shown)
+        assert not sum(part.damaged for part in parts[kind]), kind
+        steps = {b.pts - a.pts for a, b in itertools.pairwise(shown)}
+        assert steps <= {3_599, 3_600, 3_601}, (kind, steps)
+        assert all(part.key for part in parts[kind])
+        assert len(parts[kind]) <= sum(part.samples for part in parts[kind]) / 6, "half a second"
+        planes = [frame.reformat(format="gray").to_ndarray().astype(float) for frame in shown]
+        light[kind] = numpy.mean([(plane.mean(), plane.std()) for plane in planes], axis=0)
+    # Wrong tables would make it darker or flatter.
+    for kind in JPEG[:-1]:
+        assert numpy.allclose(light[kind], light["jpeg"], rtol=0.03), light

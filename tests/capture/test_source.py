@@ -143,12 +143,12 @@ async def test_a_camera_that_reboots_is_back_within_five_seconds():
 
 @pytest.mark.needs("gst-rtsp-server")
 async def test_a_codec_we_cannot_carry_is_said_and_the_sound_still_recorded():
-    async with gst_camera("jpeg") as port, Watched(f"rtsp://127.0.0.1:{port}/camera") as camera:
+    async with gst_camera("mpeg4") as port, Watched(f"rtsp://127.0.0.1:{port}/camera") as camera:
         await camera.until("unsupported", "camera.unsupported")
-        assert "JPEG" in camera.source.state.detail
+        assert "MP4V-ES" in camera.source.state.detail
         assert camera.stream.runs == []
     async with (
-        gst_camera("jpeg-pcma") as port,
+        gst_camera("mpeg4-pcma") as port,
         Watched(f"rtsp://127.0.0.1:{port}/camera") as camera,
     ):
         await camera.until("unsupported", "camera.unsupported")

@@ -81,11 +81,27 @@ async def recorded_and_read(codecs, port, parts, source):
         ("h264-pcmu", ["h264", "pcm_mulaw"]),
         ("h264-sdp-only", ["h264"]),
         ("h264-latm", ["h264", "aac"]),
+        ("jpeg-pcma", ["mjpeg", "pcm_alaw"]),
+        ("jpeg-quality", ["mjpeg"]),
     ],
 )
 async def test_what_the_camera_sends_is_recorded_and_read(kind, codecs):
     async with gst_camera(kind) as camera_port, box(camera_port) as (_, port, parts, source):
         await recorded_and_read(codecs, port, parts, source)
+
+
+@pytest.mark.needs("gst-rtsp-server")
+async def test_gstreamer_reads_jpeg_too_large_for_its_packets():
+    async with gst_camera("jpeg-large") as camera_port, box(camera_port) as (_, port, _, source):
+        await until(lambda: source.state.state == "live")
+        url = f"rtsp://127.0.0.1:{port}/cam/gate"
+        _, said, _ = await run(
+            "/usr/bin/python3", "tests/peers/gst_reader.py", url, "3", timeout_s=40
+        )
+    seen = json.loads(said)
+    assert seen["error"] == ""
+    assert seen["caps"] == {"video": "JPEG"}
+    assert seen["frames"] > 30
 
 
 @pytest.mark.needs("gst-rtsp-server")

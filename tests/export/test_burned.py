@@ -121,7 +121,7 @@ def read_time(picture: np.ndarray, near_us: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("codec", "b_frames"), [("h264", 0), ("h264", 2), ("h265", 0), ("h265", 2)]
+    ("codec", "b_frames"), [("h264", 0), ("h264", 2), ("h265", 0), ("h265", 2), ("jpeg", 0)]
 )
 def test_each_picture_shows_its_own_time(tmp_path: Path, codec: str, b_frames: int) -> None:
     made = film(codec, b_frames)

@@ -9,7 +9,7 @@ from tests.media import clip, wire
 from tests.native.test_sound import in_band
 
 _SOURCES = [
-    "buffer", "cut", "depack", "dts", "latm", "part", "receipt", "session",
+    "buffer", "cut", "depack", "dts", "jpeg", "latm", "part", "receipt", "session",
     "sets", "sound", "sps", "timeline",
 ]  # fmt: skip
 _RELAY = ["relay", "relay_reader"]
@@ -25,6 +25,31 @@ def _latm(sound: clip.Clip) -> list[tuple[float, int, bytes]]:
             found.append((unit.pts / 48_000, 6, packet))
             seq += 1
     return found
+
+
+def _jpeg() -> bytes:
+    """Pictures with tables in band, kept, and made of a quality; with and without restarts."""
+    packets, at, seq = [], 0, 100
+    for q, restarts, room, wide in (
+        (255, True, 600, False), (200, False, 600, False), (60, True, 300, False),
+        (255, False, 40, True), (201, True, 20, False),
+    ):  # fmt: skip
+        made = clip.jpeg(8, 160, 96, restarts=restarts)
+        own = wire.jpeg_parts(made.units[0].nals[0])[0]
+        if wide:
+            own = bytes(byte for value in own * 2 for byte in (1, value))
+        for number, unit in enumerate(made.units):
+            tables = own if q == 255 or not number else b""
+            pieces = wire.jpeg_payloads(unit.nals[0], room, q, tables)
+            if wide:
+                pieces[0] = pieces[0][:9] + b"\3" + pieces[0][10:]
+            for n, piece in enumerate(pieces, 1):
+                packets.append(wire.rtp(96, seq, at, n == len(pieces), piece))
+                seq += 1
+            at += 3600
+    data = b"".join(wire.frame(0, packet) for packet in packets)
+    size = (640).to_bytes(2, "big") + (480).to_bytes(2, "big")
+    return bytes((6, 1)) + b"\0\4" + size + len(data).to_bytes(4, "big") + data
 
 
 def _corpus() -> bytes:
@@ -52,7 +77,7 @@ def _corpus() -> bytes:
             out += bytes((0 if codec == "h264" else 1, len(sets)))
             out += b"".join(len(nal).to_bytes(2, "big") + nal for nal in sets)
             out += len(data).to_bytes(4, "big") + data
-    return out
+    return out + _jpeg()
 
 
 def build(into: Path) -> list[Path]:

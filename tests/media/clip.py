@@ -55,6 +55,8 @@ def video(
     clock_hz: int = 90_000,
     options: dict[str, str] | None = None,
 ) -> Clip:
+    if codec == "jpeg":
+        return jpeg(frames, width, height)
     name = {"h264": "libx264", "h265": "libx265"}[codec]
     ctx = av.CodecContext.create(name, "w")
     ctx.width, ctx.height, ctx.pix_fmt = width, height, "yuv420p"
@@ -88,6 +90,32 @@ def video(
         RtpTrack("video", codec, clock_hz, 96, 0, parameter_sets=sets),
         TrackConfig("video", codec, clock_hz, record, width, height),
         units,
+    )
+
+
+def jpeg(
+    frames: int = 25,
+    width: int = 320,
+    height: int = 192,
+    restarts: bool = False,
+) -> Clip:
+    """JPEGs with the Huffman tables that RFC 2435 takes for granted."""
+    ctx = av.CodecContext.create("mjpeg", "w")
+    ctx.width, ctx.height, ctx.pix_fmt = width, height, "yuvj420p"
+    ctx.time_base = fractions.Fraction(1, 25)
+    ctx.options = {"huffman": "default", "qmin": "3", "qmax": "3"}
+    ctx.thread_count = 1
+    if restarts:
+        ctx.thread_type, ctx.thread_count = "SLICE", 2  # its slices begin at restart markers
+    units = []
+    for number in range(frames):
+        frame = picture(number, width, height).reformat(format="yuvj420p")
+        frame.pts = number
+        units += [Unit(number * 3600, True, (bytes(p),)) for p in ctx.encode(frame)]
+    return Clip(
+        RtpTrack("video", "jpeg", 90_000, 26, 0),
+        TrackConfig("video", "jpeg", 90_000, b"", width, height),
+        tuple(units),
     )
 
 

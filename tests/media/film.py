@@ -1,6 +1,7 @@
 """Recordings whose pictures say which they are: the lower half of picture n is 20 + 2 (n % 100)."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -15,6 +16,8 @@ from tests.record import synthetic
 from tests.record.synthetic import FPS, FRAME_90K, Sample
 
 LOOP = 100
+STEP = 10
+"""Pictures of a part of JPEG: each is a key frame, and none begins a part."""
 UPPER = 150
 SIZE = (320, 240)
 
@@ -36,6 +39,9 @@ def recorded(
     stream: str, codec: str, seconds: int, wall_us: int, size: tuple[int, int] = SIZE
 ) -> Iterator[Part]:
     """Parts of half a second, a key frame every second."""
+    if codec == "jpeg":
+        yield from _jpegs(stream, seconds, wall_us, size)
+        return
     settings = Settings(size, FPS, 400_000, 1.0, codec=codec)
     encoder = Encoder(settings, X265 if codec == "h265" else X264)
     wire = h265 if codec == "h265" else h264
@@ -59,3 +65,21 @@ def recorded(
                 stream, 1, (track,), [(first * FRAME_90K, its)],
                 start_90k=first * FRAME_90K, wall_us=wall_us + first * 40_000,
             )  # fmt: skip
+
+
+def _jpegs(stream: str, seconds: int, wall_us: int, size: tuple[int, int]) -> Iterator[Part]:
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = *size, "yuvj420p"
+    encoder.time_base = Fraction(1, FPS)
+    encoder.options = {"huffman": "default", "qmin": "2", "qmax": "2"}
+    track = TrackConfig("video", "jpeg", 90_000, b"", *size)
+    for first in range(0, seconds * FPS, STEP):
+        its = [
+            Sample(bytes(packet), FRAME_90K, True)
+            for n in range(first, first + STEP)
+            for packet in encoder.encode(picture(n, size).reformat(format="yuvj420p"))
+        ]
+        yield synthetic.part_of(
+            stream, 1, (track,), [(first * FRAME_90K, its)],
+            start_90k=first * FRAME_90K, wall_us=wall_us + first * 40_000,
+        )  # fmt: skip

@@ -6,7 +6,7 @@ import os
 import av
 
 from nvr._native import Engine, Session
-from nvr.media.source import _config, _setup
+from nvr.media import told
 from nvr.media.track import RtpTrack, StreamConfig
 from nvr.wire import fmp4
 
@@ -22,7 +22,7 @@ class Taker:
         self.engine = Engine(self.wake_fd)
         given = tracks[0].parameter_sets if sets is None else sets
         self.session = Session(
-            self.engine, self, tuple(_setup(t, floor, 0) for t in tracks), tuple(given), fd
+            self.engine, self, tuple(told.setup(t, floor, 0) for t in tracks), tuple(given), fd
         )
         if ports:
             self.session.set_datagrams(ports)
@@ -85,7 +85,7 @@ def sample_bytes(moof: bytes) -> int:
 
 
 def config_of(tracks, blob: bytes) -> StreamConfig:
-    return _config(tracks, blob)
+    return told.config_of(tracks, blob)
 
 
 def decode(data: bytes, kind: str = "video"):

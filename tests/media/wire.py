@@ -43,8 +43,46 @@ def aggregate(codec: str, nals: Iterable[bytes]) -> bytes:
     return head + b"".join(len(n).to_bytes(2, "big") + n for n in nals)
 
 
+def jpeg_parts(data: bytes) -> tuple[bytes, int, int, bytes]:
+    """Of a JPEG: its quantisation tables, restart interval, type in RFC 2435, and scan."""
+    at, tables, interval, kind = 2, b"", 0, 1
+    while data[at + 1] != 0xDA:
+        size = int.from_bytes(data[at + 2 : at + 4], "big")
+        body = data[at + 4 : at + 2 + size]
+        match data[at + 1]:
+            case 0xDB:
+                tables += b"".join(body[n + 1 : n + 65] for n in range(0, len(body), 65))
+            case 0xDD:
+                interval = int.from_bytes(body, "big")
+            case 0xC0:
+                kind = 1 if body[7] == 0x22 else 0
+        at += 2 + size
+    return tables, interval, kind, data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :]
+
+
+def jpeg_payloads(
+    data: bytes, room: int = ROOM, q: int = 255, tables: bytes | None = None
+) -> list[bytes]:
+    """A JPEG as RFC 2435 sends it; `tables` are told in band, its own if they are None."""
+    own, interval, kind, scan = jpeg_parts(data)
+    told = own if tables is None else tables
+    found = data.index(b"\xff\xc0")
+    height, width = struct.unpack_from(">HH", data, found + 5)
+    sizes = bytes((width // 8, height // 8)) if max(width, height) <= 2040 else b"\0\0"
+    restart = struct.pack(">HH", interval, 0xFFFF) if interval else b""
+    out = []
+    for at in range(0, len(scan), room):
+        head = struct.pack(">IBB", at, kind + 64 * bool(interval), q) + sizes + restart
+        if q > 127 and not at:
+            head += struct.pack(">BBH", 0, 0, len(told)) + told
+        out.append(head + scan[at : at + room])
+    return out
+
+
 def payloads(clip: Clip, nals: tuple[bytes, ...], together: bool, room: int) -> list[bytes]:
     codec = clip.track.codec
+    if codec == "jpeg":
+        return jpeg_payloads(nals[0], room)
     if codec == "aac":
         (unit,) = nals
         pieces = [unit[at : at + room] for at in range(0, len(unit), room)]

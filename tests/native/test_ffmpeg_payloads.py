@@ -27,6 +27,8 @@ PICTURES = {
     "h264 mode 0": "-c:v libx264 -preset ultrafast -g 10 -rtpflags h264_mode0 -x264-params"
     " slice-max-size=1200",
     "h265": "-c:v libx265 -preset ultrafast -g 10 -x265-params log-level=none:slices=2:aud=1",
+    "jpeg": "-c:v mjpeg -huffman default -q:v 4 -threads 1 -pix_fmt yuvj420p",
+    "jpeg restarts": "-c:v mjpeg -huffman default -q:v 4 -threads 2 -pix_fmt yuvj420p",
 }
 
 

@@ -50,7 +50,14 @@ KINDS = {
     "h265": PICTURE + " ! x265enc key-int-max=25 speed-preset=ultrafast tune=zerolatency bitrate=400"
     " ! rtph265pay name=pay0 pt=96 config-interval=-1",
     "jpeg": JPEG + " ! jpegenc ! rtpjpegpay name=pay0 pt=26",
+    "jpeg-422": JPEG.replace("I420", "Y42B") + " ! jpegenc ! rtpjpegpay name=pay0 pt=26",
+    "jpeg-quality": JPEG + " ! jpegenc quality=60 ! rtpjpegpay quality=60 name=pay0 pt=26",
+    "jpeg-restart": JPEG + " ! avenc_mjpeg huffman=default slices=4 qmin=3 qmax=3"
+    " ! rtpjpegpay name=pay0 pt=26",
+    "jpeg-large": JPEG.replace("width=320", "width=2304") + " ! jpegenc ! rtpjpegpay name=pay0 pt=26",
     "jpeg-pcma": JPEG + " ! jpegenc ! rtpjpegpay name=pay0 pt=26 " + PCMA,
+    "mpeg4": PICTURE + " ! avenc_mpeg4 ! rtpmp4vpay name=pay0 pt=96",
+    "mpeg4-pcma": PICTURE + " ! avenc_mpeg4 ! rtpmp4vpay name=pay0 pt=96 " + PCMA,
 }
 
 parser = argparse.ArgumentParser()

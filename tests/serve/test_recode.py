@@ -184,10 +184,10 @@ async def test_a_still_is_covered_and_noise_is_none() -> None:
     converter = Recodes()
     masks = (Mask(((500, 0), (1000, 0), (1000, 1000), (500, 1000)), "solid"),)
     jpeg = still.jpeg(film.picture(60), 0)
-    made = await converter.still(Still("mjpeg", b"", jpeg, 160, masks))
+    made = await converter.still(Still("jpeg", b"", jpeg, 160, masks))
     (frame,) = av.CodecContext.create("mjpeg", "r").decode(av.Packet(made))
     luma = frame.to_ndarray(format="gray")
     assert luma.shape == (120, 160)
     assert luma[:, 82:].max() < 30
     assert luma[:50, :76].min() > 120
-    assert await converter.still(Still("mjpeg", b"", b"\xff\xd8 no picture", 0, masks)) == b""
+    assert await converter.still(Still("jpeg", b"", b"\xff\xd8 no picture", 0, masks)) == b""

@@ -57,7 +57,9 @@ def shown(made):
         return [(frame.pts, frame.to_ndarray(format="gray")) for frame in file.decode(video=0)]
 
 
-@pytest.mark.parametrize(("codec", "b_frames"), [("h265", 0), ("h265", 3), ("h264", 2)])
+@pytest.mark.parametrize(
+    ("codec", "b_frames"), [("h265", 0), ("h265", 3), ("h264", 2), ("jpeg", 0)]
+)
 async def test_every_picture_is_there_at_its_own_time(converter, codec, b_frames) -> None:
     config, data = group_of(codec, b_frames)
     made = await asyncio.to_thread(converter.convert, config, data, ())

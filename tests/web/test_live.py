@@ -310,9 +310,10 @@ async def test_recordings_come_back_as_they_were_taken(tmp_path, video):
             assert actions.count("export") == 1
 
 
-async def test_a_browser_without_h265_is_given_a_small_picture_or_a_reason(box, media):
+@pytest.mark.parametrize("codec", ["h265", "jpeg"])
+async def test_a_browser_without_h265_is_given_a_small_picture_or_a_reason(box, media, codec):
     config, fragments = media
-    tall = tuple(dataclasses.replace(track, codec="h265") for track in config)
+    tall = tuple(dataclasses.replace(track, codec=codec) for track in config)
     stream = box.parts.hub.stream("gate/main")
     asked = []
 

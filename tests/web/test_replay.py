@@ -75,6 +75,24 @@ async def test_a_browser_without_h265_gets_every_picture_as_h264(box: Box) -> No
         }  # fmt: skip
 
 
+async def test_jpeg_is_made_h264_for_every_browser(box: Box) -> None:
+    box.parts.archive.take(list(film.recorded("gate/sub", "jpeg", 2, BEGIN_US)))
+    async with box.client() as client:
+        await client.log_in("owner")
+        async with client.socket("/ws/playback/gate?stream=sub") as socket:
+            at_us, shown = BEGIN_US, []
+            while at_us is not None:
+                await ask(socket, 1, at_us)
+                head, pictures = await answer(socket)
+                assert (head["from_us"], head["converted"]) == (at_us, True)
+                shown += [film.number(float(one[200, 160])) for one in pictures]
+                at_us = head["next_us"]
+            assert len(shown) == 50
+            assert all(abs(n - at) < 1.5 for at, n in enumerate(shown)), shown
+            await ask(socket, 2, BEGIN_US, key=True)
+            assert len((await answer(socket))[1]) == 1
+
+
 @pytest.mark.parametrize("camera", ["gate", "yard"])
 async def test_who_may_not_see_under_masks_gets_them_burned_in(box: Box, camera: str) -> None:
     await box.parts.cameras.write_masks(camera, RIGHT)

@@ -34,7 +34,7 @@ def part(units, duration, video):
     return moof + fmp4.box(b"mdat", *samples)
 
 
-@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("codec", ["h264", "h265", "jpeg"])
 def test_video_after_the_init_segment_decodes(codec):
     made = clip.video(codec, frames=10)
     data = fmp4.init_segment((made.config,)) + part(made.units, 3600, video=True)
@@ -76,6 +76,7 @@ def test_mime_names_what_a_browser_must_decode():
     profile = video.config[1:4].hex()
     assert fmp4.mime((video, sound)) == f'video/mp4; codecs="avc1.{profile},mp4a.40.2"'
     assert fmp4.mime((sound,)) == 'audio/mp4; codecs="mp4a.40.2"'
+    assert fmp4.mime((clip.jpeg(1).config,)) == 'video/mp4; codecs="jpeg"'
     with pytest.raises(ValueError, match="pcma"):
         fmp4.mime((video, clip.audio("pcma", seconds=0.1).config))
 

@@ -73,12 +73,30 @@ def test_no_order_of_lines_is_too_strange(lines):
         assert parse(b"\r\n".join(lines)).media
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["a=x-dimensions:2592,1944", "a=framesize:26 2592-1944", "a=fmtp:26 x-dimensions=2592,1944"],
+)
+def test_the_size_of_jpeg_is_read_where_its_packets_cannot_say_it(line):
+    (media,) = parse(f"m=video 0 RTP/AVP 26\r\n{line}\r\n".encode()).media
+    assert (media.codec, media.clock_hz) == ("jpeg", 90_000)
+    assert media.parameter_sets == ((2592).to_bytes(2, "big") + (1944).to_bytes(2, "big"),)
+
+
+@pytest.mark.parametrize("size", ["2592", "0,5", "70000,5", "a,b", "-1,5", ""])
+def test_a_size_of_jpeg_that_is_none_is_left_out(size):
+    (media,) = parse(f"m=video 0 RTP/AVP 26\r\na=x-dimensions:{size}\r\n".encode()).media
+    assert media.parameter_sets == ()
+
+
 def test_ours_is_read_back_the_same():
     media = (
         Media("video", 96, "H264", 90_000, 0, "track=0", (b"\x67\x42\xc0\x1f\x01", b"\x68\xce")),
         Media("video", 97, "H265", 90_000, 0, "track=1", (b"\x40\x01", b"\x42\x01", b"\x44\x01")),
         Media("audio", 98, "MPEG4-GENERIC", 48_000, 2, "track=2", (), b"\x11\x90"),
         Media("audio", 8, "PCMA", 8000, 1, "track=3"),
+        Media("video", 26, "JPEG", 90_000, 0, "track=4"),
+        Media("video", 26, "JPEG", 90_000, 0, "track=5", (b"\x0a\x20\x07\x98",)),
     )
     body = build("东门\r\ns=x", media, session=7)
     found = parse(body)

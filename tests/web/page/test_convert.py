@@ -67,11 +67,11 @@ class Reel:
 async def reel(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reel]:
     clock, archive = SystemClock(), MemoryArchive()
     start_us = (clock.wall_us() // 1_000_000 - SECONDS - 30) * 1_000_000
-    for name, codec in (("gate", "h265"), ("yard", "h264")):
+    for name, codec in (("gate", "h265"), ("yard", "h264"), ("dock", "jpeg")):
         archive.take(list(film.recorded(f"{name}/main", codec, SECONDS, start_us)))
     directory: Path = tmp_path_factory.mktemp("reel")
     async with running(directory, archive=archive, clock=clock) as box:
-        for name in ("gate", "yard"):
+        for name in ("gate", "yard", "dock"):
             state = box.parts.cameras.put(name, name.title())
             until_us = archive.until_us(f"{name}/main")
             box.parts.cameras.set(dataclasses.replace(state, recorded_until_us=until_us))
@@ -91,6 +91,22 @@ async def look(page: Page, name: str) -> None:
     """Keep a picture of the page for a person to look at, where one asked for it."""
     if directory := os.environ.get("NVR_PICTURES"):
         await page.screenshot(path=f"{directory}/{name}.png")
+
+
+async def test_jpeg_is_converted_for_a_browser_that_has_everything_else(
+    reel: Reel, browser: Browser
+) -> None:
+    async with visiting(browser, reel.box, "zh-CN", (390, 844)) as visit:
+        page = visit.page
+        await page.goto(reel.path("dock", 4.5))
+        first = await seen(page)
+        assert abs(reel.off(first)) < 1.6
+        await page.get_by_text("主机转换").first.wait_for()
+        await page.keyboard.press("ArrowRight")
+        await until("the next picture", lambda: _later(page, first, 1))
+        await page.keyboard.press("l")
+        await until("it runs", lambda: _later(page, first, 20))
+        await look(page, "jpeg")
 
 
 async def test_h265_is_played_stepped_and_shuttled_by_a_browser_without_it(

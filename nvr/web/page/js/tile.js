@@ -286,7 +286,7 @@ export function codecName(codec) {
   const short = (codec ?? "").toLowerCase();
   if (short.startsWith("avc") || short === "h264") return "H.264";
   if (short.startsWith("hvc") || short.startsWith("hev") || short === "h265") return "H.265";
-  return codec ?? "";
+  return short === "jpeg" ? "JPEG" : codec ?? "";
 }
 
 customElements.define("nvr-tile", Tile);

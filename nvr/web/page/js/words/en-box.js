@@ -8,7 +8,7 @@ export default {
   "code.page.slow": "No answer for 5 s. Watch the picture.",
   "code.page.decode": "The browser failed to decode, rebuilding",
   "code.page.slow_player": "This computer cannot keep up, show fewer pictures",
-  "code.page.codec": "This browser cannot play the codec. Recording goes on. Use a browser with H.265.",
+  "code.page.codec": "This browser cannot play the codec. Recording goes on. Open it alone, or use a browser with H.265.",
   "code.page.cookie": "The log-in was not kept. Allow cookies for this site.",
   "code.page.differ": "The two passwords differ. Enter them again.",
   "code.page.short": "Password too short, at least {n} characters.",

@@ -8,7 +8,7 @@ export default {
   "code.page.slow": "本机 5 秒没有答复。看画面确认。",
   "code.page.decode": "浏览器解码出错，正在重建播放器",
   "code.page.slow_player": "这台电脑解码跟不上，减少画面数",
-  "code.page.codec": "浏览器不能播放这种编码，录像照常。换支持 H.265 的浏览器。",
+  "code.page.codec": "浏览器不能播放这种编码，录像照常。单独打开，或换支持 H.265 的浏览器。",
   "code.page.cookie": "登录没有保存。允许这个网站的 Cookie。",
   "code.page.differ": "两次密码不一样。再输一次。",
   "code.page.short": "密码太短，至少 {n} 个字符。",
