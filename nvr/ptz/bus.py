@@ -20,6 +20,7 @@ from nvr.base.log import event
 from nvr.hal.ports import Guard, SerialPort
 from nvr.media.ports import Position
 from nvr.ptz.echo import EchoFilter
+from nvr.ptz.line import Chain
 from nvr.ptz.position import Asked, Locator
 from nvr.ptz.schedule import Auxiliary, Motion, Schedule
 
@@ -32,6 +33,8 @@ SILENT_S = 0.6
 """After so long without a beat the guard has acted for sure."""
 QUIET_S = 0.1
 """Replies come within this; after it, what looked like the start of an echo was a reply."""
+RENEW_S = 1.0
+"""Heads of a chain that join so soon after each other stop the others but once."""
 REOPEN_S = 0.5
 """An adapter that is back has its heads told to stop within a second; looking costs one open()."""
 
@@ -106,6 +109,8 @@ class Bus:
         self._locator = Locator(frame_s)
         self._askable: list[tuple[str, Asked | None]] = []  # for the owner thread to take up
         self._pointed: dict[str, Position | None] = {}
+        self._chains: dict[str, Chain] = {}
+        self._renewed_s = float("-inf")
         self._lock = threading.Lock()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._port: SerialPort | None = None
@@ -119,13 +124,24 @@ class Bus:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=f"ptz/{name}")
 
-    def add(self, head: str, encode: Callable[[Motion], bytes], asked: Asked | None = None) -> None:
+    def add(
+        self,
+        head: str,
+        encode: Callable[[Motion], bytes],
+        asked: Asked | None = None,
+        chain: Chain | None = None,
+    ) -> None:
         """Put a head on the line. With `asked` its position is asked for.
 
-        It is told to stop, at once or as soon as the port is open.
+        It is told to stop, at once or as soon as the port is open; with `chain` the line is told
+        its opening then, between the two STOPs: one without an address hears only the second.
         """
         with self._lock:
             self._schedule.add(head, encode)
+            if chain is not None:
+                if self._port is not None and not self._chains:
+                    self._schedule.greet(chain.opening)
+                self._chains[head] = chain
             if self._port is not None:
                 self._schedule.stop(head, self._clock.monotonic_s())
             self._askable.append((head, asked))
@@ -143,6 +159,7 @@ class Bus:
         """Take a head off the line, after a STOP and with everything of it switched off."""
         with self._lock:
             self._schedule.leave(head, self._clock.monotonic_s())
+            self._chains.pop(head, None)
             self._askable.append((head, None))
         self._poke()
 
@@ -381,7 +398,20 @@ class Bus:
                 if self._locator.heard(data, now_s):
                     self._schedule.answered(now_s)
             self._tell_positions(now_s)
+            self._renew(data, now_s)
             self._heard(data)
+
+    def _renew(self, data: bytes, now_s: float) -> None:
+        """Give a chain its addresses anew if a head joined: those behind it have others then."""
+        with self._lock:
+            joined = [it for it in self._chains.values() if it.joined(data)]
+        if not joined:
+            return
+        if now_s - self._renewed_s >= RENEW_S:
+            self._cut("ptz.chain_changed")
+        self._renewed_s = now_s
+        with self._lock:
+            self._schedule.greet(joined[0].renewal)
 
     def _cut(self, why: str, **fields: object) -> None:
         """End every motion at once and switch off; whoever commanded it must begin anew."""
@@ -411,6 +441,7 @@ class Bus:
         with self._lock:
             # Whatever a head was told before, by us or by a recorder that died, ends here.
             self._schedule.begin(now_s)
+            self._schedule.greet(next((it.opening for it in self._chains.values()), ()))
             self._port = port
         self._turn_s = self._clock.monotonic_s()
         event(_log, logging.INFO, "ptz.port_open", bus=self.name)

@@ -154,7 +154,8 @@ class Heads:
     def mount(self, mount: Mount) -> None:
         """Give a camera a head, in place of the one it has; both are told to stop."""
         self.unmount(mount.camera)
-        mount.bus.add(mount.camera, mount.head.encode, mount.head.asked)
+        head = mount.head
+        mount.bus.add(mount.camera, head.encode, head.asked, head.chain)
         for name, place in mount.outputs.items():
             auxiliary = mount.head.auxiliary(place) if isinstance(place, Aux) else None
             if auxiliary is not None:

@@ -5,7 +5,7 @@ one head and a conversation. Both end a motion whose lease lapses by themselves,
 whoever asked for it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -56,6 +56,24 @@ class Glide:
     y: float
 
 
+class Chain(Protocol):
+    """Heads that learn their addresses from us."""
+
+    @property
+    def opening(self) -> Sequence[bytes]:
+        """What their line is told once it is open."""
+        ...
+
+    @property
+    def renewal(self) -> Sequence[bytes]:
+        """What it is told when a head joined."""
+        ...
+
+    def joined(self, data: bytes) -> bool:
+        """Take bytes as they come; True if a head says that it came, or was switched on."""
+        ...
+
+
 class Line(Protocol):
     """Carries motions to heads. `nvr.ptz.bus.Bus` says more of each."""
 
@@ -69,7 +87,13 @@ class Line(Protocol):
         """The head can be told a `Glide`."""
         ...
 
-    def add(self, head: str, encode: Callable[[Motion], bytes], asked: Asked | None = None) -> None:
+    def add(
+        self,
+        head: str,
+        encode: Callable[[Motion], bytes],
+        asked: Asked | None = None,
+        chain: Chain | None = None,
+    ) -> None:
         """Put a head on it; it is told to stop."""
         ...
 
@@ -112,6 +136,11 @@ class Dialect(Protocol):
     @property
     def asked(self) -> Asked | None:
         """How it is asked where it points, None if it is not."""
+        ...
+
+    @property
+    def chain(self) -> Chain | None:
+        """What gives it its address, None if it has a switch for that."""
         ...
 
     @property

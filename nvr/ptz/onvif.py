@@ -24,7 +24,7 @@ from nvr.media import onvif_wish as wish
 from nvr.media.onvif import CameraPreset, Profile
 from nvr.media.ports import HeadFunction, Position
 from nvr.ptz.bus import BusEvent
-from nvr.ptz.line import Aux, Deed, Glide, Said
+from nvr.ptz.line import Aux, Chain, Deed, Glide, Said
 from nvr.ptz.onvif_output import OnvifAux, OnvifOutputs
 from nvr.ptz.position import Asked
 from nvr.ptz.schedule import Auxiliary, Motion
@@ -47,6 +47,10 @@ class OnvifHead:
     reserved: Mapping[int, Said] = field(default_factory=dict)
     presets_max: int = MOST_PRESETS
     functions: tuple[HeadFunction, ...] = ()
+
+    @property
+    def chain(self) -> None:  # noqa: D102 - see Dialect
+        return None
 
     @property
     def asked(self) -> Asked | None:  # noqa: D102 - see Dialect
@@ -144,7 +148,13 @@ class OnvifLine:
     def online(self) -> bool:  # noqa: D102 - see Line
         return self._online
 
-    def add(self, head: str, encode: Callable[[Motion], bytes], asked: Asked | None = None) -> None:  # noqa: ARG002, D102 - see Line
+    def add(  # noqa: D102 - see Line
+        self,
+        head: str,  # noqa: ARG002 - there is but one
+        encode: Callable[[Motion], bytes],  # noqa: ARG002 - speeds go as they are
+        asked: Asked | None = None,  # noqa: ARG002 - it is asked over ONVIF
+        chain: Chain | None = None,  # noqa: ARG002 - it has an address of its own
+    ) -> None:
         self._keeper = self._start(self._keep())
 
     def add_auxiliary(self, head: str, name: str, auxiliary: Auxiliary) -> None:  # noqa: ARG002, D102 - see Line

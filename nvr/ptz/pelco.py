@@ -191,6 +191,10 @@ class Pelco:
     goes: bool = True
 
     @property
+    def chain(self) -> None:
+        """It has a switch for its address."""
+
+    @property
     def asked(self) -> Asked | None:
         """How it is asked for its position, None if it is not."""
         if not self.reports:

@@ -1,16 +1,17 @@
 """What goes out next on one bus: pure decisions, time is an argument.
 
-Order of precedence: first STOPs in the order they were asked for, then second STOPs, then what is
-on and shall be off, then the oldest of what else waits (a changed motion, a command, an auxiliary
-to be switched, a motion to be repeated). Frames start at least `pace_s` apart, with two exceptions,
-for hands and for safety: a first STOP waits for no gap but that after another STOP, and a changed
-motion not for the answer to a query. Both are told again after the gap, should a slow decoder or an
-answer on the wire have swallowed them. A head keeps one motion, the newest; a head's STOP is never
-replaced by the motion that follows it, and nothing that moves a head survives its STOP.
+Order of precedence: first STOPs in the order they were asked for, then what the whole line is told,
+then second STOPs, then what is on and shall be off, then the oldest of what else waits (a changed
+motion, a command, an auxiliary to be switched, a motion to be repeated). Frames start at least
+`pace_s` apart, with two exceptions, for hands and for safety: a first STOP waits for no gap but
+that after another STOP, and a changed motion not for the answer to a query. Both are told again
+after the gap, should a slow decoder or an answer on the wire have swallowed them. A head keeps one
+motion, the newest; a head's STOP is never replaced by the motion that follows it, and nothing that
+moves a head survives its STOP.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,7 +49,7 @@ class Order:
     """One frame to be written now.
 
     Attributes:
-        head: Whom it is for.
+        head: Whom it is for, empty for the whole line.
         data: The frame.
         kind: Why it is sent; ``on`` and ``off`` switch an auxiliary.
         asked_s: When the first of the commands it carries out came in.
@@ -124,6 +125,7 @@ class Schedule:
         self._leaving: set[str] = set()
         self._left = 0
         self._commands: deque[_Command] = deque()  # full: the newest is refused
+        self._greeting: deque[bytes] = deque()
         self._pace_s = pace_s
         self._repeat_s = repeat_s
         self._byte_s = byte_s
@@ -244,6 +246,10 @@ class Schedule:
         for head, name in self._switches:
             self.switch(head, name, False, now_s)
 
+    def greet(self, frames: Iterable[bytes]) -> None:
+        """Tell the line as a whole something, between first and second STOPs."""
+        self._greeting = deque(frames)
+
     def unbar(self, head: str) -> None:
         """Accept motions again: whoever commanded `head` knows that it was stopped."""
         self._heads[head].barred = False
@@ -273,7 +279,8 @@ class Schedule:
         if self._leaving:
             self._forget_the_gone()
         if now_s >= self._free_s:
-            order = self._stop(now_s) or self._off(now_s) or self._other(now_s)
+            order = self._greet(now_s) or self._stop(now_s) or self._off(now_s)
+            order = order or self._other(now_s)
         elif self._holder != "stop" and self._stopping():
             order = self._stop(now_s)
         elif self._holder == "query":
@@ -319,7 +326,7 @@ class Schedule:
             due.append(self._free_s)
         if self._changes():
             due.append(0.0 if self._holder == "query" else self._free_s)
-        if self._commands or any(it.left for it in self._switches.values()):
+        if self._greeting or self._commands or any(it.left for it in self._switches.values()):
             due.append(self._free_s)
         due += [
             max(self._free_s, it.sent_s + self._repeat_s) for it in self._heads.values() if it.frame
@@ -339,6 +346,11 @@ class Schedule:
         it.stops_left = 0 if it.frame else it.stops_left - 1
         it.sent, it.sent_s = it.stop, now_s
         return Order(name, it.stop, "stop", it.stop_asked_s)
+
+    def _greet(self, now_s: float) -> Order | None:
+        if not self._greeting or self._stopping():
+            return None
+        return Order("", self._greeting.popleft(), "command", now_s)
 
     def _off(self, now_s: float) -> Order | None:
         late = [(it.asked_s, key) for key, it in self._switches.items() if it.lit and not it.wanted]

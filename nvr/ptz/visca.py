@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nvr.media.ports import HeadFunction, Position
-from nvr.ptz.line import Aux, Deed, Glide, Said
+from nvr.ptz.line import Aux, Chain, Deed, Glide, Said
 from nvr.ptz.position import Asked, Feed
 from nvr.ptz.schedule import Auxiliary, Motion
 from nvr.wire import visca
@@ -108,6 +108,19 @@ class ViscaAsked:
         return Position(pan / per_deg % 360, tilt / per_deg, min(zoom / self.scale.zoom, 1.0))
 
 
+class ViscaChain:
+    """A chain of such cameras: they know no address until they are given one. See `Chain`."""
+
+    opening: Sequence[bytes] = (visca.SET_ADDRESSES, visca.CLEAR_ALL)
+    renewal: Sequence[bytes] = (visca.SET_ADDRESSES,)  # what the others do goes on
+
+    def __init__(self) -> None:
+        self._decoder = visca.Decoder()
+
+    def joined(self, data: bytes) -> bool:  # noqa: D102 - see Chain
+        return visca.NetworkChanged in map(type, self._decoder.feed(data))
+
+
 @dataclass(frozen=True, slots=True)
 class Visca:
     """One head. See `nvr.ptz.line.Dialect`.
@@ -139,6 +152,10 @@ class Visca:
     @property
     def asked(self) -> Asked | None:  # noqa: D102 - see Dialect
         return ViscaAsked(self.address, self.scale) if self.reports else None
+
+    @property
+    def chain(self) -> Chain:  # noqa: D102 - see Dialect
+        return ViscaChain()
 
     def encode(self, motion: Motion) -> bytes:
         """Return the packets that set all axes; iris moves a step each time it is told."""

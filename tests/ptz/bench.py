@@ -14,6 +14,7 @@ from nvr.ptz.bus import BusEvent
 from nvr.ptz.controller import Controller
 from nvr.ptz.heads import Mount
 from nvr.ptz.keep import KeepBook
+from nvr.ptz.line import Chain
 from nvr.ptz.pelco import Pelco
 from nvr.ptz.position import Asked
 from nvr.ptz.preset import PresetBook
@@ -43,7 +44,13 @@ class Dome:
         self.stops = 0
         self.calls: list[tuple[float, bytes]] = []
 
-    def add(self, head: str, encode: Callable[[Motion], bytes], asked: Asked | None = None) -> None:
+    def add(
+        self,
+        head: str,
+        encode: Callable[[Motion], bytes],
+        asked: Asked | None = None,
+        chain: Chain | None = None,
+    ) -> None:
         self.name, self._encode = head, encode
 
     def add_auxiliary(self, head: str, name: str, auxiliary: Auxiliary) -> None: ...

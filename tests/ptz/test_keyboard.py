@@ -32,7 +32,7 @@ class PaperLine:
         self.stops: list[str] = []
         self.commands: list[bytes] = []
 
-    def add(self, head, encode, asked=None) -> None:  # noqa: ARG002
+    def add(self, head, encode, asked=None, chain=None) -> None:  # noqa: ARG002
         self.now[head] = NEUTRAL
 
     def add_auxiliary(self, head, name, auxiliary) -> None:

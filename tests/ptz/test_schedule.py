@@ -187,6 +187,22 @@ def test_heads_stopped_together_are_all_told_once_before_any_is_told_twice() -> 
         assert at - 101.9 <= k * GAP + 1e-6, order
 
 
+def test_what_the_whole_line_is_told_stands_between_first_and_second_stops() -> None:
+    it = schedule("dome1", "dome2")
+    it.begin(100.0)
+    it.greet([b"hello", b"again"])
+    said = [order.data for _, order in drain(it, 100.0, 100.3)]
+    stops = [HEADS[name].encode(NEUTRAL) for name in ("dome1", "dome2")]
+    assert said == [*stops, b"hello", b"again"]
+    # A first STOP waits for no greeting, not even for half of one.
+    it.greet([b"hello", b"again"])
+    it.move("dome1", LEFT, 200, 100.3)
+    assert [order.data for _, order in drain(it, 100.32, 100.32)] == [b"hello"]
+    it.stop("dome1", 100.33)
+    said = [order.data for _, order in drain(it, 100.33, 100.5)]
+    assert said[:2] == [stops[0], b"again"]
+
+
 def test_a_lapsed_lease_is_a_stop_and_bars_motion_until_it_was_heard() -> None:
     it = schedule("dome1")
     it.move("dome1", LEFT, 100.5, 100.0)

@@ -23,22 +23,35 @@ from nvr.wire.visca import Request
 from tests.ptz.line import FarEnd, PaperGuard
 
 ADA = Operator("ada", "operator", "page/1")
+ADDRESSES, CLEAR = (visca.BROADCAST, b"\x30\x01"), (visca.BROADCAST, b"\x00\x01")
 
 
 class Camera:
-    """A camera at the far end: keeps what it is told, answers as one does."""
+    """A camera at the far end: keeps what it is told, answers as one does. Of address 0 it has none
+    and takes the one that it is given. `wire` is all that was said on its line."""
+
+    far: FarEnd
 
     def __init__(self, address: int = 1) -> None:
         self.address = address
         self.heard: list[bytes] = []
+        self.wire: list[tuple[int, bytes]] = []
         self.pan, self.tilt, self.zoom = -144, 72, 0x2000
         self._decoder = visca.Decoder()
-        self._news = threading.Condition()
+        self.news = threading.Condition()
 
     def __call__(self, data: bytes) -> bytes:
         answer = b""
         for one in self._decoder.feed(data):
-            if not isinstance(one, Request) or one.address != self.address:
+            if not isinstance(one, Request):
+                continue
+            with self.news:
+                self.wire.append((one.address, one.body))
+                self.news.notify_all()
+            if (one.address, one.body) == ADDRESSES:
+                self.address = self.address or 1
+                answer += bytes((0x88, 0x30, self.address + 1, 0xFF))
+            if one.address != self.address:
                 continue
             head = 0x80 + (self.address << 4)
             if one.inquiry:
@@ -46,11 +59,15 @@ class Camera:
                 digits = [v >> shift & 0xF for v in values for shift in (12, 8, 4, 0)]
                 answer += bytes((head, 0x50, *digits, 0xFF))
                 continue
-            with self._news:
+            with self.news:
                 self.heard.append(one.body)
-                self._news.notify_all()
+                self.news.notify_all()
             answer += bytes((head, 0x41, 0xFF, head, 0x51, 0xFF))
         return answer
+
+    def until_told(self, wanted: tuple[int, bytes]) -> None:
+        with self.news:
+            assert self.news.wait_for(lambda: wanted in self.wire, 10), self.wire
 
     def until(self, *bodies: bytes) -> None:
         """Wait until these were heard, in this order, perhaps with others between."""
@@ -59,13 +76,13 @@ class Camera:
             rest = iter(self.heard)
             return all(body in rest for body in bodies)
 
-        with self._news:
-            assert self._news.wait_for(there, 10), [body.hex(" ") for body in self.heard]
+        with self.news:
+            assert self.news.wait_for(there, 10), [body.hex(" ") for body in self.heard]
 
 
 @contextmanager
 def controlled(camera: Camera, head: Visca, place: Path) -> Iterator[tuple[Controller, Bus]]:
-    far = FarEnd(answer=camera)
+    far = camera.far = FarEnd(answer=camera)
     told: list[BusEvent] = []
     bus = Bus(
         "ptz",
@@ -107,6 +124,43 @@ def test_it_is_told_to_stop_at_the_start_and_twice_after_motion(tmp_path: Path) 
         camera.heard.clear()
         ptz.stop("hall", ADA)
         camera.until(*STILL, *STILL)
+
+
+def test_a_chain_is_given_addresses_between_the_two_stops(tmp_path: Path) -> None:
+    camera = Camera(0)
+    still = [(1, body) for body in STILL]
+    with controlled(camera, Visca(), tmp_path) as (ptz, bus):
+        camera.until(*STILL)
+        assert camera.wire == [*still, ADDRESSES, CLEAR, *still]
+        ptz.move("hall", ADA, -1, 0, 0)
+        camera.until(visca.drive(-24, 0))
+        # A second one on the line: it is stopped, and the chain has its addresses already.
+        bus.add("yard", Visca(2).encode, chain=Visca(2).chain)
+        ptz.stop("hall", ADA)
+        camera.until(visca.drive(-24, 0), *STILL, *STILL)
+        assert camera.wire.count(ADDRESSES) == 1
+
+
+def test_a_camera_that_is_switched_on_stops_the_chain_before_addresses_change(
+    tmp_path: Path,
+) -> None:
+    camera = Camera()
+    with controlled(camera, Visca(), tmp_path) as (ptz, _):
+        camera.until(*STILL, *STILL)
+        ptz.move("hall", ADA, -1, 0, 0)
+        camera.until(visca.drive(-24, 0))
+        del camera.heard[:], camera.wire[:]
+        camera.far.say(bytes.fromhex("90 38"))
+        camera.far.say(bytes.fromhex("FF A0 38 FF"))
+        camera.until(*STILL, *STILL)
+        still, at = [(1, body) for body in STILL], camera.wire.index(ADDRESSES)
+        assert camera.wire[at - 3 : at] == still
+        assert camera.wire[at + 1 : at + 4] == still
+        ptz.move("hall", ADA, -1, 0.5, 0)  # nobody has let go yet
+        del camera.heard[:], camera.wire[:]
+        camera.far.say(bytes.fromhex("A0 38 FF"))
+        camera.until_told(ADDRESSES)
+        assert visca.drive(-24, 10) not in camera.heard
 
 
 def test_a_lease_that_lapses_stops_it(tmp_path: Path) -> None:
