@@ -70,14 +70,17 @@ export class Export extends Part {
   }
 
   /** Ask in which form, and have the box make it: of what is marked, else of what the timeline shows. */
-  send() {
+  async send() {
     const { app } = this;
     const { archive, camera: name, timeline } = this.playback;
     if (!app.box.may(name, "export")) {
       app.notes.say(t("export.denied"), "warn");
       return;
     }
+    if (!timeline) return;
     const { from_us, to_us } = timeline.view;
+    // Whoever is quick asks before it is known which streams there are.
+    if (!archive.main.loaded.to_us) await archive.cover(from_us, to_us).catch(() => {});
     const now_us = app.box.now_us;
     const range = this.#range ?? { from_us: Math.min(from_us, now_us - SECOND), to_us: Math.min(to_us, now_us) };
     const has = (one) => one.runs.some((run) => run.to_us > range.from_us && run.from_us < range.to_us);

@@ -108,7 +108,8 @@ export async function linesPage(app, host, part) {
     list.replaceChildren(...outputs.map(output), ...inputs.map(input), ...(outputs.length + inputs.length ? [] : [el("p.sub", {}, t("line.none"))]));
     const names = Object.fromEntries([...outputs.map((one) => [one.output.name, outputName(one.output)]), ...inputs.map((one) => [one.name, lineName(one, "line.input")])]);
     const { happenings } = await api.get(`/api/line/event?from_us=${Math.round(app.box.now_us - 86400e6)}&to_us=${Math.round(app.box.now_us)}`, part.life);
-    past.replaceChildren(...happenings.slice(-50).reverse().map((one) => el("tr", {}, el("td", {}, clock(one.from_us)), el("td", {}, names[one.name] ?? one.name), el("td", {}, t(`look.${one.kind}`)), el("td", {}, one.to_us === null ? t("look.now") : span((one.to_us - one.from_us) / 1e6)))));
+    const rows = happenings.slice(-50).reverse().map((one) => el("tr", {}, el("td", {}, clock(one.from_us)), el("td", {}, names[one.name] ?? one.name), el("td", {}, t(`look.${one.kind}`)), el("td", {}, one.to_us === null ? t("look.now") : span((one.to_us - one.from_us) / 1e6))));
+    past.replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td.sub", {}, t("look.none")))]));
   }
 
   host.replaceChildren(el("div.head", {}, el("h2", {}, t("manage.lines"))), list, el("section.panel", {}, el("h2", {}, icon("clock"), t("line.past")), el("div.pb.scroll-x", {}, past)));
