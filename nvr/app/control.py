@@ -191,7 +191,8 @@ class Control:
             reports=self._board.serial[ptz.bus].receive,
         )
         angles = tuple(profile.view.angles)
-        return Mount(camera, self.buses[ptz.bus], head, _outputs(ptz, profile), angles)
+        outputs = _outputs(ptz, self._board, profile)
+        return Mount(camera, self.buses[ptz.bus], head, outputs, angles)
 
     def _mount_onvif(self, camera: str, ptz: Ptz) -> Mount:
         services = self._services
@@ -209,7 +210,7 @@ class Control:
         )
         self._lines[camera] = line
         self._unstopped.discard(camera)
-        return Mount(camera, line, OnvifHead(), _outputs(ptz))
+        return Mount(camera, line, OnvifHead(), _outputs(ptz, self._board))
 
     def _unstop(self, camera: str, is_so: bool) -> None:
         """A camera could not be told to stop, or was at last."""
@@ -297,8 +298,11 @@ def ranks_of(control: ControlRules) -> Ranks:
     return Ranks(**{one.name: getattr(control.priority, one.name) for one in fields(Ranks)})
 
 
-def _outputs(ptz: Ptz, profile: Profile | None = None) -> dict[str, str | Aux]:
-    """What the file says hangs where, and else what such a head has of its own."""
+def _outputs(ptz: Ptz, board: Board, profile: Profile | None = None) -> dict[str, str | Aux]:
+    """What the file says hangs where, and else what such a head has of its own.
+
+    What sprays for the wiper the board says, where it is one of the board's.
+    """
     own = {"wiper": profile.aux.wiper, "lamp": profile.aux.lamp} if profile else {}
     said = {place.aux for place in (ptz.wiper, ptz.lamp) if isinstance(place, written.Aux)}
     found: dict[str, str | Aux] = {}
@@ -311,6 +315,9 @@ def _outputs(ptz: Ptz, profile: Profile | None = None) -> dict[str, str | Aux]:
             found[function] = Aux(place.aux if isinstance(place.aux, int) else 0, limit_s)
         elif number is not None and number not in said:
             found[function] = Aux(number, _MAX_ON_S[function])
+    blade = board.gpio.get(ptz.wiper) if isinstance(ptz.wiper, str) else None
+    if blade is not None and blade.washer is not None:
+        found["washer"] = blade.washer
     return found
 
 

@@ -307,7 +307,7 @@ class PtzStatus:
         moving: A motion is commanded now.
         rearm: The owner was stopped and must send a neutral command before it moves again.
         position: Where the head points, None unless it answers queries.
-        outputs: ``(name, on)`` of each output: wiper, lamp.
+        outputs: ``(name, on)`` of each output: wiper, lamp, washer.
         presets: Presets by number.
         stop_sent_ms: From the last request to stop until the first STOP was on the wire; None
             while that is still to come, or if there was none.

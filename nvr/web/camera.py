@@ -124,6 +124,7 @@ class HeadView(Struct, frozen=True):
     wiper: bool
     lamp: bool
     functions: bool
+    washer: bool = False
 
 
 class NotRecordedView(Struct, frozen=True):
@@ -257,7 +258,7 @@ def _head(parts: Parts, camera: str) -> HeadView:
         PresetView(one.number, one.name, one.pictured_us, one.device) for one in status.presets
     ]
     functions = bool(parts.ptz.functions(camera))
-    return HeadView(presets, "wiper" in outputs, "lamp" in outputs, functions)
+    return HeadView(presets, "wiper" in outputs, "lamp" in outputs, functions, "washer" in outputs)
 
 
 def _caption(caption: CaptionText, burn: Burn, missing: tuple[str, ...] = ()) -> CaptionAnswer:

@@ -30,6 +30,22 @@ def on(box: RunningBox) -> set[str]:
     return {name for name, level in relays.items() if level}
 
 
+async def test_the_wiper_of_a_dome_is_washed_with_what_the_board_says(tmp_path: Path) -> None:
+    async with running_box(tmp_path) as box:
+        assert (await box.camera("dome"))["ptz"]["washer"] is True
+        await box.call("POST", "/api/camera/dome/wipe", {"program": "wash", "strokes": 2})
+        await until(lambda: "washer" in on(box))
+        await until(lambda: on(box) >= {"wiper"} and "washer" not in on(box))
+        await until(lambda: not on(box) & {"wiper", "washer"})
+        # A dome whose wiper is its own has none.
+        own = {"bus": "ptz", "wiper": {"aux": 1}}
+        await box.call("PUT", "/api/camera/dome/ptz", own)
+        assert (await box.camera("dome"))["ptz"]["washer"] is False
+        wash = {"program": "wash", "strokes": 2}
+        refused = await box.call("POST", "/api/camera/dome/wipe", wash, status=409)
+        assert refused["code"] == "gpio.no_washer"
+
+
 async def test_killed_with_every_output_on_and_told_of_an_alarm(tmp_path: Path) -> None:
     async with running_box(tmp_path) as box:
         for name in ALL:

@@ -121,6 +121,17 @@ async def test_the_lamp_is_switched_where_it_hangs(recorder: RunningBox, page: P
     await page.locator("[data-output=lamp][aria-pressed=false]").wait_for()
 
 
+async def test_the_wiper_washes_and_ends_by_itself(recorder: RunningBox, page: Page) -> None:
+    await page.get_by_role("button", name="喷洗").click()
+    async with asyncio.timeout(30):
+        while not (await head(recorder))["relays"]["washer"]:
+            await asyncio.sleep(0.05)
+        while not (await head(recorder))["wiper"]:
+            await asyncio.sleep(0.05)
+        while (await head(recorder))["wiper"] or (await head(recorder))["relays"]["washer"]:
+            await asyncio.sleep(0.05)
+
+
 async def test_a_caption_typed_on_the_page_is_kept(recorder: RunningBox, page: Page) -> None:
     await page.goto(f"{recorder.url}/#/manage/captions")
     lines = page.locator("#cap-lines")

@@ -12,7 +12,7 @@ import { BadPack, pack, unpack } from "./msgpack.js";
  * @typedef {{name: string, title: string, state: string, since_us: number, code: string,
  *   detail: string, codec: string, width_px: number, height_px: number, fps: number,
  *   bitrate_bps: number, health: Health, recorded_until_us: number, record_behind: boolean, retain_h: number, guaranteed_h: number, limit_h: number, limit_gb: number, not_recorded: {since_us: number, cause: string, code: string} | null, sub: Sub | null,
- *   ptz: {presets: {number: number, name: string}[], wiper: boolean, lamp: boolean} | null,
+ *   ptz: {presets: {number: number, name: string}[], wiper: boolean, lamp: boolean, washer: boolean} | null,
  *   caption: object | null, caption_burned: boolean, masks: object[], masks_burned: boolean, mask_burn: string, rights: string[]}} Camera
  * @typedef {{holder: {name: string, source: string, since_us: number, mine: boolean, until_us: number, taken: boolean} | null,
  *   online: boolean, moving: boolean, rearm: boolean, position: {pan_deg: number, tilt_deg: number, zoom: number} | null,

@@ -173,7 +173,7 @@ export class Live extends Part {
     const camera = this.app.box.camera(this.selected);
     const dome = camera?.ptz && camera.rights.includes("ptz");
     // Not what changes while a hand may be on the stick: names and pictures of presets.
-    const key = `${this.selected}|${Boolean(dome)}|${camera?.ptz?.wiper}|${camera?.ptz?.lamp}|${camera?.rights}`;
+    const key = `${this.selected}|${Boolean(dome)}|${camera?.ptz?.wiper}|${camera?.ptz?.washer}|${camera?.ptz?.lamp}|${camera?.rights}`;
     this.app.motion.aim(dome ? this.selected : null);
     if (this.dataset.control === key && this.panel?.isConnected) {
       /** @type {any} */ (this.under.querySelector("nvr-presets"))?.draw();

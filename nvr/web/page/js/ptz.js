@@ -1,6 +1,6 @@
 // Control of one dome: who holds it, stick, lens, wiper and lamp, what the box answered, STOP.
 
-import { codeOf, sentence } from "./api.js";
+import { codeOf, post, sentence } from "./api.js";
 import { autoDialog, autoWords, lockDialog } from "./auto.js";
 import { attr, el, Part, put } from "./dom.js";
 import { clock, source, span, t, unit } from "./i18n.js";
@@ -10,6 +10,7 @@ import "./stick.js";
 import { button, iconButton, stopButton } from "./ui.js";
 
 const CONFIRM_MS = 1000;
+const WASH_STROKES = 3;
 
 export class Ptz extends Part {
   /** @type {any} */
@@ -41,6 +42,7 @@ export class Ptz extends Part {
       if (!camera?.ptz?.[name] || !camera.rights.includes("relay")) continue;
       this.aux.append(el("button.btn", { type: "button", data: { output: name }, "aria-pressed": "false", on: { click: () => this.#output(name) } }, icon(name), el("span", {}, t(`output.${name}`))));
     }
+    if (camera?.ptz?.wiper && camera.ptz.washer && camera.rights.includes("relay")) this.aux.append(button("wiper", t("output.wash"), () => this.#wash()));
     if (camera?.ptz?.functions) this.aux.append(button("gear", t("fn"), () => functionsDialog(app, this.camera)));
     this.aux.append(el("button.btn", { type: "button", data: { auto: "" }, "aria-pressed": "false", on: { click: () => autoDialog(app, this.camera) } }, icon("back"), el("span", {}, t("auto.short"))));
     this.aux.append(el("button.btn", { type: "button", on: { click: () => app.learnPad() } }, icon("stick"), el("span", {}, t("pad"))));
@@ -106,6 +108,15 @@ export class Ptz extends Part {
     const on = !this.app.box.domes.get(this.camera)?.outputs?.[name];
     try {
       await this.app.box.ask({ op: "output", cam: this.camera, name, on });
+    } catch (error) {
+      this.app.notes.problem(error);
+    }
+  }
+
+  /** Spray, and wipe it off: a program, which ends by itself. */
+  async #wash() {
+    try {
+      await post(`/api/camera/${encodeURIComponent(this.camera)}/wipe`, { program: "wash", strokes: WASH_STROKES });
     } catch (error) {
       this.app.notes.problem(error);
     }

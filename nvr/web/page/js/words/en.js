@@ -126,6 +126,7 @@ export default {
   "iris.close": "Iris −",
   "output.wiper": "Wiper",
   "output.lamp": "Lamp",
+  "output.wash": "Wash",
   "take": "Take",
   "ask": "Ask",
   "release": "Release",

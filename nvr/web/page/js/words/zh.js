@@ -125,6 +125,7 @@ export default {
   "iris.close": "光圈关",
   "output.wiper": "雨刷",
   "output.lamp": "灯",
+  "output.wash": "喷洗",
   "take": "请求",
   "ask": "请求控制",
   "release": "交还",
