@@ -2,7 +2,8 @@
 
 Subject is the shipped `nvr run`, steered as a page steers it. The far end of its serial line is a
 pseudo-terminal that this process reads and stamps. Times count from the moment the message is
-given to the client's socket, so TLS, the kernel and this process are in them.
+given to the client's socket, so TLS, the kernel and this process are in them. A joystick at the box
+is the kernel's structs through a pipe, timed from just before they are written.
 """
 
 import asyncio
@@ -25,16 +26,36 @@ import msgpack
 
 from nvr.sim.decoder import Outputs, Receiver
 from nvr.sim.head import Head
+from nvr.sim.joystick import ABS_X, HandOnJoystick
 from nvr.sim.view import View
 from nvr.wire.pelco_d import Cmd
 from tests.bench.figures import ROOT, arguments, at_most, progress, report, spread
-from tests.bench.recorder import Recorder, recorder, scratch
+from tests.bench.recorder import START_S, Recorder, recorder, scratch
 from tests.ptz.line import FarEnd, Heard
 
 T = TypeVar("T")
 
 GAP_S = 0.08
+HEADS = 8
+SLOW_BAUD = 2400
+FRAME_S = 7 * 10 / SLOW_BAUD
+"""Of a frame at that speed; a pseudo-terminal takes none, so it is added."""
+LEAST_PACE_S = max(GAP_S, FRAME_S)
+CAMERA = """
+[[camera]]
+name = "c{n}"
+url = "rtsp://127.0.0.1:9/none"
+[camera.ptz]
+bus = "ptz"
+address = {address}
+"""
 LIMITS = {
+    "local_to_wire_p99_ms": at_most(5, "a stick at the box has no network in its way"),
+    "bus8_stop_ms": at_most(
+        HEADS * LEAST_PACE_S * 1000, "eight heads on a slow line stop one gap after the other"
+    ),
+    "bus8_late_ms": at_most(0, "the k-th is told within k gaps"),
+    "bus8_early_seconds": at_most(0, "each is told once before any is told twice"),
     "to_wire_p99_ms": at_most(10, "a hand does not feel it, and the frame itself takes 7 to 29 ms"),
     "close_to_stop_ms": at_most(50, "a closed page must not steer"),
     "frozen_to_stop_ms": at_most(550, "the lease of 500 ms, and a margin for the machine"),
@@ -55,9 +76,23 @@ class Product:
         self._run(self._sign_in())
         self._open_page()
 
-    def move(self, pan: float) -> float:
+    def move(self, pan: float, camera: str = "c0") -> float:
         """Return when the message was given to the socket, TLS and network still before it."""
-        return self._run(self._move(pan))
+        return self._run(self._move(pan, camera))
+
+    def stop_all(self) -> float:
+        """Return when the message was given to the socket."""
+        return self._run(self._say({"op": "stop_all"}))
+
+    def joystick(self) -> HandOnJoystick:
+        """Plug a joystick into the box; returns when the box has it."""
+        hand = HandOnJoystick(self._box.data / "sim/joystick", "bench")
+        deadline_s = time.monotonic() + START_S
+        while b"joystick.plugged" not in self._box.log.read_bytes():
+            if time.monotonic() > deadline_s:
+                raise TimeoutError("the joystick is not seen")
+            time.sleep(0.05)
+        return hand
 
     def close_page(self, *, abruptly: bool = False) -> float:
         """Close the page, by a close frame or as a killed browser does; and open another."""
@@ -110,9 +145,12 @@ class Product:
             if said["op"] == "error":
                 progress(f"refused: {said}")
 
-    async def _move(self, pan: float) -> float:
+    async def _move(self, pan: float, camera: str) -> float:
         self._n += 1
-        data = msgpack.packb({"op": "move", "cam": "c0", "n": self._n, "v": [pan, 0.0, 0.0]})
+        return await self._say({"op": "move", "cam": camera, "n": self._n, "v": [pan, 0.0, 0.0]})
+
+    async def _say(self, message: dict[str, object]) -> float:
+        data = msgpack.packb(message)
         at_s = time.monotonic()
         await self._page.send_bytes(data)
         return at_s
@@ -132,24 +170,28 @@ class Product:
 
 
 @contextmanager
-def product() -> Iterator[Product]:
+def product(heads: int = 1, baud: int = 9600) -> Iterator[Product]:
     """Start the recorder on a board with one serial line, whose far end is here."""
     with tempfile.TemporaryDirectory() as place, scratch() as directory:
-        # It answers, so that queries are on the line whenever the product would send them.
-        head = Receiver(Head(time.monotonic(), View(0.0, 0.0, 1.0)), Outputs(), 1, 20.0)
+        # They answer, so that queries are on the line whenever the product would send them.
+        line = [
+            Receiver(Head(time.monotonic(), View(0.0, 0.0, 1.0)), Outputs(), 1 + n, 20.0)
+            for n in range(heads)
+        ]
         far = FarEnd(
-            Path(place) / "dome0", answer=lambda data: head.receive(data, time.monotonic())
+            Path(place) / "dome0",
+            answer=lambda data: b"".join(one.receive(data, time.monotonic()) for one in line),
         )
-        board = f'[serial.ptz]\npath = "{far.path}"\nbaud = 9600\ndirection = "none"'
+        board = f'[serial.ptz]\npath = "{far.path}"\nbaud = {baud}\ndirection = "none"'
         try:
             with recorder(
-                ["rtsp://127.0.0.1:9/none"],
+                [],
                 directory,
                 size_mib=256,
                 board_tables=board,
-                camera_tables='[camera.ptz]\nbus = "ptz"\naddress = 1',
+                camera_tables="".join(CAMERA.format(n=n, address=n + 1) for n in range(heads)),
             ) as box:
-                far.wait_count(2)
+                far.wait_count(2 * heads)
                 subject = Product(far, box)
                 try:
                     yield subject
@@ -181,6 +223,45 @@ def to_wire_ms(subject: Product, samples: int) -> list[float]:
         time.sleep(GAP_S + 0.02 + n % 7 / 1000)
     settle(subject)
     return taken
+
+
+def local_to_wire_ms(subject: Product, samples: int) -> list[float]:
+    """Move a stick at the box while the bus is idle, and see when it arrives."""
+    hand = subject.joystick()
+    taken = []
+    for n in range(samples):
+        subject.far.clear()
+        at_s = hand.move({ABS_X: -0.4 - n % 6 / 10})  # steps that a head has speeds for
+        first = next(h for h in subject.far.wait(left) if left([h]))
+        taken.append((first.first_s - at_s) * 1000)
+        time.sleep(GAP_S + 0.02 + n % 7 / 1000)
+    hand.pull()
+    return taken
+
+
+def bus8_stops(subject: Product, number: int) -> tuple[list[float], int]:
+    """Stop all heads of a line at once while they turn.
+
+    Returns:
+        Milliseconds until each was told, in order; and how many were told twice before that.
+    """
+    far = subject.far
+    far.clear()
+    cameras = [f"c{n}" for n in range(HEADS)]
+    while len({h.frame.address for h in far.heard if left([h])}) < HEADS:
+        for camera in cameras:
+            subject.move(-1, camera)
+        time.sleep(0.1)
+    time.sleep(number % 8 / 100)  # anywhere in a gap
+    far.clear()
+    at_s = subject.stop_all()
+    heard = far.wait(lambda heard: sum(h.still for h in heard) >= 2 * HEADS)
+    stops = [h for h in heard if h.still]
+    firsts = list({h.frame.address: h for h in reversed(stops)}.values())
+    last_s = max(h.first_s for h in firsts)
+    early = sum(h.first_s < last_s for h in stops) - (HEADS - 1)
+    time.sleep(0.6)  # they have let go
+    return sorted((h.first_s + FRAME_S - at_s) * 1000 for h in firsts), early
 
 
 def settle(subject: Product) -> None:
@@ -229,12 +310,23 @@ def killed_ms(number: int) -> float:
         return (first_stop_s(subject.far) - at_s) * 1000
 
 
+def late_ms(told: list[float]) -> float:
+    """By how much the latest was told after its turn; below 0 for none."""
+    return max(at_ms - k * LEAST_PACE_S * 1000 for k, at_ms in enumerate(told, 1))
+
+
 def main() -> int:
     """Measure and report."""
     parser = arguments(__doc__)
     parser.add_argument("--samples", type=int, default=300, help="moves, for to_wire")
     parser.add_argument("--rounds", type=int, default=5, help="of everything else")
     chosen = parser.parse_args()
+    progress("a stick at the box to wire")
+    with product() as subject:
+        local = local_to_wire_ms(subject, chosen.samples)
+    progress("eight heads on one line")
+    with product(HEADS, SLOW_BAUD) as subject:
+        eight = [bus8_stops(subject, number) for number in range(chosen.rounds)]
     progress("move to wire")
     with product() as subject:
         wire = to_wire_ms(subject, chosen.samples)
@@ -251,6 +343,11 @@ def main() -> int:
     figures = {
         "to_wire_p50_ms": statistics.median(wire),
         "to_wire_p99_ms": statistics.quantiles(wire, n=100)[98],
+        "local_to_wire_p50_ms": statistics.median(local),
+        "local_to_wire_p99_ms": statistics.quantiles(local, n=100)[98],
+        "bus8_stop_ms": max(told[-1] for told, _ in eight),
+        "bus8_late_ms": max(late_ms(told) for told, _ in eight),
+        "bus8_early_seconds": max(early for _, early in eight),
         "close_to_stop_ms": max(closed),
         "frozen_to_stop_ms": max(frozen),
         "killed_to_stop_ms": max(killed + stopped),
@@ -264,6 +361,7 @@ def main() -> int:
         as_json=chosen.json,
         notes=[
             "to_wire over an idle bus; the others are the worst of their rounds",
+            f"eight heads: the last of them told {spread([told[-1] for told, _ in eight])} ms",
             f"close {spread(closed)}, page frozen {spread(frozen)} ms",
             f"SIGKILL {spread(killed)}, SIGSTOP {spread(stopped)} ms",
         ],
