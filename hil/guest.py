@@ -1,6 +1,6 @@
-"""A Linux with cameras, grabbers and microphones that the kernel simulates, on any amd64 machine.
+"""A Linux whose kernel simulates cameras, grabbers, microphones and joysticks, on any amd64.
 
-User-mode Linux built with vivid (webcams and television grabbers), snd-aloop and snd-dummy: it
+User-mode Linux built with vivid (webcams and television grabbers), snd-aloop, snd-dummy, uinput: it
 boots from this machine's own files in two seconds, at the speed of this machine, with no virtual
 machine under it. v4l2loopback, built beside it, is the camera that makes JPEG and H.264, which
 vivid does not.
@@ -8,7 +8,8 @@ vivid does not.
     python -m hil.guest build         once, ten minutes on two processors; needs gcc make flex bison
                                       bc xz-utils udev (Debian 12)
     python -m hil.guest run COMMAND   run a command in it, as root with this machine's files
-    python -m hil.guest report        run `hil.capture` in it: hil/reports/capture.uml.json
+    python -m hil.guest report WHAT   run `hil.capture` or `hil.joystick` in it, and keep what they
+                                      say: hil/reports/WHAT.uml.json
 
 The distribution's user-mode Linux has none of these drivers. Two lines of ``sound/Kconfig`` are
 taken out that keep ALSA from it, for no reason that shows.
@@ -32,7 +33,7 @@ SOURCE = "linux-source-6.1"
 LOOPBACK = "v4l2loopback-dkms"
 MEMORY_MIB = 1024
 BOOT = "vivid.n_devs=2 vivid.input_types=0x0,0x1"
-REPORT = ROOT / "hil/reports/capture.uml.json"
+REPORTS = ("capture", "joystick")
 _INIT = """\
 #!/bin/sh
 export PATH={path} HOME=/root NVR_LOOPBACK={place}/v4l2loopback.ko
@@ -149,9 +150,9 @@ def _listen(process: "subprocess.Popen[bytes]", within_s: float) -> tuple[int, s
     raise RuntimeError(f"it did not end within {within_s:g} s")
 
 
-def report(place: Path, within_s: float) -> int:
+def report(place: Path, within_s: float, what: str) -> int:
     """Run the checks in there and keep what they say."""
-    code, said = run(place, "python -m hil.capture", within_s)
+    code, said = run(place, f"python -m hil.{what}", within_s)
     found = json.loads(said[said.index("\n{") :] if not said.startswith("{") else said)
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
@@ -160,14 +161,15 @@ def report(place: Path, within_s: float) -> int:
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     kept = {
-        "command": "python -m hil.guest report",
+        "command": f"python -m hil.guest report {what}",
         "commit": commit.stdout.strip() + ("+changes" if changed.stdout else ""),
         "machine": f"{platform.machine()}, {os.cpu_count()} processors, shared; the guest has one",
         "load": round(os.getloadavg()[0], 1),
         "when": time.strftime("%Y-%m-%d", time.gmtime()),
         **found,
     }
-    REPORT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    kept_at = ROOT / f"hil/reports/{what}.uml.json"
+    kept_at.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
     return code
 
 
@@ -184,7 +186,10 @@ def main(arguments: list[str] | None = None) -> int:
         build(chosen.place)
         return 0
     if chosen.what == "report":
-        return report(chosen.place, chosen.within)
+        what = (chosen.command or REPORTS)[0]
+        if what not in REPORTS:
+            parser.error(f"a report is of {' or '.join(REPORTS)}")
+        return report(chosen.place, chosen.within, what)
     words = shlex.join(chosen.command)
     return run(chosen.place, words, chosen.within, boot=chosen.boot)[0]
 

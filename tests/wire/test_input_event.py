@@ -13,14 +13,14 @@ pytestmark = pytest.mark.skipif(
     sys.byteorder != "little" or struct.calcsize("l") != 8, reason="the golden bytes are of 64 bits"
 )
 
-# What evdev gives for a stick pushed right while its first button goes down, for the same with its
-# scan code, and for a buffer that overflowed: seconds, microseconds, type, code, value.
+# What a 6.1 kernel gave for a joystick pushed right while its first button went down
+# (hil/joystick.py): seconds, microseconds, type, code, value.
 RIGHT = bytes.fromhex(
-    "d2040000000000002e160000000000000300 0000 ff030000"
-    "d2040000000000002e160000000000000400 0400 01000900"  # MSC_SCAN, which says nothing here
-    "d2040000000000002e160000000000000100 2001 01000000"
-    "d2040000000000002e160000000000000000 0000 00000000"
+    "34ac0d6b00000000f364090000000000 0300 0000 ff030000"
+    "34ac0d6b00000000f364090000000000 0100 2001 01000000"
+    "34ac0d6b00000000f364090000000000 0000 0000 00000000"
 )
+# As its documentation has it when a buffer overflowed in the middle of a report.
 LOST = bytes.fromhex(
     "d304000000000000000000000000000000000300 00000000"
     "d304000000000000000000000000000003000100 05000000"
