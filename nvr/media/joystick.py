@@ -103,7 +103,8 @@ class JoystickState:
         number: Of the box's, from 1; the operator's source is ``joystick/NUMBER``.
         name: As its maker calls it.
         key: What its profile is kept under.
-        learned: Somebody taught it; else it is guessed.
+        learned: Somebody taught it; else `profile` is guessed.
+        profile: How it is understood.
         camera: Whom it steers, empty while no camera has a head.
         axes: As it stands, -1 to 1, before the profile.
         buttons: Which are held.
@@ -119,6 +120,7 @@ class JoystickState:
     name: str
     key: str
     learned: bool
+    profile: JoystickProfile
     camera: str
     axes: tuple[float, ...]
     buttons: tuple[bool, ...]

@@ -77,9 +77,9 @@ class Joystick:
         """Return how it is."""
         code, detail = (self._refused.code, self._refused.detail) if self._refused else ("", "")
         return JoystickState(
-            self.number, self._layout.name, self.key, self._learned, self._aimed(),
-            self._standing.axes, self._standing.buttons, self._wanted()[0], self._moving,
-            self._must_centre, self._taught(), code, detail,
+            self.number, self._layout.name, self.key, self._learned, self._profile,
+            self._aimed(), self._standing.axes, self._standing.buttons, self._wanted()[0],
+            self._moving, self._must_centre, self._taught(), code, detail,
         )  # fmt: skip
 
     def heard(self, standings: Sequence[Standing]) -> None:

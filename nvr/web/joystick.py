@@ -91,6 +91,7 @@ def _number(text: str) -> int:
 
 
 def _state(it: JoystickState, who: Subject) -> JoystickState:
+    it = replace(it, profile=_profile(it.profile, who))
     return it if not it.camera or who.may(it.camera) else replace(it, camera="", detail="")
 
 

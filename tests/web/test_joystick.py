@@ -158,6 +158,7 @@ async def test_who_may_what(rig: Rig) -> None:
         told = await seen(client)
         assert told["joysticks"][0]["camera"] == ""
         assert told["profiles"][0]["buttons"] == {"0": "preset 2"}
+        assert told["joysticks"][0]["profile"]["buttons"] == {"0": "preset 2"}
         assert (await client.ask("PUT", path, {"number": 1}))[0] in {403, 404}
 
 

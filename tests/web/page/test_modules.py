@@ -2,9 +2,11 @@
 
 import base64
 import io
+import json
 import math
 import random
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import av
@@ -14,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.async_api import Page
 
+VECTORS = Path(__file__).parents[2] / "ptz/joystick_vectors.json"
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.asyncio(loop_scope="module")]
 
 UNPACK = """async (packed) => {
@@ -212,25 +215,51 @@ async def test_a_full_line_holds_motion_back_but_never_a_stop(modules: Page) -> 
     assert ops.index("mark") <= 3
 
 
-async def test_a_pad_that_reports_no_standard_layout_is_learned(modules: Page) -> None:
+async def test_a_joystick_is_understood_as_the_box_understands_it(modules: Page) -> None:
+    vectors = json.loads(VECTORS.read_text())
+    got = await modules.evaluate(
+        """async (vectors) => {
+          const {lens, speeds, STEPS} = await import("/js/profile.js");
+          return vectors.map(({axes, buttons, profile, head_zoom}) => [
+            speeds(axes, buttons, profile, head_zoom).map((speed) => Math.round(speed * STEPS)),
+            lens(buttons, profile)]);
+        }""",
+        vectors,
+    )
+    assert got == [[case["steps"], case["lens"]] for case in vectors]
+
+
+async def test_a_lesson_finds_axes_ends_and_ways_and_passes_over_what_trembles(
+    modules: Page,
+) -> None:
     got = await modules.evaluate(
         """async () => {
-          const {padMap, keepPadMap, padVector, standard} = await import("/js/pad.js");
-          const id = "CCTV stick (Vendor: 0x1234)";
-          keepPadMap(id, {...standard(), pan: 3, tilt: 4, zoom: 5,
-                          invert: {pan: true, tilt: false, zoom: false}});
-          const pad = {axes: [0, 0, 0, 1, -1, 1], buttons: []};
-          localStorage.setItem("nvr.pad.broken", "{");
-          return [padVector(pad, padMap(id)), padMap("broken").pan,
-                  padVector({axes: [0.05, 0.05], buttons: []}, standard())];
+          const {Lesson, plain} = await import("/js/profile.js");
+          const lesson = new Lesson(plain("stick", false));
+          const asked = [];
+          let now = 0;
+          const hold = (axes, for_ms = 600) => {
+            for (const end = now + for_ms; now < end; now += 33) lesson.feed(axes, now);
+            asked.push(lesson.asks);
+          };
+          hold([0.02, -0.01, 0, 0.5]); lesson.next([0.02, -0.01, 0, 0.5]);
+          hold([0.02, -0.01, 0.9, 0.5], 200);  // brushed, not meant
+          hold([0.02, -0.01, 0, 0.5]);
+          hold([0.02, -0.01, 0.95, 0.5]);      // right is the third axis
+          hold([0.02, -0.8, 0.4, 0.5]);        // up says less, while the first is still off
+          lesson.next([0.02, -0.01, 0, 0.5]);  // no twist
+          hold([0.02, 0.7, -0.9, 0.5]);
+          lesson.next([0.02, -0.01, 0, 0.5]);
+          return [asked, lesson.asks, lesson.profile];
         }"""
     )
-    pan, tilt, zoom = got[0]
-    assert pan < -0.6
-    assert tilt < -0.6
-    assert zoom == 1
-    assert got[1] == 0
-    assert got[2] == [0, 0, 0]
+    assert got[0] == ["rest", "pan", "pan", "tilt", "zoom", "ends"]
+    assert got[1] == "done"
+    assert got[2]["pan"] == {"axis": 2, "invert": False, "centre": 0, "least": -0.9, "most": 0.95}
+    assert got[2]["tilt"] == {
+        "axis": 1, "invert": True, "centre": -0.01, "least": -0.8, "most": 0.7,
+    }  # fmt: skip
+    assert got[2]["zoom"] is None
 
 
 async def test_typed_times_are_read_as_local_time(modules: Page) -> None:

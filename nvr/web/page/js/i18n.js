@@ -49,6 +49,8 @@ export function source(text) {
   const page = /^page\/(\d+)$/.exec(text ?? "");
   const pad = /^keyboard\/(.+)$/.exec(text ?? "");
   if (pad) return t("source.keyboard", { name: pad[1] });
+  const hand = /^joystick\/(\d+)$/.exec(text ?? "");
+  if (hand) return t("source.joystick", { n: hand[1] });
   return page ? t("source.page", { n: page[1] }) : text || "–";
 }
 

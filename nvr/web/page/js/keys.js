@@ -124,8 +124,10 @@ export class Keys {
     if (action === "stop") { app.motion.stop(); return; }
     const { live } = app;
     if (!live) return;
-    const preset = /^preset(\d)$/.exec(action);
-    if (preset) live.querySelector("nvr-presets")?.call(Number(preset[1]));
+    const [verb, what] = action.split(" ");
+    if (verb === "preset") live.querySelector("nvr-presets")?.call(Number(what));
+    else if (verb === "camera") { if (app.box.camera(what)) live.select(what); }
+    else if (["zoom", "focus", "iris"].includes(verb)) return; // as long as it is held: `Pads`
     else if (action === "prev" || action === "next") live.step(action === "next" ? 1 : -1);
     else if (action === "full") app.full();
     else if (action === "snapshot") live.tile?.snapshot();

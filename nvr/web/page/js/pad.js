@@ -1,53 +1,26 @@
-// Joysticks. Polled every 33 ms by a timer: animation frames stop in a hidden tab. Which axis pans
-// is learned once and kept by the pad's own id, because industrial sticks report no standard layout.
+// Joysticks at the page. Polled every 33 ms by a timer: animation frames stop in a hidden tab. What
+// axes and buttons do is a profile: taught here and kept by this browser, else the box's for such a
+// one, else the standard layout.
 
 import { t } from "./i18n.js";
-import { shape } from "./stick.js";
+import { lens, plain, speeds } from "./profile.js";
 
 const POLL_MS = 33;
-const key = (id) => `nvr.pad.${id}`;
+const RENEW_MS = 150;
+const key = (id) => `nvr.joystick.${id}`;
 
-/**
- * @typedef {{pan: number, tilt: number, zoom: number, zoomIn: number, zoomOut: number,
- *   invert: {pan: boolean, tilt: boolean, zoom: boolean}, dead: number,
- *   buttons: Record<string, number>}} Map
- */
-
-/** What the standard layout has; -1 is "not there". @returns {Map} */
-export const standard = () => ({
-  pan: 0, tilt: 1, zoom: -1, zoomIn: 7, zoomOut: 6, invert: { pan: false, tilt: true, zoom: false }, dead: 0.12,
-  buttons: { stop: 1, snapshot: 0, replay: 2, full: 3, prev: 4, next: 5, release: 8, take: 9, wiper: 10, lamp: 11, preset1: 12, preset2: 13, preset3: 14, preset4: 15 },
-});
-
-/** @param {string} id @returns {Map} */
-export function padMap(id) {
-  try {
-    return { ...standard(), ...JSON.parse(localStorage.getItem(key(id)) ?? "{}") };
-  } catch {
-    return standard();
-  }
-}
-
-/** @param {string} id @param {Map} map */
-export const keepPadMap = (id, map) => localStorage.setItem(key(id), JSON.stringify(map));
-
-/** Vector of a pad's state under a map. @param {Gamepad} pad @param {Map} map @returns {[number, number, number]} */
-export function padVector(pad, map) {
-  const axis = (index, invert) => (index < 0 ? 0 : (pad.axes[index] ?? 0) * (invert ? -1 : 1));
-  const [pan, tilt] = shape(axis(map.pan, map.invert.pan), axis(map.tilt, map.invert.tilt), map.dead);
-  const press = (index) => (index < 0 ? 0 : pad.buttons[index]?.value ?? 0);
-  const [twist] = shape(axis(map.zoom, map.invert.zoom), 0, map.dead);
-  const zoom = Math.max(-1, Math.min(1, twist + press(map.zoomIn) - press(map.zoomOut)));
-  return [pan, tilt, Math.abs(zoom) < 0.05 ? 0 : zoom];
-}
-
-/** Events: "pads" when one came or went, "press" (detail: action name). */
+/** Events: "pads" when one came or went, "press" (detail: action). */
 export class Pads extends EventTarget {
-  /** Set while the learn page reads the raw pad: nothing moves meanwhile. */
+  /** Set while one is being taught: nothing moves meanwhile. */
   learning = false;
+  /** What the box keeps, by device. @type {Map<string, any>} */
+  kept = new Map();
+  /** @type {Map<string, any>} */
+  #profiles = new Map();
   #ids = "";
   #down = new Set();
   #moved = false;
+  #lens = { said: "0,0", at_ms: 0 };
 
   /** @param {import("./motion.js").Motion} motion */
   constructor(motion) {
@@ -59,6 +32,33 @@ export class Pads extends EventTarget {
   /** @returns {Gamepad[]} */
   list() {
     return [...(navigator.getGamepads?.() ?? [])].filter((pad) => pad !== null && pad.connected);
+  }
+
+  /** Take over what the box keeps. @param {any[]} profiles */
+  take(profiles) {
+    this.kept = new Map(profiles.map((one) => [one.device, one]));
+    this.#profiles.clear();
+  }
+
+  /** @param {Gamepad} pad */
+  profile(pad) {
+    if (!this.#profiles.has(pad.id)) {
+      let own = null;
+      try {
+        own = JSON.parse(localStorage.getItem(key(pad.id)) ?? "null");
+      } catch {
+        // Not ours any more.
+      }
+      this.#profiles.set(pad.id, own?.schema === 1 ? own : this.kept.get(pad.id) ?? plain(pad.id, pad.mapping === "standard"));
+    }
+    return this.#profiles.get(pad.id);
+  }
+
+  /** Keep what was taught; null forgets it. @param {Gamepad} pad @param {any} profile */
+  keep(pad, profile) {
+    if (profile) localStorage.setItem(key(pad.id), JSON.stringify(profile));
+    else localStorage.removeItem(key(pad.id));
+    this.#profiles.delete(pad.id);
   }
 
   poll() {
@@ -76,14 +76,28 @@ export class Pads extends EventTarget {
       this.dispatchEvent(new CustomEvent("pads", { detail: pads.length ? pads[0].id : t("pad.none") }));
     }
     if (this.learning || document.hidden || !document.hasFocus()) return;
+    const zoom = this.motion.box.domes?.get(this.motion.camera)?.position?.zoom ?? 0;
     const sum = [0, 0, 0];
+    const focus = [0, 0];
     for (const pad of pads) {
-      const map = padMap(pad.id);
-      padVector(pad, map).forEach((value, index) => (sum[index] += value));
-      for (const [action, index] of Object.entries(map.buttons)) this.#button(`${pad.index}/${action}`, action, pad.buttons[index]?.pressed ?? false);
+      const profile = this.profile(pad);
+      const values = pad.buttons.map((button) => (button.pressed ? Math.max(button.value, 0.1) : 0));
+      speeds(pad.axes, values, profile, zoom).forEach((value, n) => (sum[n] += value));
+      lens(values, profile).forEach((value, n) => (focus[n] += value));
+      for (const [n, action] of Object.entries(profile.buttons)) this.#button(`${pad.index}/${n}`, action, pad.buttons[Number(n)]?.pressed ?? false);
     }
     if (this.#moved || sum.some(Boolean)) this.motion.input("pad", sum);
     this.#moved = sum.some(Boolean);
+    this.#focus(focus.map(Math.sign));
+  }
+
+  /** The box forgets a held lens as it forgets a stick: say it again. @param {number[]} focus */
+  #focus(focus) {
+    const said = focus.join();
+    const now_ms = performance.now();
+    if (said === this.#lens.said && (said === "0,0" || now_ms - this.#lens.at_ms < RENEW_MS)) return;
+    this.#lens = { said, at_ms: now_ms };
+    this.motion.lens(focus[0], focus[1]);
   }
 
   #button(id, action, down) {

@@ -3,6 +3,7 @@
 import auto from "./en-auto.js";
 import box from "./en-box.js";
 import encoding from "./en-encode.js";
+import joysticks from "./en-joystick.js";
 import keys from "./en-keys.js";
 import lines from "./en-lines.js";
 import serial from "./en-serial.js";
@@ -14,6 +15,7 @@ export default {
   ...auto,
   ...box,
   ...encoding,
+  ...joysticks,
   ...keys,
   ...lines,
   ...serial,
@@ -170,34 +172,6 @@ export default {
   "watch.fixed": "A fixed camera, nothing to move.",
   "watch.noright": "You may not move this dome. auth.denied",
   "pad": "Joystick",
-  "pad.title": "Joystick setup",
-  "pad.none": "No joystick",
-  "pad.none.do": "Plug it in and press any button: only then the browser reports it.",
-  "pad.learn": "Learn",
-  "pad.axis": "Axis {n}",
-  "pad.button": "Button {n}",
-  "pad.invert": "Invert",
-  "pad.dead": "Dead zone",
-  "pad.reset": "Defaults",
-  "pad.pan": "Pan",
-  "pad.tilt": "Tilt",
-  "pad.zoom": "Zoom axis",
-  "pad.zoomIn": "Zoom in",
-  "pad.zoomOut": "Zoom out",
-  "pad.stop": "STOP",
-  "pad.snapshot": "Snapshot",
-  "pad.replay": "Replay",
-  "pad.full": "Full screen",
-  "pad.prev": "Previous",
-  "pad.next": "Next",
-  "pad.take": "Take",
-  "pad.release": "Release",
-  "pad.wiper": "Wiper",
-  "pad.lamp": "Lamp",
-  "pad.preset1": "Preset 1",
-  "pad.preset2": "Preset 2",
-  "pad.preset3": "Preset 3",
-  "pad.preset4": "Preset 4",
   "keys.title": "Keyboard and joystick",
   "keys.key": "Key",
   "keys.on": "Single keys on",

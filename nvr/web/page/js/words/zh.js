@@ -3,6 +3,7 @@
 import auto from "./zh-auto.js";
 import box from "./zh-box.js";
 import encoding from "./zh-encode.js";
+import joysticks from "./zh-joystick.js";
 import keys from "./zh-keys.js";
 import lines from "./zh-lines.js";
 import serial from "./zh-serial.js";
@@ -13,6 +14,7 @@ export default {
   ...auto,
   ...box,
   ...encoding,
+  ...joysticks,
   ...keys,
   ...lines,
   ...serial,
@@ -169,34 +171,6 @@ export default {
   "watch.fixed": "固定摄像机，没有云台。",
   "watch.noright": "你没有这台球机的控制权限。auth.denied",
   "pad": "手柄",
-  "pad.title": "手柄设置",
-  "pad.none": "没有手柄",
-  "pad.none.do": "插好后按一下任意键，浏览器才会报告它。",
-  "pad.learn": "学习",
-  "pad.axis": "轴 {n}",
-  "pad.button": "键 {n}",
-  "pad.invert": "反向",
-  "pad.dead": "死区",
-  "pad.reset": "恢复默认",
-  "pad.pan": "水平",
-  "pad.tilt": "俯仰",
-  "pad.zoom": "变倍轴",
-  "pad.zoomIn": "拉近",
-  "pad.zoomOut": "推远",
-  "pad.stop": "停止",
-  "pad.snapshot": "抓图",
-  "pad.replay": "回看",
-  "pad.full": "全屏",
-  "pad.prev": "上一台",
-  "pad.next": "下一台",
-  "pad.take": "请求控制",
-  "pad.release": "交还",
-  "pad.wiper": "雨刷",
-  "pad.lamp": "灯",
-  "pad.preset1": "预置位 1",
-  "pad.preset2": "预置位 2",
-  "pad.preset3": "预置位 3",
-  "pad.preset4": "预置位 4",
   "keys.title": "键盘和手柄",
   "keys.key": "键",
   "keys.on": "单键已启用",
