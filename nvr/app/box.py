@@ -174,7 +174,7 @@ class Box:
         box = BoxState(config, self._wall, volumes, storage.health, control.warnings)
         exports = self._exports(storage, box, cameras, audit)
         stack.callback(exports.close)
-        server = rtsp_server(ingest, cameras, doors, clock, config.rtsp.per_address)
+        server = rtsp_server(ingest, cameras, doors, clock, config.rtsp.per_address, volumes)
         lines = BoardLines(
             self._board,
             config,
@@ -208,7 +208,9 @@ class Box:
             partial(families, lines),
         )
         shots = self._shots(control, looks)
-        device = onvif_device(config, doors, clock, ingest, control.ptz, cameras, lines, looks, box)
+        device = onvif_device(
+            config, doors, clock, ingest, control.ptz, cameras, lines, looks, box, volumes
+        )
         page = Page(
             Parts(
                 clock=clock,

@@ -5,7 +5,7 @@ from nvr.app.doors import Doors
 from nvr.auth.audit import Entry
 from nvr.auth.machine import REALM
 from nvr.auth.policy import authorise, require
-from nvr.auth.user import NOBODY
+from nvr.auth.user import NOBODY, Span
 from nvr.base.clock import Clock
 from nvr.media.ingest import Ingest
 from nvr.media.name import camera_of, which_of
@@ -13,6 +13,7 @@ from nvr.media.ports import RelaySource
 from nvr.serve import rtsp
 from nvr.serve.rtsp_connection import Watch
 from nvr.serve.rtsp_login import Access
+from nvr.serve.rtsp_replay import Archive
 
 
 def rtsp_server(
@@ -21,6 +22,7 @@ def rtsp_server(
     doors: Doors,
     clock: Clock,
     per_address: int,
+    archive: Archive,
 ) -> rtsp.RtspServer:
     """Build the RTSP server: its streams, who may watch, and what is written of that.
 
@@ -36,17 +38,18 @@ def rtsp_server(
         seen = found.sub if which_of(path) else found
         return ingest.stream(seen.stream) if seen else None
 
-    def allow(user: str, action: str, camera: str) -> None:
+    def allow(user: str, action: str, camera: str, span: Span | None) -> None:
         subject = doors.machines.subject(user) or NOBODY
-        authorise(subject, action, camera, masked=cameras.masked)
+        authorise(subject, action, camera, span, masked=cameras.masked)
 
     def watched(watch: Watch) -> None:
+        kind = "rec" if watch.recorded else "cam"
         what: list[str] = [] if watch.which == "main" else [watch.which]
         what += [] if watch.began else [f"{watch.sent_bytes} bytes"]
         doors.audit.record(
             Entry(
                 "event",
-                "rtsp PLAY cam/{name}" if watch.began else "rtsp TEARDOWN cam/{name}",
+                f"rtsp {'PLAY' if watch.began else 'TEARDOWN'} {kind}/{{name}}",
                 reason=", ".join(what),
                 who=watch.user,
                 source=watch.address,
@@ -60,4 +63,5 @@ def rtsp_server(
         clock=clock,
         limits=rtsp.Limits(per_address=per_address),
         watched=watched,
+        archive=archive,
     )

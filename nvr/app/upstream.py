@@ -24,6 +24,7 @@ from nvr.serve.onvif.device import scopes
 from nvr.serve.onvif.discovery import Responder
 from nvr.serve.onvif.parts import Parts
 from nvr.serve.onvif.server import OnvifServer
+from nvr.serve.rtsp_replay import Archive
 
 _log = logging.getLogger(__name__)
 
@@ -163,6 +164,7 @@ def onvif_device(
     lines: Lines,
     looks: Analysis,
     box: BoxState,
+    archive: Archive,
 ) -> OnvifDevice:
     """Build the device over the box's own parts."""
     parts = Parts(
@@ -170,6 +172,7 @@ def onvif_device(
         hub=hub,
         ptz=ptz,
         cameras=cameras,
+        archive=archive,
         lines=lines,
         box=box,
         machines=doors.machines,

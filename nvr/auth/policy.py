@@ -238,6 +238,18 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "rtsp GET_PARAMETER cam/{name}": _relay("live"),
         "rtsp SET_PARAMETER cam/{name}": _relay("live"),
         "rtsp TEARDOWN cam/{name}": _relay("live"),
+        **{
+            f"rtsp {method} rec/{{name}}": _relay("playback")
+            for method in (
+                "DESCRIBE",
+                "SETUP",
+                "PLAY",
+                "PAUSE",
+                "GET_PARAMETER",
+                "SET_PARAMETER",
+                "TEARDOWN",
+            )
+        },
         # What a host asks before it signs in, as ONVIF's access class PRE_AUTH has it.
         **_onvif(
             "device",
@@ -303,6 +315,33 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
             "GetStatus ContinuousMove Stop GetPresets SetPreset GotoPreset RemovePreset",
         ),
         **_onvif("ptz", _host("relay"), "SendAuxiliaryCommand"),
+        **_onvif("event", _ANYBODY, "GetServiceCapabilities"),
+        **_onvif(  # a subscription tells of what its owner may know, and answers nobody else
+            "event",
+            _host(),
+            "CreatePullPointSubscription GetEventProperties PullMessages SetSynchronizationPoint",
+        ),
+        **_onvif("subscription", _host(), "Renew Unsubscribe"),
+        # Recordings: these show the cameras that the host may play back.
+        **_onvif("search", _ANYBODY, "GetServiceCapabilities"),
+        **_onvif("recording", _ANYBODY, "GetServiceCapabilities"),
+        **_onvif("replay", _ANYBODY, "GetServiceCapabilities"),
+        **_onvif(
+            "search",
+            _host(),
+            "GetRecordingSummary FindRecordings FindEvents GetRecordingSearchResults "
+            "GetEventSearchResults GetSearchState EndSearch GetMediaAttributes",
+        ),
+        **_onvif("search", _host("playback"), "GetRecordingInformation"),
+        **_onvif("recording", _host(), "GetRecordings GetRecordingJobs"),
+        **_onvif(
+            "recording",
+            _host("playback"),
+            "GetRecordingConfiguration GetTrackConfiguration GetRecordingJobConfiguration "
+            "GetRecordingJobState",
+        ),
+        **_onvif("replay", _host(), "GetReplayConfiguration"),
+        **_onvif("replay", _host("playback"), "GetReplayUri"),
     }
 )
 

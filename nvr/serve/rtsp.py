@@ -1,4 +1,4 @@
-"""The RTSP server: ``rtsp://box:8554/cam/<name>`` and ``/cam/<name>/sub``, live.
+"""The RTSP server: ``rtsp://box:8554/cam/<name>`` and ``/cam/<name>/sub``; ``/rec/`` for recorded.
 
 Interleaved on TCP, plain and over TLS.
 
@@ -22,11 +22,17 @@ from nvr.media.ports import RelaySource
 from nvr.serve.rtsp_connection import Connection, House, Watch
 from nvr.serve.rtsp_login import Access, Doorkeeper
 from nvr.serve.rtsp_relay import Variants
+from nvr.serve.rtsp_replay import Archive
 from nvr.wire.rtsp_session import METHODS
 
 _log = logging.getLogger(__name__)
 
-ACTIONS = tuple(f"rtsp {method} cam/{{name}}" for method in METHODS if method != "OPTIONS")
+ACTIONS = tuple(
+    f"rtsp {method} {what}/{{name}}"
+    for what in ("cam", "rec")
+    for method in METHODS
+    if method != "OPTIONS"
+)
 """Every right the server may ask `Access.authorise` about; the policy must know them all."""
 
 SWEEP_S = 0.5
@@ -71,6 +77,7 @@ class RtspServer:
         limits: See `Limits`.
         prefix: Path before the name.
         watched: Told when somebody begins and stops watching.
+        archive: What is recorded, None to serve what is live only.
     """
 
     def __init__(
@@ -82,6 +89,7 @@ class RtspServer:
         limits: Limits | None = None,
         prefix: str = "cam/",
         watched: Callable[[Watch], None] | None = None,
+        archive: Archive | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._clock = clock
@@ -97,6 +105,7 @@ class RtspServer:
             prefix,
             self._limits.config_wait_s,
             watched,
+            archive,
         )
         self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         self._open: set[Connection] = set()

@@ -8,17 +8,18 @@ pulled: whatever the relay has for it is encrypted here.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nvr._native import RelayReader
 from nvr.base.clock import Clock
-from nvr.base.errors import Rejected
+from nvr.base.errors import Rejected, Unavailable
 from nvr.base.log import event
-from nvr.media.name import WHICH, Which
+from nvr.media.name import WHICH, Which, stream_of
 from nvr.media.ports import RelaySource
 from nvr.media.track import StreamConfig
 from nvr.serve.rtsp_login import Denied, Doorkeeper, refused
 from nvr.serve.rtsp_relay import Variant, Variants, describe
+from nvr.serve.rtsp_replay import FEATURE, Archive, Replay, wish_of
 from nvr.wire.digest import Counter
 from nvr.wire.rtsp import Headers, Request
 from nvr.wire.rtsp_session import METHODS, Ended, Server
@@ -26,6 +27,8 @@ from nvr.wire.rtsp_session import METHODS, Ended, Server
 _log = logging.getLogger(__name__)
 
 PULL_BYTES = 64 * 1024
+RECORDED = "rec/"
+"""Path before the name of what is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,13 @@ class Place:
         name: The camera's name.
         which: Which of its streams.
         track: Number of the track, -1 for the whole.
+        recorded: What is recorded of it, not what is live.
     """
 
     name: str
     which: Which = "main"
     track: int = -1
+    recorded: bool = False
 
     @property
     def path(self) -> str:
@@ -80,6 +85,7 @@ class Watch:
         address: IP address of the reader.
         began: True at PLAY, False at the end.
         sent_bytes: Bytes sent to the reader so far.
+        recorded: What is recorded, not what is live.
     """
 
     user: str
@@ -88,6 +94,7 @@ class Watch:
     address: str
     began: bool
     sent_bytes: int
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ class House:
     prefix: str
     config_wait_s: float
     watched: Callable[[Watch], None] | None
+    archive: Archive | None = None
 
 
 class Connection:
@@ -126,7 +134,9 @@ class Connection:
         self._house = house
         self._input, self._output = streams
         self._tls = tls
-        self._server = Server(session)
+        features = frozenset((FEATURE,)) if house.archive else frozenset()
+        self._server = Server(session, features)
+        self._replay: Replay | None = None
         self._counter = Counter()
         self._place: Place | None = None
         self._source: RelaySource | None = None
@@ -159,6 +169,7 @@ class Connection:
             pass  # the peer is gone
         finally:
             self._stop_watching()
+            await self._end_replay()
 
     async def _answer_all(self) -> bool:
         while found := self._server.next_event():
@@ -185,6 +196,9 @@ class Connection:
 
     async def _answer(self, request: Request) -> None:
         place = parse_place(request.uri, self._house.prefix)
+        if place is None and self._house.archive is not None:
+            place = parse_place(request.uri, RECORDED)
+            place = place and replace(place, recorded=True)
         try:
             self._admit(request, place)
             await self._dispatch(request, place)
@@ -206,15 +220,23 @@ class Connection:
             self.user = user
         if place is None:
             raise Denied(404, ())
-        if self._place is not None and place.path != self._place.path:
+        if self._place is not None and (place.path, place.recorded) != (
+            self._place.path,
+            self._place.recorded,
+        ):
             raise Denied(404, ())
-        if door:
+        if door and place.recorded:
+            span = wish_of(request).span if request.method == "PLAY" else None
+            door.allow(self.user, request.method, place.name, "rec", span)
+        elif door:
             door.allow(self.user, request.method, place.name)
 
     async def _dispatch(self, request: Request, place: Place | None) -> None:
         method = request.method
         if method == "OPTIONS" or place is None:
             self._server.respond(request, 200, (("Public", ", ".join(METHODS)),))
+        elif place.recorded and method in {"DESCRIBE", "SETUP", "PLAY", "PAUSE"}:
+            await self._recorded(request, place)
         elif method == "DESCRIBE":
             await self._describe(request, place)
         elif method == "SETUP":
@@ -322,6 +344,49 @@ class Connection:
                 return
             transport.write(data)
 
+    async def _recorded(self, request: Request, place: Place) -> None:
+        """Answer what is asked of a recording."""
+        archive = self._house.archive
+        assert archive is not None
+        if self._replay is None:
+            stream = stream_of(place.name, place.which)
+            self._place = place
+            self._replay = Replay(
+                archive, stream, self._server, self._output, self._house.clock, self._may_see
+            )
+        replay = self._replay
+        try:
+            if request.method == "DESCRIBE":
+                own = str(self._output.get_extra_info("sockname", ("0.0.0.0",))[0])  # noqa: S104 - text
+                headers: Headers = (
+                    ("Content-Base", request.uri.rstrip("/") + "/"),
+                    ("Content-Type", "application/sdp"),
+                )
+                described = await replay.describe(place.path, own)
+                self._server.respond(request, 200, headers, described)
+            elif request.method == "SETUP":
+                await replay.set_up(request)
+            elif request.method == "PLAY":
+                if not replay.sent_bytes:
+                    self._tell(began=True)
+                await replay.play(request, wish_of(request))
+            else:
+                await replay.close()
+                self._server.respond(request, 200)
+        except Unavailable as err:
+            raise Denied(503, (("X-NVR-Code", err.code),)) from err
+
+    def _may_see(self, span: tuple[int, int]) -> None:
+        """Let a span of the recording be seen, or raise `Rejected`."""
+        if self._house.door and self._place:
+            self._house.door.allow(self.user, "PLAY", self._place.name, "rec", span)
+
+    async def _end_replay(self) -> None:
+        if self._replay is not None:
+            await self._replay.close()
+            if self._replay.sent_bytes:
+                self._tell(began=False)
+
     def _tear_down(self, request: Request) -> None:
         if self._reader:
             self._reader.pause()
@@ -329,9 +394,14 @@ class Connection:
         self._leaving_s = self._house.clock.monotonic_s()
 
     def _tell(self, *, began: bool) -> None:
-        if self._house.watched and self._reader and self._place:
-            sent, place = self._reader.stats()[2], self._place
-            watch = Watch(self.user, place.name, place.which, self.address, began, sent)
+        place, sent = self._place, 0
+        if self._reader:
+            sent = self._reader.stats()[2]
+        elif self._replay:
+            sent = self._replay.sent_bytes
+        if self._house.watched and place:
+            recorded = place.recorded
+            watch = Watch(self.user, place.name, place.which, self.address, began, sent, recorded)
             self._house.watched(watch)
 
     def _stop_watching(self) -> None:
@@ -360,6 +430,8 @@ class Connection:
             return "nobody logged in"
         if self._reader:
             return self._watching_overdue(self._reader, now_s)
+        if self._replay and self._replay.playing and self._leaving_s is None:
+            return "stuck" if self._replay.stuck() else ""
         return "idle" if now_s - self.heard_s > idle_s or self._leaving_s is not None else ""
 
     def _watching_overdue(self, reader: RelayReader, now_s: float) -> str:

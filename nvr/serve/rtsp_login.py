@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from nvr.auth.user import Span
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected
 from nvr.wire.digest import NONCE_LIFE_S, Algorithm, Answer, Counter, Nonces, challenges
@@ -25,14 +26,14 @@ class Access:
 
     Attributes:
         lookup: HA1 of a machine's name in `realm` for an algorithm, None if unknown.
-        authorise: ``(user, "rtsp PLAY cam/{name}", camera)`` returns or raises `Rejected`.
+        authorise: ``(user, "rtsp PLAY cam/{name}", camera, span)`` returns or raises `Rejected`.
         enter: ``(user, address)``: let a guess in, or raise `Rejected` unseen.
         right: Told what `enter` returned when the guess was right.
         realm: Digest realm.
     """
 
     lookup: Callable[[str, Algorithm], str | None]
-    authorise: Callable[[str, str, str], None]
+    authorise: Callable[[str, str, str, Span | None], None]
     enter: Callable[[str, str], Any]
     right: Callable[[Any], None]
     realm: str = "nvr"
@@ -103,13 +104,15 @@ class Doorkeeper:
             self.access.right(attempt)
         return answer.user
 
-    def allow(self, user: str, method: str, camera: str) -> None:
-        """Check the right on the object.
+    def allow(
+        self, user: str, method: str, camera: str, what: str = "cam", span: Span | None = None
+    ) -> None:
+        """Check the right on the object: what is live, or a span of what is recorded (``rec``).
 
         Raises:
             Rejected: The policy refuses.
         """
-        self.access.authorise(user, f"rtsp {method} cam/{{name}}", camera)
+        self.access.authorise(user, f"rtsp {method} {what}/{{name}}", camera, span)
 
 
 def refused(error: Rejected) -> Denied:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable
 
 _VERSION = 0x80
+_EXTENDED = 0x10
 _MARKER = 0x80
 _FU_A = 28
 _FU = 49
@@ -50,18 +51,23 @@ class H264Packetizer:
         self._packets = 0
         self._octets = 0
 
-    def packets(self, nals: Iterable[bytes], timestamp: int) -> list[bytes]:
+    def packets(self, nals: Iterable[bytes], timestamp: int, extension: bytes = b"") -> list[bytes]:
         """Cut one picture into RTP packets.
 
         Args:
             nals: Its NAL units in order, without start codes, none empty.
             timestamp: 90 kHz time; cut to 32 bits.
+            extension: Header extension of the first packet, its own head included; it makes that
+                one longer by as much.
         """
         payloads: list[bytes] = []
         for nal in nals:
             payloads += self._payloads(nal)
         last = len(payloads) - 1
-        return [self._packet(p, timestamp, marker=i == last) for i, p in enumerate(payloads)]
+        return [
+            self._packet(p, timestamp, b"" if i else extension, marker=i == last)
+            for i, p in enumerate(payloads)
+        ]
 
     def sender_report(self, wall_us: int, timestamp: int) -> bytes:
         """RTCP sender report: at `wall_us` (UTC since 1970) the stream's time is `timestamp`."""
@@ -93,10 +99,10 @@ class H264Packetizer:
             for at in cuts
         ]
 
-    def _packet(self, payload: bytes, timestamp: int, *, marker: bool) -> bytes:
+    def _packet(self, payload: bytes, timestamp: int, extension: bytes, *, marker: bool) -> bytes:
         head = struct.pack(
             ">BBHII",
-            _VERSION,
+            _VERSION | (_EXTENDED if extension else 0),
             (_MARKER if marker else 0) | self._payload_type,
             self._sequence,
             timestamp & 0xFFFFFFFF,
@@ -105,7 +111,7 @@ class H264Packetizer:
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._packets += 1
         self._octets += len(payload)
-        return head + payload
+        return head + extension + payload
 
 
 class H265Packetizer(H264Packetizer):

@@ -40,6 +40,7 @@ REASONS: Final[Mapping[int, str]] = {
     451: "Parameter Not Understood",
     454: "Session Not Found",
     455: "Method Not Valid in This State",
+    457: "Invalid Range",
     459: "Aggregate Operation Not Allowed",
     461: "Unsupported Transport",
     501: "Not Implemented",

@@ -45,10 +45,12 @@ class Server:
 
     Args:
         session: The session's identifier, unguessable.
+        features: What a peer may require.
     """
 
-    def __init__(self, session: str) -> None:
+    def __init__(self, session: str, features: frozenset[str] = frozenset()) -> None:
         self.session = session
+        self._features = features
         self.channels: dict[int, int] = {}
         self._parser = Parser()
         self._out = bytearray()
@@ -92,8 +94,8 @@ class Server:
             self._out += Response(400).encode()
             return False
         status = 200
-        if request.header("Require") or request.header("Proxy-Require"):
-            unknown = request.header("Require") or request.header("Proxy-Require")
+        unknown = request.header("Require") or request.header("Proxy-Require")
+        if {one.strip() for one in unknown.split(",")} - self._features - {""}:
             self.respond(request, 551, (("Unsupported", unknown),))
             return False
         if request.method not in METHODS:

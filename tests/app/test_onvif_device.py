@@ -4,10 +4,11 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TDS = "http://www.onvif.org/ver10/device/wsdl"
+EVENTS = "http://www.onvif.org/ver10/events/wsdl"
 TPTZ = "http://www.onvif.org/ver20/ptz/wsdl"
 P = {"ProfileToken": "dome.main"}
 
@@ -287,6 +289,76 @@ async def test_relays_and_the_wiper_are_switched_and_a_door_by_its_own_right(
         await management.SetRelayOutputState(gate)
         lamp = {"RelayOutputToken": "lamp", "LogicalState": "active"}
         await refused(management.SetRelayOutputState(lamp), "InvalidArgVal", "RelayToken")
+
+
+def told(messages: Any) -> dict[tuple[str, str], tuple[str, str]]:
+    """Topic and source to what is said of it, and how."""
+    found = {}
+    for one in messages:
+        message = one.Message._value_1
+        source, data = message.Source.SimpleItem[0], message.Data.SimpleItem[0]
+        topic = re.search(r"tns1:[\w/]+/(\w+)", str(one.Topic))
+        assert topic is not None, one.Topic
+        found[topic[1], source.Value] = (data.Value, message.PropertyOperation)
+    return found
+
+
+async def test_a_host_hears_of_inputs_and_relays_and_only_of_what_it_may(device: Device) -> None:
+    fence = device.box.data / "sim/input/fence"
+    async with device.camera("host") as camera:
+        manager = await camera.create_pullpoint_manager(timedelta(seconds=60), lambda: None)
+        service = manager.get_service()
+
+        async def pull(wait: str = "PT1S") -> dict[tuple[str, str], tuple[str, str]]:
+            answer = await service.PullMessages({"Timeout": wait, "MessageLimit": 100})
+            return told(answer.NotificationMessage)
+
+        async def until(key: tuple[str, str], said: tuple[str, str]) -> None:
+            async with asyncio.timeout(60):
+                while (await pull()).get(key) != said:
+                    pass
+
+        first = await pull()
+        assert first["DigitalInput", "fence"] == ("false", "Initialized")
+        assert first["Relay", "lamp"] == ("inactive", "Initialized")
+        assert ("MotionAlarm", "dome") in first
+        assert await pull("PT0.1S") == {}
+        fence.write_text("0")  # it rests closed
+        await until(("DigitalInput", "fence"), ("true", "Changed"))
+        fence.write_text("1")
+        await until(("DigitalInput", "fence"), ("false", "Changed"))
+        await manager.set_synchronization_point()
+        assert (await pull())["DigitalInput", "fence"] == ("false", "Initialized")
+        events = await camera.create_events_service()
+        assert (await events.GetEventProperties()).FixedTopicSet is True
+        await events.GetServiceCapabilities()
+        where = camera.xaddrs[f"{EVENTS}/PullPointSubscription"]
+        # Another host cannot ask at its address, though it knows it.
+        ask = f"<PullMessages xmlns='{EVENTS}'><Timeout>PT0S</Timeout></PullMessages>"
+        path = where.partition(str(device.port))[2]
+        for name, status in (("other", 400), ("host", 200)):
+            assert (await device.post(device.signed(name, ask), path))[0] == status
+        await manager.shutdown()
+        assert (await device.post(device.signed("host", ask), path))[0] == 400
+    made = f"<CreatePullPointSubscription xmlns='{EVENTS}'>{{}}</CreatePullPointSubscription>"
+    wanted = (
+        "<Filter><TopicExpression Dialect='x'>tns1:Device/Trigger//.</TopicExpression></Filter>"
+    )
+    status, text, _ = await device.post(device.signed("viewer", made.format(wanted)))
+    assert status == 200
+    path = text.partition(f":{device.port}")[2].partition("<")[0]
+    _, text, _ = await device.post(device.signed("viewer", ask), path)
+    assert "Device/Trigger/DigitalInput" in text
+    assert "Device/Trigger/Relay" not in text  # it may switch none
+    assert "MotionAlarm" not in text  # that was not asked for
+    contents = made.format("<Filter><MessageContent>x</MessageContent></Filter>")
+    assert (await device.post(device.signed("viewer", contents)))[0] == 400
+
+
+async def test_subscriptions_have_an_end(device: Device) -> None:
+    made = f"<CreatePullPointSubscription xmlns='{EVENTS}'/>"
+    statuses = [(await device.post(device.signed("other", made)))[0] for _ in range(9)]
+    assert statuses == [200] * 8 + [500]
 
 
 async def test_a_host_has_the_rights_of_its_credential_and_no_more(device: Device) -> None:

@@ -35,7 +35,9 @@ PRE_AUTH = {
             "GetHostname", "GetSystemDateAndTime", "GetEndpointReference",
         )
     ),
-    *(f"onvif {name} GetServiceCapabilities" for name in ("io", "media", "media2", "ptz")),
+    *(f"onvif {name} GetServiceCapabilities" for name in (
+        "io", "media", "media2", "ptz", "event", "search", "recording", "replay"
+    )),
 }  # fmt: skip
 """What ONVIF's access class of that name has, and nothing else."""
 
@@ -81,7 +83,8 @@ PICTURES = {
     "ws /ws/live/{camera}",
     "ws /ws/playback/{camera}",
     *(
-        f"rtsp {method} cam/{{name}}"
+        f"rtsp {method} {place}/{{name}}"
+        for place in ("cam", "rec")
         for method in (
             "DESCRIBE", "SETUP", "PLAY", "PAUSE", "GET_PARAMETER", "SET_PARAMETER", "TEARDOWN",
         )

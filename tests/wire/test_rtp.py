@@ -104,3 +104,11 @@ def test_a_packet_too_long_to_frame_is_refused() -> None:
         interleave(256, b"")
     with pytest.raises(ValueError, match="empty"):
         H264Packetizer(96, 1).packets([b""], 0)
+
+
+def test_an_extension_is_in_the_first_packet_only_and_costs_the_others_nothing() -> None:
+    extension = struct.pack(">HHI", 0xABAC, 1, 7)
+    plain = H264Packetizer(96, 1, 5).packets([b"\x65" + bytes(3000)], 90)
+    first, *rest = H264Packetizer(96, 1, 5).packets([b"\x65" + bytes(3000)], 90, extension)
+    assert rest == plain[1:]
+    assert first == bytes((plain[0][0] | 0x10,)) + plain[0][1:12] + extension + plain[0][12:]

@@ -295,3 +295,9 @@ def test_rules_are_kept_before_anything_is_done():
     server.receive(b"\x16\x03\x01 TLS hello")
     assert isinstance(server.next_event(), Ended)
     assert status(server) == 400
+
+
+def test_what_a_peer_may_require_is_said_at_the_start():
+    server = Server("s", frozenset({"onvif-replay"}))
+    assert ask(server, "OPTIONS", Require="onvif-replay") is not None
+    assert ask(server, "OPTIONS", Require="onvif-replay, telepathy") is None

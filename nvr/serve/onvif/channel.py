@@ -7,7 +7,7 @@ their encoders ``gate.main`` and ``gate.sub``.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nvr.auth.user import Subject
+from nvr.auth.user import Right, Subject
 from nvr.media.camera import CameraState, StreamState
 from nvr.media.name import WHICH, Which
 from nvr.media.track import TrackConfig
@@ -62,9 +62,14 @@ class Channels:
 
     def profiles(self, subject: Subject) -> list[Profile]:
         """Their streams."""
+        return self.all(subject, "live")
+
+    def all(self, subject: Subject, right: Right) -> list[Profile]:
+        """Streams of the cameras on which this host has a right."""
         return [
             self._profile(subject, camera, which)
-            for camera in self.sources(subject)
+            for camera in self._parts.cameras.all()
+            if right in subject.may(camera.name)
             for which in WHICH
             if which == "main" or camera.sub is not None
         ]

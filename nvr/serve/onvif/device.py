@@ -91,6 +91,8 @@ class Device:
         full = call.said("IncludeCapability").lower() in {"true", "1"}
         found: list[str] = []
         for one in self._services():
+            if not one.listed:
+                continue
             inner = [leaf("tds:Namespace", SPACES[one.prefix]), leaf("tds:XAddr", url(call, one))]
             if full:
                 inner.append(tag("tds:Capabilities", one.capabilities(call)))

@@ -14,6 +14,7 @@ from nvr.media.camera import BoxState, Cameras
 from nvr.media.gpio import Lines
 from nvr.media.owner import Operator
 from nvr.media.ports import Hub, Ptz
+from nvr.serve.rtsp_replay import Archive
 from nvr.wire.soap import Fault
 from nvr.wire.xml import Element
 
@@ -34,6 +35,7 @@ class Parts:
     hub: Hub
     ptz: Ptz
     cameras: Cameras
+    archive: Archive
     lines: Lines
     box: BoxState
     machines: Machines
@@ -101,6 +103,7 @@ class Service:
         version: Of its specification.
         operations: By their names.
         capabilities: Inside of its ``Capabilities``, one element.
+        listed: It stands in the list of services.
     """
 
     name: str
@@ -109,6 +112,7 @@ class Service:
     version: tuple[int, int]
     operations: Mapping[str, Operation]
     capabilities: Callable[[Call], str]
+    listed: bool = True
 
     def key(self, operation: str) -> str:
         """Key in the policy table."""

@@ -10,14 +10,13 @@ Source: ONVIF PTZ Service Specification 23.06, sections 5.3 and 5.4; ptz.wsdl of
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from nvr.base.errors import NvrError, Rejected
 from nvr.media.owner import Operator
 from nvr.media.ports import Position
 from nvr.serve.onvif.channel import Channels, Profile
-from nvr.serve.onvif.parts import Call, Operation, Parts, Service, fault_of
+from nvr.serve.onvif.parts import Call, Operation, Parts, Service
 from nvr.serve.onvif.ptz_words import (
     LONGEST_S,
     MOST_PRESETS,
@@ -82,7 +81,7 @@ class PtzService:
         return Service(
             "ptz", "tptz", "ptz_service", (2, 60),
             {name: Operation(do) for name, do in gets.items()}
-            | {name: Operation(_worded(do), about) for name, do in does.items()},
+            | {name: Operation(do, about) for name, do in does.items()},
             self.capabilities,
         )  # fmt: skip
 
@@ -276,16 +275,6 @@ class PtzService:
             *(leaf("tt:AuxiliaryCommands", word) for word in words),
             token=camera.name, FixedHomePosition=False,
         )  # fmt: skip
-
-
-def _worded(do: Callable[[Call], str]) -> Callable[[Call], str]:
-    def worded(call: Call) -> str:
-        try:
-            return do(call)
-        except NvrError as err:
-            raise fault_of(err) from err
-
-    return worded
 
 
 def _of_space(attributes: dict[str, str], expected: str) -> None:

@@ -5,7 +5,7 @@ signs itself, and neither of their log-ins shows a secret. It never touches the 
 gate is made for browsers.
 
 Limits: connections as `nvr.serve.door` says, 64 KiB, 32 deep and 2000 elements a request, 10 s for
-one to arrive, `AT_ONCE` of them answered at a time.
+one to arrive, `AT_ONCE` snapshots made at a time.
 """
 
 import asyncio
@@ -25,12 +25,14 @@ from nvr.serve.door import Door, listen
 from nvr.serve.onvif.channel import Channels
 from nvr.serve.onvif.clients import Client, Clients
 from nvr.serve.onvif.device import Device
+from nvr.serve.onvif.event import EventService
 from nvr.serve.onvif.login import Credential, Denied, Login, throttled
 from nvr.serve.onvif.media import Media
 from nvr.serve.onvif.media2 import Media2
 from nvr.serve.onvif.outputs import DeviceIo, Outputs
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service, fault_of, unsupported
 from nvr.serve.onvif.ptz import PtzService
+from nvr.serve.onvif.recordings import Recordings
 from nvr.wire import soap
 from nvr.wire.digest import Answer
 from nvr.wire.soap import Fault
@@ -59,12 +61,15 @@ class OnvifServer:
         self._parts = parts
         channels, outputs = Channels(parts), Outputs(parts)
         self._ptz = PtzService(parts, channels)
+        self._events = EventService(parts, channels, outputs)
         services = [
             Device(parts, channels, outputs, lambda: self.services).service(),
             Media(parts, channels).service(),
             Media2(parts, channels).service(),
             self._ptz.service(),
             DeviceIo(parts, channels, outputs).service(),
+            *self._events.services(),
+            *Recordings(parts, channels).services(),
         ]
         self.services: tuple[Service, ...] = tuple(services)
         require([_SNAPSHOT, *(one.key(name) for one in services for name in one.operations)])
@@ -113,6 +118,7 @@ class OnvifServer:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._door.serve(sockets))
+                tasks.create_task(self._events.run())
                 if ready is not None:
                     ready.set()
         finally:
@@ -127,8 +133,7 @@ class OnvifServer:
                 data = await request.read()
             asked = soap.read(data)
             relates, action = asked.message_id, f"{asked.space}/{asked.operation}Response"
-            async with self._slots:
-                body = await self._answer(request, asked)
+            body = await self._answer(request, asked)
         except (Malformed, web.HTTPRequestEntityTooLarge) as err:
             refusal = Fault(f"this is no request: {err}", "ter:WellFormed")
             return _answer(soap.fault(refusal), 400)
@@ -157,8 +162,11 @@ class OnvifServer:
         except Rejected as err:
             self._refused(call, key, err, about or "")
             raise fault_of(err) from err
-        made = operation.do(call)
-        inner = await made if inspect.isawaitable(made) else made
+        try:
+            made = operation.do(call)
+            inner = await made if inspect.isawaitable(made) else made
+        except NvrError as err:
+            raise fault_of(err) from err
         return soap.tag(f"{service.prefix}:{name}Response", inner)
 
     def _find(self, path: str, asked: soap.Request) -> tuple[Service, str, Operation]:

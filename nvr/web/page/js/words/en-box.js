@@ -284,6 +284,8 @@ export default {
   "audit.onvif snapshot": "ONVIF snapshot",
   "audit.http PUT /api/upstream/onvif": "Changed the ONVIF device",
   "audit.rtsp PLAY cam/{name}": "Stream pulled",
+  "audit.rtsp PLAY rec/{name}": "Recording fetched",
+  "audit.rtsp TEARDOWN rec/{name}": "Recording fetched to its end",
   "audit.rtsp TEARDOWN cam/{name}": "Stream ended",
   "code.lock.invalid": "The lock says too little, or a time does not fit. Check it.",
   "code.lock.nothing": "Nothing is recorded there, so there is nothing to lock.",

@@ -393,7 +393,7 @@ export default {
   "machine.user": "User",
   "machine.secret": "Secret",
   "onvifd.title": "ONVIF device",
-  "onvifd.what": "Upstream hosts find the box, its cameras, heads and relays here by ONVIF, over plain HTTP; they sign in with a credential from above. Recordings are not offered yet.",
+  "onvifd.what": "Upstream hosts find the box, its cameras, heads, relays and recordings here by ONVIF, over plain HTTP; they sign in with a credential from above.",
   "onvifd.on": "On",
   "onvifd.discovery": "Answer hosts that look for devices on the network",
   "onvifd.port": "Port",

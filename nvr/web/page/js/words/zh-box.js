@@ -284,6 +284,8 @@ export default {
   "audit.onvif snapshot": "ONVIF 抓图",
   "audit.http PUT /api/upstream/onvif": "修改 ONVIF 设备设置",
   "audit.rtsp PLAY cam/{name}": "平台取流",
+  "audit.rtsp PLAY rec/{name}": "平台取录像",
+  "audit.rtsp TEARDOWN rec/{name}": "平台停止取录像",
   "audit.rtsp TEARDOWN cam/{name}": "平台停止取流",
   "code.lock.invalid": "锁定信息不全，或时间不对。请核对。",
   "code.lock.nothing": "这段时间没有录像，无可锁定。",

@@ -392,7 +392,7 @@ export default {
   "machine.user": "用户名",
   "machine.secret": "密钥",
   "onvifd.title": "ONVIF 设备",
-  "onvifd.what": "上级平台用 ONVIF 在这里找到本机的摄像机、云台和继电器（明文 HTTP），用上面的凭据登录。暂不提供录像检索。",
+  "onvifd.what": "上级平台用 ONVIF 在这里找到本机的摄像机、云台、继电器和录像（明文 HTTP），用上面的凭据登录。",
   "onvifd.on": "启用",
   "onvifd.discovery": "回应网络上的设备搜索",
   "onvifd.port": "端口",
