@@ -28,6 +28,7 @@ PROBES = {
     "swtpm": lambda: shutil.which("swtpm") is not None,
     "faketime": lambda: shutil.which("faketime") is not None,
     "gstreamer": lambda: shutil.which("gst-launch-1.0") is not None,
+    "gst-onvif": lambda: _runs("gst-inspect-1.0", "rtponvifparse"),
 }
 
 

@@ -48,7 +48,7 @@ _RANGE = re.compile(rf"clock={_STAMP}?-{_STAMP}?")
 
 
 class Archive(Protocol):
-    """What is recorded; every call blocks on the disk. See `nvr.playback.query.Archive`."""
+    """What of the archive a replay needs; every call blocks. See `nvr.playback.query.Archive`."""
 
     def streams(self) -> tuple[str, ...]:
         """Names of all streams with something recorded."""
@@ -116,7 +116,9 @@ def wish_of(request: Request) -> Wish:
         raise Denied(451, ())
     paced = request.header("Rate-Control").strip().lower() != "no"
     intra = request.header("Frames").strip().lower().startswith("intra")
-    return Wish(from_us, to_us, paced, scale, intra, int(request.header("CSeq")) & 0xFF)
+    number = re.search(r"[0-9]{1,9}\Z", request.header("CSeq"))
+    cseq = int(number[0]) & 0xFF if number else 0
+    return Wish(from_us, to_us, paced, scale, intra, cseq)
 
 
 def _us(text: str) -> int:

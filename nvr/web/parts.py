@@ -28,17 +28,16 @@ from nvr.media.joystick import Joysticks, NoJoysticks
 from nvr.media.ports import Hub, Ptz
 from nvr.media.program import Programs
 from nvr.media.talk import Talks
-from nvr.media.track import StreamConfig
 from nvr.media.upstream import NoOnvifDevice, OnvifDevice
 from nvr.playback.holding import Holding
 from nvr.playback.lock import Locked, Wanted
-from nvr.playback.query import Gop, Ranges, VolumeState
-from nvr.playback.track import Place
+from nvr.playback.query import VolumeState
 from nvr.record.lock import Lock
 from nvr.record.remembered import Remembered
 from nvr.record.resize import Change
 from nvr.record.wear import DiskWear
 from nvr.serve.recodes import Recodes
+from nvr.serve.rtsp_replay import Archive as Replayed
 from nvr.wire.openmetrics import Family
 
 
@@ -64,26 +63,8 @@ class VolumeLook:
     to_us: int = 0
 
 
-class Archive(Protocol):
+class Archive(Replayed, Protocol):
     """What is recorded; every call blocks on the disk. See `nvr.playback.query.Archive`."""
-
-    def streams(self) -> tuple[str, ...]:
-        """Names of all streams with something recorded."""
-        ...
-
-    def ranges(self, stream: str, from_us: int, to_us: int) -> Ranges:
-        """What is recorded between two wall times."""
-        ...
-
-    def config(self, stream: str, run: int) -> StreamConfig:
-        """Codecs of a run."""
-        ...
-
-    def gop(
-        self, stream: str, t_us: int, place: Place | None = None, *, key_only: bool = False
-    ) -> Gop | None:
-        """Group of pictures that shows a time, or the next one."""
-        ...
 
     def export(self, stream: str, from_us: int, to_us: int) -> Iterator[bytes]:
         """One fragmented MP4, piece by piece."""

@@ -45,6 +45,7 @@ SPACES: Final = {
 PREFIXES: Final = {space: prefix for prefix, space in SPACES.items()}
 
 _DECLARED: Final = f'xmlns:s="{SOAP}" ' + " ".join(f'xmlns:{p}="{s}"' for p, s in SPACES.items())
+_LAST_US: Final = 253_402_300_799_000_000
 _DURATION: Final = re.compile(
     r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6}(?:\.\d{1,6})?)S)?)?"
 )
@@ -211,9 +212,16 @@ def instant_us(text: str) -> int | None:
 
 
 def instant(wall_us: int) -> str:
-    """A time as ``xs:dateTime``, whole milliseconds, UTC."""
-    made = datetime.fromtimestamp(wall_us / 1e6, UTC).isoformat(timespec="milliseconds")
+    """A time as ``xs:dateTime``, whole milliseconds, UTC; what is before 1970 is 1970."""
+    made = datetime.fromtimestamp(min(max(wall_us, 0), _LAST_US) / 1e6, UTC).isoformat(
+        timespec="milliseconds"
+    )
     return made.removesuffix("+00:00") + "Z"
+
+
+def count(text: str, most: int) -> int:
+    """A number of things, at most `most`, which is also what no number stands for."""
+    return min(int(text), most) if re.fullmatch(r"[0-9]{1,9}", text) else most
 
 
 def duration_s(text: str) -> float | None:

@@ -1,6 +1,7 @@
 """What the box recorded, found and fetched over ONVIF by `onvif-zeep-async` and over RTSP."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -113,6 +114,42 @@ async def test_begin_and_end_of_recording_are_events_of_the_past(device: Device)
     assert values[:4] == ["false", "false", "true", "true"]
 
 
+async def test_times_that_nobody_lived_in_and_numbers_without_end_are_borne(
+    device: Device,
+) -> None:
+    tse = "http://www.onvif.org/ver10/search/wsdl"
+    for start in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        body = (
+            f"<FindEvents xmlns='{tse}'><StartPoint>{start}</StartPoint><Scope/>"
+            f"<IncludeStartState>true</IncludeStartState><MaxMatches>{'9' * 5000}</MaxMatches>"
+            "</FindEvents>"
+        )
+        assert (await device.post(device.signed("host", body)))[0] == 200
+    async with replayer(device.box.rtsp_port, "rec/dome", "host", device.secrets["host"]) as reader:
+        await opened(reader)
+        far = {"Range": "clock=99991231T235959Z-", "Rate_Control": "no"}
+        assert (await reader.ask("PLAY", **far))[0] == 200
+
+
+@pytest.mark.needs("gst-onvif")
+async def test_gstreamer_reads_our_times_out_of_the_extension(device: Device) -> None:
+    from_us, to_us = await first_run(device)
+    process = await asyncio.create_subprocess_exec(
+        "gst-launch-1.0", "rtspsrc", "user-id=host", f"user-pw={device.secrets['host']}",
+        f"location=rtsp://127.0.0.1:{device.box.rtsp_port}/rec/dome", "protocols=tcp",
+        "onvif-mode=true", "onvif-rate-control=false", "!", "rtponvifparse", "!", "rtph264depay",
+        "!", "h264parse", "!", "fakesink", "num-buffers=30", "silent=false", "-v",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(120):
+        out, _ = await process.communicate()
+    seen = re.findall(r"chain .*pts: (\d+):(\d\d):(\d\d)\.(\d{6})", out.decode())
+    assert len(seen) > 20, out[-2000:]
+    for hours, minutes, seconds, us in seen:
+        at_s = int(hours) * 3600 + int(minutes) * 60 + int(seconds) - 2_208_988_800
+        assert from_us - 5_000_000 <= at_s * 1_000_000 + int(us) <= to_us + 120_000_000
+
+
 async def test_who_may_not_play_back_finds_nothing_and_fetches_nothing(device: Device) -> None:
     async with device.camera("viewer") as camera:
         search = await camera.create_search_service()
@@ -205,6 +242,7 @@ async def test_what_cannot_be_played_is_refused(device: Device, said, status) ->
         assert (await reader.ask("PLAY", Rate_Control="no"))[0] == 200
 
 
+@pytest.mark.needs("ffmpeg")
 async def test_ffmpeg_plays_what_was_recorded(device: Device) -> None:
     process = await asyncio.create_subprocess_exec(
         "ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-count_frames", "-read_intervals",

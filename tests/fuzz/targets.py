@@ -29,6 +29,7 @@ from nvr.wire import (
     rtsp_client,
     rtsp_session,
     sdp,
+    soap,
     tpm2,
     wsdiscovery,
     xml,
@@ -220,6 +221,26 @@ def _discovery(data: bytes) -> None:
             match.scope("name")
 
 
+def _host(data: bytes) -> None:
+    """What a host, or anybody on the network, may send to the ONVIF device."""
+    with contextlib.suppress(xml.Malformed):
+        found = soap.read(data)
+        if found.token is not None:
+            found.token.proves("secret")
+            soap.instant_us(found.token.created)
+        for one in found.body.children:
+            at_us = soap.instant_us(one.text)
+            soap.instant(at_us or 0)
+            soap.duration(soap.duration_s(one.text) or 0.0)
+            soap.count(one.text, 100)
+    with contextlib.suppress(xml.Malformed):
+        asked = wsdiscovery.asked(data)
+        if asked is not None:
+            us = wsdiscovery.Match("urn:uuid:us", ("tds:Device",), ("onvif://a/b",), ("http://a",))
+            asked.means(us)
+            wsdiscovery.answer("urn:uuid:9", asked, us, (1, 2))
+
+
 def _onvif(data: bytes) -> None:
     """What cameras answer to calls by hand, and how what they leave undeclared is mended."""
     with contextlib.suppress(xml.Malformed):
@@ -248,6 +269,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "config": _config,
     "digest": _digest,
     "discovery": _discovery,
+    "host": _host,
     "key-table": _key_table,
     "media-signing": _media_signing,
     "mp4": _mp4,

@@ -11,6 +11,7 @@ from nvr.wire.soap import (
     SPACES,
     Fault,
     child,
+    count,
     duration,
     duration_s,
     envelope,
@@ -159,6 +160,16 @@ def test_instants(text: str, at_us: int | None) -> None:
 def test_an_instant_is_told_in_milliseconds() -> None:
     assert instant(1_500_000) == "1970-01-01T00:00:01.500Z"
     assert instant_us(instant(1_796_056_356_193_000)) == 1_796_056_356_193_000
+
+
+def test_an_instant_outside_of_the_calendar_is_one_at_its_end() -> None:
+    assert instant(-(10**17)) == "1970-01-01T00:00:00.000Z"
+    assert instant(1 << 62).startswith("9999-12-31T23:59:59")
+
+
+def test_a_number_of_things_is_no_more_than_there_can_be() -> None:
+    found = [count(text, 50) for text in ("7", "51", "9" * 5000, "", "-1", "²", "x")]
+    assert found == [7, 50, 50, 50, 50, 50, 50]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from nvr.serve.onvif.channel import Channels
 from nvr.serve.onvif.outputs import Outputs, inputs_of
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service
-from nvr.wire.soap import Fault, child, duration_s, instant, instant_us, leaf, tag
+from nvr.wire.soap import Fault, child, count, duration_s, instant, instant_us, leaf, tag
 
 MOST = 16
 MOST_OF_ONE = 8
@@ -141,8 +141,7 @@ class EventService:
         """``PullMessages``: waits for something to happen; asking keeps the subscription."""
         one = self._find(call)
         wait_s = min(duration_s(call.said("Timeout")) or 0.0, LONGEST_PULL_S)
-        said = call.said("MessageLimit")
-        most = min(int(said), MOST_QUEUED) if said.isascii() and said.isdigit() else MOST_QUEUED
+        most = count(call.said("MessageLimit"), MOST_QUEUED)
         one.until_s = self._parts.clock.monotonic_s() + one.lease_s + wait_s
         if not one.queue:
             one.came.clear()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from nvr.playback.query import Ranges
 from nvr.serve.onvif.channel import Channels, Profile
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service, unsupported
-from nvr.wire.soap import Fault, child, duration_s, instant, instant_us, leaf, tag
+from nvr.wire.soap import Fault, child, count, duration_s, instant, instant_us, leaf, tag
 
 TRACK = "VIDEO001"
 MOST_SEARCHES = 32
@@ -339,8 +339,7 @@ class Recordings:
 
 
 def _most(call: Call, name: str) -> int:
-    said = call.said(name)
-    return max(1, int(said)) if said.isascii() and said.isdigit() else 1 << 30
+    return max(1, count(call.said(name), 1 << 30))
 
 
 def _state(one: Profile) -> str:

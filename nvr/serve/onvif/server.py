@@ -184,10 +184,12 @@ class OnvifServer:
     ) -> Subject:
         """Return who asks; a wrong log-in is no matter where none is needed."""
         header = request.headers.get("Authorization", "")
+        header = header if header.isascii() else ""  # no name of ours is written with others
         address = request.remote or ""
         given = Credential(request.method, request.path_qs, header, token, address)
         answer = Answer.parse(header) if header else None
         name = answer.user if answer else token.user if token else ""
+        name = "".join(c for c in name if c.isprintable())
         try:
             subject, how = self._login.identify(given)
         except (Denied, Rejected) as err:
