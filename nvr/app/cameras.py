@@ -236,12 +236,18 @@ class CameraTable(MaskTable):
         self._tell(name)
         return self._state(self.roster.must(name))
 
-    async def remove(self, name: str, by: str = "") -> None:  # noqa: D102 - see Cameras
+    async def remove(self, name: str, by: str = "") -> int:  # noqa: D102 - see Cameras
         self.roster.must(name)
-        await self.roster.write(edit.removed(name))
+        left = await self._painter.clear(name) if self._painter else 0
+        try:
+            await self.roster.write(edit.removed(name))
+        finally:
+            if self._painter:
+                self._painter.stays(name)
         await self.roster.write_password(name, None)
         self._mount(name, None)
         self.roster.close(name, by)
+        return left
 
     def head(self, name: str) -> HeadSettings | None:  # noqa: D102 - see Cameras
         ptz = self.roster.must(name).ptz

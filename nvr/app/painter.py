@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Protocol
 
+from nvr.app import ours
 from nvr.app.made import Book
 from nvr.app.picture import sources_of
 from nvr.app.settings import caption_in, masks_of
-from nvr.app.settle import Ask, Outcome, Settling, Trade
+from nvr.app.settle import Ask, Outcome, Settling
 from nvr.base.clock import Clock
 from nvr.base.errors import Misconfigured, NvrError
 from nvr.base.log import event
@@ -112,6 +113,7 @@ class Painter:
         self._book = book
         self._clock = clock
         self._all: dict[str, _One] = {}
+        self._leaving: set[str] = set()
         self.told: Callable[[str], None] = lambda _: None
         """Told a camera at which something is otherwise than before."""
 
@@ -181,6 +183,22 @@ class Painter:
                 begun.append(it.task)
         return begun
 
+    async def clear(self, camera: str) -> int:
+        """Take what is ours off a camera that is about to be removed; see `nvr.app.ours.clear`.
+
+        It is seen to no more, until `stays` or as long as it is configured.
+        """
+        it = self._all.get(camera)
+        self._leaving.add(camera)
+        self.follow()
+        if it is not None and it.task is not None:
+            await asyncio.wait((it.task,))
+        return await ours.clear(camera, partial(self._services.ask, camera), self._book)
+
+    def stays(self, camera: str) -> None:
+        """It was not removed, or one of its name is there again."""
+        self._leaving.discard(camera)
+
     async def run(self) -> None:
         """See to all of them until cancelled."""
         try:
@@ -199,18 +217,13 @@ class Painter:
     def _concerned(self, camera: written.Camera) -> bool:
         if camera.onvif is None or self._cameras.encoded_here(camera.name):
             return False
+        if camera.name in self._leaving:
+            return False
         return _writes(camera) or _hides(camera) or self._book.of(camera.name).any
 
     def _fresh(self, camera: written.Camera, now_s: float) -> _One:
         made = self._book.of(camera.name)
-        texts = Trade(
-            wish.GetOsds, wish.SetOsd, wish.DeleteOsd, told.as_told, told.may_be,
-        )  # fmt: skip
-        masks = Trade(
-            wish.GetMasks, wish.SetMask, wish.DeleteMask, cover.same,
-            lambda one, got: cover.hides(one.points, got, one.source),
-        )  # fmt: skip
-        it = _One(camera, Settling(texts, made.texts), Settling(masks, made.masks), now_s + CALM_S)
+        it = _One(camera, ours.texts(made.texts), ours.masks(made.masks), now_s + CALM_S)
         it.caption = _WAITING if _writes(camera) else None
         it.hiding = _WAITING if _hides(camera) else None
         return it

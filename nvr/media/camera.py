@@ -296,8 +296,12 @@ class Cameras(Protocol):
         """
         ...
 
-    async def remove(self, name: str, by: str = "") -> None:
-        """Stop recording it and forget its settings, as `by` wants; what is recorded stays."""
+    async def remove(self, name: str, by: str = "") -> int:
+        """Stop recording it and forget its settings, as `by` wants; what is recorded stays.
+
+        Returns:
+            How many texts and masks of ours may be left in its own picture, which did not answer.
+        """
         ...
 
     def head(self, name: str) -> HeadSettings | None:

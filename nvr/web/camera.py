@@ -345,8 +345,9 @@ class CameraPages:
 
     async def remove(self, request: web.Request, caller: Caller) -> web.Response:
         """``DELETE /api/camera/{name}``."""
-        await self._parts.cameras.remove(self._find(request).name, f"user {caller.subject.name}")
-        return answer({})
+        name = self._find(request).name
+        left = await self._parts.cameras.remove(name, f"user {caller.subject.name}")
+        return answer({"left": left})
 
     async def head(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
         """``GET /api/camera/{name}/ptz``."""

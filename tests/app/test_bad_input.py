@@ -116,10 +116,10 @@ async def test_a_wrong_password_is_a_state_of_its_own(box: RunningBox) -> None:
         await dome_goes_on(box)
 
         # Removed and added with the right one, without a restart.
-        await box.call("DELETE", "/api/camera/locked")
+        assert await box.call("DELETE", "/api/camera/locked") == {"left": 0}
         await add(box, "locked", port, user="admin", password="right")
         await box.until("locked", "state", "live", 10)
-        await box.call("DELETE", "/api/camera/locked")
+        assert await box.call("DELETE", "/api/camera/locked") == {"left": 0}
         await box.call("GET", "/api/camera/locked", status=404)
     assert "right" not in (box.data / "nvr.toml").read_text(encoding="utf-8")
     assert b"right" not in (box.data.parent / "log").read_bytes()

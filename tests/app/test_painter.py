@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nvr.app import ours
 from nvr.app import painter as module
 from nvr.app.made import FILE, Book
 from nvr.app.masks import MaskLog
@@ -15,7 +16,7 @@ from nvr.app.painter import Painter
 from nvr.app.picture import sources_of
 from nvr.app.settings import masks_of
 from nvr.base.clock import FakeClock
-from nvr.base.errors import Misconfigured
+from nvr.base.errors import Misconfigured, Unavailable
 from nvr.base.permit import Permit
 from nvr.config.camera import Camera as Written
 from nvr.config.camera import Caption, MaskArea, Onvif
@@ -234,6 +235,62 @@ async def test_nothing_in_another_camera_in_its_place_is_ours(tmp_path: Path) ->
         await it.look()
         assert drawing.texts["OSD_1"]["text"] == "theirs"
         assert sorted(drawing.shown()) == sorted(["theirs", "东门"])
+
+
+async def test_a_camera_that_is_removed_loses_what_is_ours(tmp_path: Path) -> None:
+    async with rig(tmp_path) as (it, drawing):
+        it.set("临江路与东门街", masks=(AREA,))
+        await it.masked()
+        assert len(drawing.masks) == 1
+        assert await it.painter.clear("gate") == 0
+        assert (drawing.shown(), drawing.masks) == ([], {})
+        assert drawing.texts["o1"]["text"] == "东门", "what is not ours stays"
+        assert "gate" not in json.loads((tmp_path / FILE).read_text())
+        await it.look()
+        assert drawing.shown() == [], "it is not told again while it is on its way out"
+        it.painter.stays("gate")  # it could not be removed
+        await it.look()
+        assert drawing.shown() == ["临江路与东门街"]
+        assert await it.painter.clear("gate") == 0
+        assert await it.painter.clear("gate") == 0, "there is nothing any more"
+
+
+async def test_what_stays_in_a_removed_camera_is_said_and_known_again(
+    tmp_path: Path, caplog, monkeypatch
+) -> None:
+    monkeypatch.setattr(ours, "CLEAR_S", 0.3)
+    async with rig(tmp_path) as (it, drawing):
+        it.set("临江路与东门街", "{date} {hms}")
+        await it.look()
+        asked, hangs = it.ask, asyncio.Event()
+
+        async def never(_name: str, _wish):
+            await hangs.wait()
+
+        async def away(_name: str, _wish):
+            raise Unavailable("onvif.unreachable", "no route to host")
+
+        for how in (never, away):
+            it.ask = how
+            assert await it.painter.clear("gate") == 2
+            assert "drawn.left" in caplog.text
+            caplog.clear()
+        it.ask = asked
+        assert drawing.shown() == ["临江路与东门街", "DateAndTime"]
+        # Added again, without a caption: they are ours still.
+        it.set(caption=None)
+        it.start()
+        await it.look()
+        assert drawing.shown() == []
+
+
+async def test_another_camera_in_its_place_is_left_alone_when_it_is_removed(tmp_path: Path) -> None:
+    async with rig(tmp_path) as (it, drawing):
+        it.set("临江路与东门街")
+        await it.look()
+        it.device.serial = "another"
+        assert await it.painter.clear("gate") == 0
+        assert drawing.shown() == ["临江路与东门街"]
 
 
 async def test_a_camera_without_texts_cannot_and_ours_are_not_asked(tmp_path: Path) -> None:

@@ -482,8 +482,11 @@ class MemoryCameras:
             dataclasses.replace(state, **{k: v for k, v in given.items() if v is not None})
         )
 
-    async def remove(self, name: str, by: str = "") -> None:
+    left = 0
+
+    async def remove(self, name: str, by: str = "") -> int:
         del self.states[name]
+        return self.left
 
     def head(self, name: str) -> HeadSettings | None:
         return self.heads.get(name)

@@ -110,3 +110,19 @@ async def test_a_tile_says_what_is_the_matter(site: Box, browser: Browser) -> No
             await card.wait_for()
         finally:
             cameras.set(before)
+
+
+async def test_what_stays_in_the_picture_of_a_removed_camera_is_said(
+    site: Box, browser: Browser
+) -> None:
+    cameras = site.parts.cameras
+    cameras.put("extra", "车库")
+    cameras.left = 2
+    async with visitor(site, browser, 390, 844) as visit:
+        page = visit.page
+        await page.goto(site.url + "/#/manage/cameras")
+        card = page.locator(".cam-card", has_text="车库")
+        await card.get_by_label("移除").click()
+        await page.locator(".dialog").get_by_role("button", name="移除").click()
+        await page.get_by_text("画面里留有 2 个文字或遮挡").wait_for()
+        await card.wait_for(state="detached")

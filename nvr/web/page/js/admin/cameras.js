@@ -270,9 +270,10 @@ async function removal(app, name) {
   });
   if (!sure) return;
   try {
-    await api.remove(api.cameraPath(name));
+    const { left } = await api.remove(api.cameraPath(name));
     await app.box.loadCameras();
     app.notes.say(t("camera.removed", { title: camera.title || name }), "ok");
+    if (left) app.notes.say(t("camera.left", { left }), "warn");
   } catch (error) {
     app.notes.problem(error);
   }

@@ -332,6 +332,7 @@ export default {
   "camera.remove.kept": "What is recorded stays in the ring until overwritten",
   "camera.remove.others": "Other cameras go on",
   "camera.removed": "{title} removed",
+  "camera.left": "The camera did not answer: {left} texts or masks stay in its picture. Delete them there.",
   "manage.masks": "Masks",
   "mask.none": "No camera is yours to mask",
   "mask.pad": "Picture to draw areas on: arrow keys move, Enter sets a corner",

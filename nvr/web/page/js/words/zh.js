@@ -331,6 +331,7 @@ export default {
   "camera.remove.kept": "已录的在环里，直到被覆盖",
   "camera.remove.others": "其他摄像机不受影响",
   "camera.removed": "已移除 {title}",
+  "camera.left": "摄像机没有应答，画面里留有 {left} 个文字或遮挡。去摄像机里删掉。",
   "manage.masks": "遮挡",
   "mask.none": "没有你能设遮挡的摄像机",
   "mask.pad": "在画面上画遮挡区：方向键移动，回车设角点",
