@@ -63,7 +63,6 @@ protocol = "onvif"
 [[keyboard]]
 port = "desk"
 map = { 1 = "dome", 2 = "gate" }
-hold_s = 2.0
 """
 
 
@@ -82,10 +81,16 @@ class Rig:
         return keyboard.last
 
     async def key(self, frame: Frame, name: str = "desk") -> None:
-        """Say something on a line whose protocol is known, and have it obeyed or refused."""
+        """Say something on a line whose protocol is known, and have it obeyed or refused.
+
+        Where we were too busy to take it in time, it is said again as people do.
+        """
         before = self.last(name)
         self.far[name].say(frame.encode())
         await self.until(lambda: self.last(name) is not before)
+        last = self.last(name)
+        if last is not None and last.code == "keyboard.late":
+            await self.key(frame, name)
 
     async def until(self, true: Callable[[], object], within_s: float = 60.0) -> None:
         ends_s = time.monotonic() + within_s

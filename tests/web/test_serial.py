@@ -43,18 +43,20 @@ async def lines_of(client: boxes.Client) -> dict[str, dict]:
 async def test_everybody_sees_the_lines_of_their_cameras(rig: tuple[Box, keyboards.Rig]) -> None:
     box, lines = rig
     await lines.settled()
-    await lines.key(pelco_d.motion(1, pan=-20))
-    await lines.until(lines.dome_moves)
     async with box.client() as client:
         assert (await client.ask("GET", "/api/serial"))[0] == 401
         await client.log_in("owner")
+        await lines.key(pelco_d.motion(1, pan=-20))
+        await lines.until(lines.dome_moves)
         seen = await lines_of(client)
         assert seen["ptz"]["heads"] == [{"camera": "dome", "address": 1, "protocol": "pelco-d"}]
         assert [seen[name]["role"] for name in ("ptz", "desk", "old")] == [
             "decoder", "keyboard", "tap",
         ]  # fmt: skip
         pad = seen["desk"]["keyboard"]
-        assert (pad["cameras"], pad["moving"]) == ({"1": "dome", "2": "gate"}, ["dome"])
+        assert pad["cameras"] == {"1": "dome", "2": "gate"}
+        # We may have stalled for longer than a lease, and then it moves no more.
+        assert pad["moving"] == ["dome"] or not lines.line().keyboard.moving
         assert (pad["last"]["words"], pad["last"]["camera"]) == ([["left", 20]], "dome")
         await lines.key(Frame(1))
         await lines.key(pelco_d.motion(5, pan=-20))
@@ -130,7 +132,7 @@ async def test_the_console_shows_what_a_running_box_says(
     assert child.stdout is not None
     try:
         child.stdin.write(f"{PASSWORD}\n".encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = (await child.stdout.readline()).decode()
             assert line.endswith("->  FF 01 00 00 00 00 01     D address 1: stop\n")
             child.send_signal(signal.SIGINT)
