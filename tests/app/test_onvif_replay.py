@@ -28,7 +28,7 @@ RANGES = f"/api/camera/dome/ranges?from_us=0&to_us={10**16}"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def device(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Device]:
     directory: Path = tmp_path_factory.mktemp("box")
-    async with running_box(directory) as box:
+    async with running_box(directory, "# one more comes later") as box:
         device = Device(box, free_port())
         body = {"on": True, "port": device.port, "discovery": False}
         await box.call("PUT", "/api/upstream/onvif", body)
@@ -240,6 +240,46 @@ async def test_what_cannot_be_played_is_refused(device: Device, said, status) ->
         await opened(reader)
         assert (await reader.ask("PLAY", **said))[0] == status
         assert (await reader.ask("PLAY", Rate_Control="no"))[0] == 200
+
+
+async def test_what_lay_under_masks_is_not_fetched_by_who_may_not_see_it(device: Device) -> None:
+    await device.credential("blind", "live", "playback")
+    url = f"rtsp://127.0.0.1:{device.box.dome_port}/dome"
+    await device.box.call("POST", "/api/camera", {"name": "yard", "url": url}, 201)
+    corner = {"points_permille": [[0, 0], [500, 0], [500, 500], [0, 500]]}
+
+    async def recorded_us() -> int:
+        return int((await device.box.camera("yard"))["recorded_until_us"])
+
+    async def beyond(at_us: int) -> None:
+        async with asyncio.timeout(120):
+            while await recorded_us() < at_us:
+                await asyncio.sleep(0.2)
+
+    await device.box.call("PUT", "/api/camera/yard/mask", {"masks": [corner]})
+    begun_us = time.time_ns() // 1000
+    await beyond(begun_us + 2_000_000)
+    port, secret = device.box.rtsp_port, device.secrets["blind"]
+    async with replayer(port, "rec/yard", "blind", secret) as reader:
+        assert (await reader.ask("DESCRIBE"))[0] == 403  # it is masked now
+    await device.box.call("PUT", "/api/camera/yard/mask", {"masks": []})
+    ended_us = time.time_ns() // 1000
+    await beyond(ended_us + 25_000_000)  # more than one group of pictures is without
+    async with replayer(port, "rec/yard", "blind", secret) as reader:
+        await opened(reader)
+        for at_us in (0, begun_us + 1_000_000):
+            assert (await reader.ask("PLAY", Range=f"clock={stamp(at_us)}-"))[0] == 403
+        # The span is free, but its first picture hangs on one that was masked.
+        just_us = ended_us + 100_000
+        headers, _ = await device.box.take(f"/api/camera/yard/gop?t_us={just_us}")
+        if int(headers["X-NVR-From-Us"]) < ended_us:
+            status, _, _ = await reader.ask("PLAY", Range=f"clock={stamp(just_us)}-")
+            assert status == 403
+        later_us = ended_us + 20_000_000
+        fast = {"Rate_Control": "no", "Range": f"clock={stamp(later_us)}-"}
+        assert (await reader.ask("PLAY", **fast))[0] == 200
+        await reader.until(len)
+        assert reader.units[0].at_us > ended_us
 
 
 @pytest.mark.needs("ffmpeg")
