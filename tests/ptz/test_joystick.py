@@ -212,6 +212,15 @@ def test_after_anybodys_stop_it_has_to_be_let_go(hands: Hands) -> None:
     assert hands.moved_deg("gate") > 5
 
 
+def test_a_stop_counts_though_nothing_was_renewed_for_long_after_it(hands: Hands) -> None:
+    hands.plug()
+    hands.hold(1, 0, 0)
+    hands.run(1)
+    hands.ptz.stop("gate", ANNE)
+    hands.run(0.6, renewing=False)  # so long that the arbiter takes the hand for let go
+    assert hands.moved_deg("gate") == 0
+
+
 def test_an_administrator_takes_the_dome_and_it_says_who_has_it(hands: Hands) -> None:
     stick = hands.plug()
     hands.hold(1, 0, 0)
