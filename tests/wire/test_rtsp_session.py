@@ -177,7 +177,7 @@ def moved(*where):
         (Camera(DESCRIBE=[Response(503)]), "camera.protocol"),
         (Camera(DESCRIBE=[Response(403)]), "camera.refused"),
         (Camera(DESCRIBE=[Response(200)]), "camera.protocol"),
-        (Camera(DESCRIBE=[Response(200, (), b"m=video 0 RTP/AVP 26\n")]), "camera.unsupported"),
+        (Camera(DESCRIBE=[Response(200, (), b"m=video 0 RTP/AVP 31\n")]), "camera.unsupported"),
         (Camera(SETUP=[Response(461)]), "camera.no_tcp"),
         (Camera(SETUP=transport("RTP/AVP;client_port=1-2")), "camera.no_tcp"),
         (Camera(PLAY=[Response(500)]), "camera.protocol"),
