@@ -36,7 +36,7 @@ from nvr.base.clock import TICKS_PER_S
 from nvr.codec.again import DECODERS, prefixed
 from nvr.codec.confined import serve
 from nvr.codec.encode import Encoder, picture_of
-from nvr.codec.still import jpeg
+from nvr.codec.still import grey, jpeg
 from nvr.media.encoder import Settings
 from nvr.wire import h264
 
@@ -169,7 +169,8 @@ def still(asked: Still) -> bytes:
     decoder.options = {}
     try:
         frames = [*decoder.decode(av.Packet(asked.unit)), *decoder.decode(None)]
-        return jpeg(frames[0], asked.width) if frames else b""
+        made = grey if asked.grey else jpeg
+        return made(frames[0], asked.width) if frames else b""
     except (av.FFmpegError, ValueError):
         return b""
 

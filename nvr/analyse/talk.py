@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from nvr.analyse.grid import CELLS
 from nvr.base.errors import Damaged
+from nvr.media.aim import Grey
 
 MOST_SEEN = 4096
 MOST_JPEG_BYTES = 4 << 20
@@ -101,12 +102,14 @@ class Still(msgspec.Struct, tag=True, array_like=True, frozen=True):
         config: ``avcC`` or ``hvcC`` record, empty of JPEG.
         unit: Bytes as MP4 has them.
         width: Most pixels across, 0 for as many as it has.
+        grey: Not a JPEG, but luma: see `nvr.codec.still.grey`.
     """
 
     codec: str
     config: bytes
     unit: bytes
     width: int = 0
+    grey: bool = False
 
 
 class Keep(msgspec.Struct, tag=True, array_like=True, frozen=True):
@@ -232,3 +235,15 @@ def answered(data: bytes) -> Answer:
 def nonsense() -> Damaged:
     """What to raise for an answer that does not fit."""
     return Damaged("sandbox.died", "the decoder could not bear it: it answered nonsense")
+
+
+def grey_of(data: bytes) -> Grey:
+    """Return the picture that a `Still` in grey was answered with.
+
+    Raises:
+        Damaged: ``sandbox.died``.
+    """
+    width, height = int.from_bytes(data[:2], "big"), int.from_bytes(data[2:4], "big")
+    if len(data) <= 4 or len(data) != 4 + width * height:
+        raise Damaged("sandbox.died", "what decodes pictures gave something that is none")
+    return Grey(width, height, data[4:])

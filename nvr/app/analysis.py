@@ -12,7 +12,7 @@ from nvr.analyse.gaze import CODECS, Aim, Found, Now
 from nvr.analyse.grid import MOST_ZONES, Zone
 from nvr.analyse.judge import LEARNED
 from nvr.analyse.store import FILE, Store
-from nvr.analyse.talk import Still
+from nvr.analyse.talk import Still, grey_of
 from nvr.analyse.tap import units
 from nvr.analyse.worker import Analyst, Health, ModelFile
 from nvr.app.detector import Detector, sought, why
@@ -22,6 +22,7 @@ from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, NvrError, Rejected, Unavailable
 from nvr.base.log import event
 from nvr.config import camera as written
+from nvr.media.aim import Grey
 from nvr.media.analyse import DetectorState, LookNow, ZoneNow, looked
 from nvr.media.fragment import samples
 from nvr.media.gpio import STROKE
@@ -40,6 +41,7 @@ _AGAIN_S = 2.0
 _WIPER = "wiper"
 _TRAVEL_S = 10.0
 """A head may need so long to a preset."""
+_LUMA_PX = 320
 _STILL_S = 8.0
 """A camera may have so long between two key frames; then there is no picture of it."""
 _TRIM_S = 3600.0
@@ -242,7 +244,21 @@ class Analysis:
     def accept(self, camera: str) -> None:  # noqa: D102 - see Looks
         self._analyst.accept(camera)
 
+    async def luma(self, camera: str) -> tuple[Grey, int]:
+        """Return the newest key frame of a camera, small, and its UTC microseconds.
+
+        Raises:
+            NvrError: As `snapshot`.
+        """
+        data, at_us = await self._newest(camera, stream_of(camera), _LUMA_PX, grey=True)
+        return grey_of(data), at_us
+
     async def snapshot(self, camera: str, stream: str, width: int) -> tuple[bytes, int]:  # noqa: D102 - see Looks
+        return await self._newest(camera, stream, width)
+
+    async def _newest(
+        self, camera: str, stream: str, width: int, *, grey: bool = False
+    ) -> tuple[bytes, int]:
         assert self._hub is not None
         came: asyncio.Future[tuple[StreamConfig, Fragment]] = self._loop.create_future()
 
@@ -260,7 +276,7 @@ class Analysis:
             raise none from err
         finally:
             end()
-        wanted = _still(config, fragment, width)
+        wanted = _still(config, fragment, width, grey=grey)
         if wanted is None:
             raise none
         age_us = round((self._clock.monotonic_s() - fragment.arrived_s) * 1e6)
@@ -286,7 +302,7 @@ class Analysis:
 
     def told(self, action: str, camera: str) -> None:
         """Note that a head was told something; a preset is reached when nobody says so."""
-        if action in {"ptz.preset_call", "ptz.call_up"}:
+        if action in {"ptz.preset_call", "ptz.call_up", "ptz.aim"}:
             self._turning_s[camera] = self._clock.monotonic_s() + _TRAVEL_S
 
     def _hushed(self, camera: str) -> bool:
@@ -398,7 +414,9 @@ def _aim(camera: written.Camera, now_us: int) -> Aim | None:
     )
 
 
-def _still(config: StreamConfig, fragment: Fragment, width: int) -> Still | None:
+def _still(
+    config: StreamConfig, fragment: Fragment, width: int, *, grey: bool = False
+) -> Still | None:
     """Return what is to be asked for; None if there is nothing that can be."""
     track = next((n for n, one in enumerate(config) if one.kind == "video"), None)
     if track is None or config[track].codec not in CODECS:
@@ -406,5 +424,5 @@ def _still(config: StreamConfig, fragment: Fragment, width: int) -> Still | None
     with contextlib.suppress(Damaged):
         for one in samples(fragment.data, config):
             if one.track == track and one.key:
-                return Still(config[track].codec, config[track].config, one.data, width)
+                return Still(config[track].codec, config[track].config, one.data, width, grey)
     return None

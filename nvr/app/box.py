@@ -221,6 +221,7 @@ class Box:
                 ptz=control.ptz,
                 programs=control.programs,
                 aims=control.aims,
+                measures=control.measures,
                 cameras=cameras,
                 box=box,
                 users=doors.users,
@@ -310,7 +311,7 @@ class Box:
         """Have presets pictured."""
         ptz = control.ptz
         shots = Shots(self._data.path, ptz, looks.snapshot, ptz.pictured, self._clock)
-        ptz.sent = shots.told
+        ptz.sent, control.look = shots.told, looks.luma
         return shots
 
     def _desk(

@@ -25,6 +25,7 @@ from nvr.hal.board import Board, Serial
 from nvr.hal.linux_serial import LinuxSerial
 from nvr.hal.ports import SerialPort
 from nvr.hal.virtual_serial import VirtualSerial
+from nvr.media.aim import Grey
 from nvr.media.ports import Operator
 from nvr.ptz.aim import Aimer
 from nvr.ptz.autopilot import Autopilot
@@ -35,6 +36,7 @@ from nvr.ptz.heads import Audit, Mount
 from nvr.ptz.journal import Journal
 from nvr.ptz.keep import KeepBook
 from nvr.ptz.line import Aux
+from nvr.ptz.measure import Look, Measurer
 from nvr.ptz.onvif import OnvifHead, OnvifLine
 from nvr.ptz.onvif_output import OnvifAux
 from nvr.ptz.pelco import byte_s, frame_s
@@ -69,6 +71,7 @@ class Control:
 
     Attributes:
         switched: Told in the event loop what an output did. See `nvr.gpio.output.Tell`.
+        look: Takes pictures of cameras, once there is something that can.
     """
 
     def __init__(
@@ -128,6 +131,8 @@ class Control:
         self.aims = Aimer(self.ptz, book, clock)
         self.ptz.watch, self.ptz.auto = self._seen, self.programs.state
         self.ptz.how = self.aims.how
+        self.measures = Measurer(self.ptz, self.aims, book, self._luma, clock)
+        self.look: Look | None = None
         self.joysticks = BoxJoysticks(
             data, sim, self.ptz, clock, room, take=config.control.joysticks
         )
@@ -163,6 +168,7 @@ class Control:
 
     async def leave(self) -> None:
         """Stop the heads that are steered over ONVIF, while that can still be said."""
+        await self.measures.aclose()
         self.aims.close()
         lines = list(self._lines.values())
         await asyncio.gather(*(line.close() for line in lines), return_exceptions=True)
@@ -231,7 +237,13 @@ class Control:
 
     def _seen(self, camera: str, who: Operator, what: Seen, motion: Motion) -> None:
         self.aims.seen(camera)
+        self.measures.seen(camera, who)
         self.programs.seen(camera, who, what, motion)
+
+    async def _luma(self, camera: str) -> tuple[Grey, int]:
+        if self.look is None:
+            raise Unavailable("snapshot.none", "no picture came of it", camera=camera)
+        return await self.look(camera)
 
     def _left(self, who: Operator) -> None:
         """Whoever switched something on at a camera has gone; it goes off."""

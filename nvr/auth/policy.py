@@ -130,6 +130,8 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http DELETE /api/camera/{name}/ptz": _camera("config"),
         "http GET /api/camera/{name}/control": _camera("live"),
         "http POST /api/camera/{name}/control": _camera("ptz"),
+        "http GET /api/camera/{name}/sight": _camera("live"),
+        "http POST /api/camera/{name}/sight": _camera("config"),
         "http PUT /api/camera/{name}/preset": _camera("ptz"),
         "http GET /api/camera/{name}/preset/{number}/picture.jpg": _pictures("live"),
         "http GET /api/camera/{name}/program": _camera("live"),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nvr.cli import where
+from nvr.cli.box import Box
 from nvr.cli.console import add_account, running
 
 _DESCRIPTION = """\
@@ -24,6 +25,8 @@ examples:
   nvr control gate --run "tour Yard"              run a tour, pattern, scan, home
   nvr control gate --run ""                       end it
   nvr control gate --guard off                    no return to the guard position
+  nvr control gate --measure                      so that it can be aimed by its picture
+  nvr control gate --check-presets                how well it finds them again
   nvr control gate --aim 0.8,0.4                  bring a place of the picture to its middle
   nvr control gate --aim 0.8,0.4,0.2,0.2          and make an area so wide and high fill it
 """
@@ -56,6 +59,12 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         "--run", dest="run_what", metavar="WHAT", help='"tour NAME", "home" ...; "" ends what runs'
     )
     do.add_argument(
+        "--measure", action="store_true", help="measure what it sees and how fast it turns"
+    )
+    do.add_argument(
+        "--check-presets", action="store_true", help="measure how well it finds its presets"
+    )
+    do.add_argument(
         "--aim", metavar="X,Y[,W,H]", help="aim by the picture: shares from its upper left corner"
     )
     do.add_argument("--guard", choices=("on", "off"), help="return to the guard position, or not")
@@ -71,6 +80,8 @@ def run(chosen: argparse.Namespace) -> int:
         print(err)
         return 2
     with running(chosen) as box:
+        if chosen.measure or chosen.check_presets:
+            return _measure(box, chosen.name, "sight" if chosen.measure else "presets")
         path = f"/api/camera/{chosen.name}/control"
         told = box.ask("GET", path) if body is None else box.ask("POST", path, body)
         _show(chosen.name, told)
@@ -97,6 +108,40 @@ def _body(chosen: argparse.Namespace) -> dict[str, Any] | None:
         return {"do": "guard", "on": chosen.guard == "on"}
     word = next((word for word in ("stop", "take", "unlock") if getattr(chosen, word)), None)
     return None if word is None else {"do": word}
+
+
+def _measure(box: Box, name: str, what: str) -> int:
+    """Have it measured and wait for that; given up with Ctrl-C."""
+    path = f"/api/camera/{name}/sight"
+    told: Any = box.ask("POST", path, {"do": what})
+    try:
+        while not told["measuring"]["done"]:
+            at = told["measuring"]
+            print(f"  {at['step']} of {at['of'] or '?'}", end="\r", flush=True)
+            time.sleep(1.0)
+            told = box.ask("GET", path)
+    except KeyboardInterrupt:
+        told = box.ask("POST", path, {"do": "end"})
+        print("given up")
+        return 1
+    if code := told["measuring"]["code"]:
+        print(f"{name}: {code}")
+        return 1
+    if what == "sight":
+        for zoom, degrees in told["angles"]:
+            print(f"  zoom {zoom:.3f}  sees {degrees:.1f} degrees")
+        print(f"{name}: can be aimed by its picture: {_AIMED.get(told['aim'], 'no')}")
+    for one in told["presets"] if what == "presets" else ():
+        print(f"  preset {one['number']}  {_off(one)}")
+    return 0
+
+
+def _off(one: Any) -> str:  # noqa: ANN401 - as it came
+    if one["said"]:
+        return {"unmoved": "the head did not move"}.get(one["said"], "its pictures do not tell")
+    degrees = "" if one["off_deg"] is None else f", {one['off_deg']:.2f} degrees"
+    zoom = f", zoom {one['zoom_percent']:+.1f} %" if abs(one["zoom_percent"]) >= 1 else ""
+    return f"off by {one['off_percent']:.1f} % of the picture{degrees}{zoom}"
 
 
 def _number(text: str) -> float:

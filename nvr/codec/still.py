@@ -1,5 +1,6 @@
 """A decoded picture as JPEG."""
 
+import struct
 from fractions import Fraction
 from typing import Final
 
@@ -8,6 +9,7 @@ from av.codec.context import Flags
 from av.video.reformatter import ColorRange
 
 _QUALITY: Final = 5
+_SIZE: Final = struct.Struct(">HH")
 
 
 def jpeg(frame: av.VideoFrame, width: int, box: tuple[int, int, int, int] | None = None) -> bytes:
@@ -41,6 +43,17 @@ def jpeg(frame: av.VideoFrame, width: int, box: tuple[int, int, int, int] | None
     shown.pts = 0
     shown.time_base = Fraction(1, 25)
     return b"".join(bytes(one) for one in (*context.encode(shown), *context.encode(None)))
+
+
+def grey(frame: av.VideoFrame, width: int) -> bytes:
+    """Return luma of a picture: width and height as two bytes each, then rows without padding."""
+    wide = min(width or frame.width, frame.width) // 2 * 2
+    tall = max(2, round(frame.height * wide / frame.width) // 2 * 2)
+    plane = frame.reformat(wide, tall, "gray", threads=1).planes[0]
+    data, stride = bytes(memoryview(plane)), plane.line_size
+    return _SIZE.pack(wide, tall) + b"".join(
+        data[y * stride : y * stride + wide] for y in range(tall)
+    )
 
 
 def _frame(frame: av.VideoFrame, box: tuple[int, int, int, int]) -> None:

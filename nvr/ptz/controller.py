@@ -232,6 +232,16 @@ class Controller(Heads):
         self.sent(camera, "move", 0)
         self._publish(it)
 
+    def spare(self, camera: str) -> int:
+        """Return the lowest number of a preset that is free. Raises `Rejected` if none is."""
+        head = self._find(camera).mount.head
+        used = {n for it in self._presets.of(camera) for n in (it.number, it.device)}
+        taken = used | head.reserved.keys()
+        free = next((n for n in range(1, head.presets_max + 1) if n not in taken), None)
+        if free is None:
+            raise Rejected("ptz.range", "no number of a preset is free", camera=camera)
+        return free
+
     def _number(
         self, camera: str, preset: int, *, stored: bool = True, device: int | None = None
     ) -> int:

@@ -15,6 +15,7 @@ import msgspec
 
 from nvr.base.file import replace_file
 from nvr.base.log import event
+from nvr.media.aim import Accuracy
 from nvr.media.owner import PtzLock
 from nvr.media.program import Program
 from nvr.ptz.sight import Sight
@@ -34,6 +35,7 @@ class Kept:
         by: Who began it, empty for the week.
         week: What the week last said; None if it was never followed.
         sight: What was measured of what it sees and how fast it turns.
+        accuracy: How well presets were found again.
     """
 
     lock: PtzLock | None = None
@@ -43,6 +45,7 @@ class Kept:
     by: str = ""
     week: str | None = None
     sight: Sight = field(default_factory=Sight)
+    accuracy: tuple[Accuracy, ...] = ()
 
 
 class KeepBook:

@@ -92,18 +92,25 @@ class Camera:
         now_s: Monotonic seconds.
         address: Its address on the line.
         zone: Time zone of caption and clock tower; None is the box's own.
+        slack_deg: See `nvr.sim.head.Head`.
 
     Attributes:
         relays: Relays with nothing on them that shows, as last switched.
     """
 
     def __init__(
-        self, size: tuple[int, int], now_s: float, address: int = 1, zone: tzinfo | None = None
+        self,
+        size: tuple[int, int],
+        now_s: float,
+        address: int = 1,
+        zone: tzinfo | None = None,
+        slack_deg: float = 0.0,
     ) -> None:
         font = Font()
         self._lock = threading.Lock()
         self._zone = zone
         self._head = Head(now_s, HOME, PRESETS)
+        self._head.slack_deg = slack_deg
         self._auxiliary, self._relay = Outputs(), Outputs()
         self.relays: dict[str, bool] = {}
         self._receiver = Receiver(self._head, self._auxiliary, address, ZOOM_MAX)

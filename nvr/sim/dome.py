@@ -303,6 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fps", type=int, default=25, help="pictures a second")
     parser.add_argument("--bitrate", type=int, default=2_000_000, help="bits a second")
     parser.add_argument("--zone", default="", help="time zone of caption and clock; default: here")
+    parser.add_argument("--slack", type=float, default=0.0, help="play of a worn gear, degrees")
     parser.add_argument("--background", action="store_true", help="return once it can be reached")
     parser.add_argument("--stop", action="store_true", help="end the one that runs in --dir")
     chosen = parser.parse_args(arguments)
@@ -363,7 +364,8 @@ def _run(chosen: argparse.Namespace, ready: Callable[[], None]) -> None:
         lock.write(str(os.getpid()))
         lock.flush()
         clock = SystemClock()
-        camera = Camera(settings.size, clock.monotonic_s(), chosen.address, zone)
+        now_s = clock.monotonic_s()
+        camera = Camera(settings.size, now_s, chosen.address, zone, chosen.slack)
         memory = chosen.dir / "dome.json"
         if memory.exists():
             camera.recall(memory.read_bytes())

@@ -9,7 +9,7 @@ Source: times and conventions of real heads as in Pelco C466M-E and the Spectra 
 """
 
 from dataclasses import dataclass
-from math import exp, log
+from math import copysign, exp, log
 
 from nvr.sim.view import View
 
@@ -72,9 +72,13 @@ class Head:
         now_s: When it is switched on.
         view: Where it points then.
         presets: Stored positions by number.
+
+    Attributes:
+        slack_deg: Play of its worn gear: so far short of a preset it stays when it turns to it.
     """
 
     def __init__(self, now_s: float, view: View, presets: dict[int, View] | None = None) -> None:
+        self.slack_deg = 0.0
         self._pan_deg, self._tilt_deg, self._zoom = view.pan_deg, view.tilt_deg, view.zoom
         self._presets = dict(presets or {})
         self._now_s = now_s
@@ -166,7 +170,10 @@ class Head:
         stored = self._presets.get(number)
         if stored is None:
             return False
-        self.go(now_s, stored)
+        self.advance(now_s)
+        way_deg = (stored.pan_deg - self._pan_deg + 180.0) % 360.0 - 180.0
+        short_deg = copysign(min(self.slack_deg, abs(way_deg)), way_deg)
+        self.go(now_s, View(stored.pan_deg - short_deg, stored.tilt_deg, stored.zoom))
         return True
 
     def set_zoom_speed(self, speed: int) -> None:

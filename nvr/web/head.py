@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, field
 
 from nvr.auth.policy import unknown_camera
 from nvr.base.errors import Rejected
-from nvr.media.aim import Area
+from nvr.media.aim import Accuracy, Area, Measuring
 from nvr.media.ports import Operator, PtzStatus
 from nvr.media.program import AutoState, Guard, Pattern, Program, Scan, Tour
 from nvr.web.gate import REASON
@@ -114,6 +114,23 @@ class ControlBody(Struct, frozen=True, forbid_unknown_fields=True):
     aspect: float = 16 / 9
 
 
+class SightNow(Struct, frozen=True):
+    """Answer of ``GET /api/camera/{name}/sight``. See `nvr.media.aim.Measured`."""
+
+    aim: str
+    measuring: Measuring | None
+    angles: tuple[tuple[float, float], ...]
+    timed: bool
+    at_us: int
+    presets: tuple[Accuracy, ...]
+
+
+class MeasureBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``POST /api/camera/{name}/sight``."""
+
+    do: Literal["sight", "presets", "end"]
+
+
 class ProgramBody(Struct, frozen=True, forbid_unknown_fields=True):
     """A program as JSON. See `nvr.media.program.Program`."""
 
@@ -200,6 +217,8 @@ class HeadPages:
         return [
             Route(f"http GET {one}/control", self.now, "name"),
             Route(f"http POST {one}/control", self.act, "name"),
+            Route(f"http GET {one}/sight", self.sight, "name"),
+            Route(f"http POST {one}/sight", self.measure, "name"),
             Route(f"http PUT {one}/preset", self.arrange, "name"),
             Route(f"http GET {one}/preset/{{number}}/picture.jpg", self.picture, "name"),
             Route(f"http GET {one}/program", self.program, "name"),
@@ -236,6 +255,26 @@ class HeadPages:
         }
         acts[body.do]()
         return self._now(camera, who)
+
+    async def sight(self, request: web.Request, caller: Caller) -> web.Response:  # noqa: ARG002 - a handler's shape
+        """``GET /api/camera/{name}/sight``: what was measured by its pictures."""
+        camera = self._name(request)
+        how = self._parts.ptz.status(camera).aim  # raises where there is no head
+        found = self._parts.measures.measured(camera)
+        return answer(
+            SightNow(how, found.measuring, found.angles, found.timed, found.at_us, found.presets)
+        )
+
+    async def measure(self, request: web.Request, caller: Caller) -> web.Response:
+        """``POST /api/camera/{name}/sight``: begin to measure, or give up."""
+        camera, who = self._name(request), _operator(caller)
+        body = await read_json(request, MeasureBody)
+        if body.do == "end":
+            self._parts.measures.end(camera, who)
+        else:
+            self._parts.audit.check_room()
+            self._parts.measures.measure(camera, who, body.do)
+        return await self.sight(request, caller)
 
     async def arrange(self, request: web.Request, caller: Caller) -> web.Response:
         """``PUT /api/camera/{name}/preset``: names, order, and the head's own numbers."""

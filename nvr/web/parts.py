@@ -15,7 +15,7 @@ from nvr.auth.user import Subject, Users
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError
 from nvr.export.jobs import Jobs
-from nvr.media.aim import Aims
+from nvr.media.aim import Aims, Measures
 from nvr.media.analyse import Looks
 from nvr.media.camera import BoxState, Cameras
 from nvr.media.desk import NoSerialLines, SerialLines
@@ -229,6 +229,7 @@ class Parts:
     ptz: Ptz
     programs: Programs
     aims: Aims
+    measures: Measures
     looks: Looks
     happenings: Happenings
     cameras: Cameras

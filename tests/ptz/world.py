@@ -9,15 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nvr.base.clock import FakeClock
+from nvr.media.aim import Grey
 from nvr.overlay.burn import planes_of
 from nvr.overlay.font import Font
 from nvr.ptz.aim import Aimer
+from nvr.ptz.measure import Measurer
+from nvr.ptz.registration import compare
 from nvr.ptz.sight import Sight
 from nvr.sim.scene import Optics, Scene
 from tests.ptz.bench import Bench
 
 SIZE = (320, 180)
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC)
+
+
+async def compared(*pictures, **how):
+    """At once: in a thread it would take so long as time passes here meanwhile."""
+    return compare(*pictures, **how)
 
 
 class SteppedClock(FakeClock):
@@ -42,10 +50,28 @@ class World:
 
         def seen(camera, who, what, motion):
             self.aimer.seen(camera)
+            self.measurer.seen(camera, who)
             self.box.pilot.seen(camera, who, what, motion)
 
         self.ptz.watch, self.ptz.left = seen, self.aimer.left
+        self.ptz.how = self.aimer.how
         self._scene: Scene | None = None
+        self.pictures = 0
+
+        self.measurer = Measurer(self.ptz, self.aimer, self.book, self.look, self.clock, compared)
+
+    async def look(self, _camera: str) -> tuple[Grey, int]:
+        self.pictures += 1
+        seen = self.picture()
+        return Grey(seen.shape[1], seen.shape[0], seen.tobytes()), self.clock.wall_us()
+
+    async def done(self, within_s: float = 900.0) -> None:
+        """Let time pass until what is measured is."""
+        end_s = self.clock.now_s + within_s
+        while self.measurer._jobs:
+            assert self.clock.now_s < end_s
+            await self.live(0.2)
+            await asyncio.sleep(0.001)
 
     async def live(self, for_s: float) -> None:
         """Let time pass, for everything in the loop too."""

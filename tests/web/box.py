@@ -36,7 +36,7 @@ from nvr.export.order import Make, Wanted
 from nvr.export.target import AllTargets
 from nvr.hal.linux_disk import LinuxDisk
 from nvr.hal.ports import Sticks
-from nvr.media.aim import Area, How
+from nvr.media.aim import Area, How, Measured, Measuring, What
 from nvr.media.analyse import AnalyseSettings, DetectorState, LookNow
 from nvr.media.camera import (
     CameraState,
@@ -815,6 +815,25 @@ class LogAims:
         return "absolute"
 
 
+class MemoryMeasures:
+    """What was found is what the test says. See `Measures`."""
+
+    def __init__(self, ptz: LogPtz) -> None:
+        self._ptz = ptz
+        self.now = Measured(None, (), False, 0, ())
+
+    def measured(self, camera: str) -> Measured:
+        return self.now
+
+    def measure(self, camera: str, who: Operator, what: What) -> None:
+        self._ptz.log.append(("measure", camera, who.name, what))
+        self.now = dataclasses.replace(self.now, measuring=Measuring(what, 1, 4))
+
+    def end(self, camera: str, who: Operator) -> None:
+        self._ptz.log.append(("measured", camera, who.name))
+        self.now = dataclasses.replace(self.now, measuring=None)
+
+
 class Pieces:
     """Exports made of nothing, piece by piece as they are let through. See `Make`."""
 
@@ -1058,6 +1077,7 @@ async def running(
         ptz := LogPtz(heads, clock),
         LogPrograms(ptz),
         LogAims(ptz),
+        MemoryMeasures(ptz),
         MemoryLooks(),
         MemoryHappenings(),
         cameras,

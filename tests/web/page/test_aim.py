@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page
 
 from nvr.auth.user import rights_of
 from nvr.base.clock import SystemClock
+from nvr.media.aim import Accuracy, Measured, Measuring
 from nvr.media.ingest import Ingest
 from tests.web.box import PASSWORD, Box, MemoryArchive, running
 from tests.web.demo import camera, refresh
@@ -148,3 +149,34 @@ async def test_it_is_offered_to_who_may_and_where_it_can_be(box: Box, browser: B
     await visit.page.locator('button[aria-label="Aim by the picture"]').wait_for(state="hidden")
     box.parts.ptz.show("gate", aim="absolute")
     await visit.context.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "size", "words"),
+    [
+        ("zh-CN", (1280, 800), ("检查预置位", "1.5 %", "没有转动")),
+        ("en", (390, 844), ("Check the presets", "1.5 %", "did not move")),
+    ],
+)
+async def test_presets_are_checked_and_what_was_found_is_shown(
+    box: Box, browser: Browser, language: str, size: tuple[int, int], words: tuple[str, ...]
+) -> None:
+    box.parts.ptz.log.clear()
+    box.parts.measures.now = Measured(None, ((0.0, 60.0), (1.0, 3.3)), False, 1, ())
+    visit = await signed_in(browser, box, language, size)
+    page = visit.page
+    await page.goto(f"{box.url}/#/live?cam=gate")
+    await page.locator("nvr-presets [data-measure]").click(timeout=60_000)
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name=words[0]).click()
+    await until(lambda: ("measure", "gate", "admin", "presets") in box.parts.ptz.log)
+    await dialog.get_by_text("1/4").wait_for()
+    done = Measuring("presets", 4, 4, done=True)
+    found = (Accuracy(1, 2, 1.5, 0.9, 0.2), Accuracy(2, 2, said="unmoved"))
+    box.parts.measures.now = Measured(done, ((0.0, 60.0), (1.0, 3.3)), False, 1, found)
+    for word in words[1:]:
+        await dialog.get_by_text(word).wait_for()
+    await dialog.get_by_text("0.90°").wait_for()
+    assert await page.evaluate(CUT) == []
+    await visit.context.close()
+    assert visit.faults == []

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { el, Part } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
+import { measureDialog } from "./measure.js";
 import { dropThumb, drawThumb, keepThumb } from "./thumbs.js";
 import { button, confirmLoss, dialog, field, form } from "./ui.js";
 
@@ -45,6 +46,7 @@ export class Presets extends Part {
     this.strip.replaceChildren(
       ...this.#list.map((preset) => this.#card(preset)),
       el("button.pre.new", { type: "button", on: { click: () => this.save() } }, el("span.th", {}, icon("plus")), el("span.lb", {}, t("preset.save"))),
+      el("button.pre.new", { type: "button", data: { measure: "" }, on: { click: () => measureDialog(this.app, this.camera) } }, el("span.th", {}, icon("target")), el("span.lb", {}, t("measure"))),
     );
   }
 
