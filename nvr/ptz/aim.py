@@ -19,7 +19,7 @@ from nvr.media.ports import Operator
 from nvr.ptz.controller import Controller
 from nvr.ptz.keep import KeepBook
 from nvr.ptz.line import Glide
-from nvr.ptz.sight import Angles, Leg, Sight, legs, nearer, target
+from nvr.ptz.sight import Angles, Leg, Sight, known, legs, nearer, target
 
 _log = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class Aimer:
     def how(self, camera: str) -> How:  # noqa: D102 - see Aims
         with contextlib.suppress(Rejected):
             it = self._heads.reach(camera)
-            if it.points and it.position is not None and self._angles(camera):
-                return "absolute"
+            if it.points and it.position is not None:
+                return "absolute" if known(self._angles(camera), it.position.zoom) else ""
             if it.glides:
                 return "fov"
             sight = self._sight(camera)

@@ -20,6 +20,8 @@ Angles: TypeAlias = tuple[tuple[float, float], ...]
 
 SPEED: Final = 0.35
 """Of timed moves, and of the moves they are measured by."""
+BEYOND: Final = 0.02
+"""Of the zoom: nothing is told of what lies farther beyond what was measured."""
 LEG_MAX_S: Final = 6.0
 """A timed move is no longer: what would be was measured wrongly, or is better done by hand."""
 LEG_LEAST_S: Final = 0.04
@@ -94,6 +96,11 @@ def zoom_at(angles: Angles, wanted_deg: float) -> float:
             share = log(_focal(wanted_deg) / _focal(wide)) / log(_focal(tele) / _focal(wide))
             return low + share * (high - low)
     return angles[-1][0]
+
+
+def known(angles: Angles, zoom: float) -> bool:
+    """Whether it is known what is seen at a zoom position: none measured lies far before it."""
+    return bool(angles) and (len(angles) == 1 or zoom <= angles[-1][0] + BEYOND)
 
 
 def fits(angles: Sequence[tuple[float, float]]) -> bool:

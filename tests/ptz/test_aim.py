@@ -252,6 +252,18 @@ async def test_a_camera_that_knows_what_it_sees_is_told_a_share(tmp_path: Path):
     assert world.dome.view.zoom == pytest.approx(2, rel=0.05)
 
 
+async def test_beyond_what_was_measured_nothing_is_guessed(tmp_path: Path):
+    world = World(tmp_path, reports=True, sight=Sight(angles=ANGLES[:5]))
+    await world.live(2)
+    assert world.ptz.status("gate").aim == "absolute"
+    world.dome.store(1, 0.0, zoom=12.0)
+    world.ptz.preset("gate", ADA, "call", 1)
+    await world.live(12)
+    assert world.ptz.status("gate").aim == ""
+    with pytest.raises(Rejected, check=lambda err: err.code == "ptz.unaimed"):
+        world.aimer.aim("gate", ADA, Area(0.1, 0.1))
+
+
 def test_a_wrong_measurement_turns_no_head_for_long():
     slow = Sight(pan=Rate(0.001), tilt=Rate(0.001), zoom=Rate(0.001))
     assert max(leg.for_s for leg in legs(slow, Area(1, 1, 0.1, 0.1))) <= 6
