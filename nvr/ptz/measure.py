@@ -229,7 +229,7 @@ class Measurer:
             await self._aimer.drive(camera, me, [Leg(way * speed, 0.0, 0.0, for_s)])
             if away is None:
                 away = await self._picture(camera)
-                moved = await self._compare(there, away)
+                moved = await self._compare(there, away, away)
                 if moved is not None and hypot(moved.x, moved.y) < _UNMOVED:
                     return Accuracy(number, self._clock.wall_us(), said="unmoved")
             back = await go()

@@ -13,6 +13,7 @@ from nvr.ptz.sight import Sight, angle_deg
 from nvr.sim.head import ZOOM_MAX
 from nvr.sim.view import View
 from tests.ptz.test_aim import ANGLES, CHIEF, _pixel
+from tests.ptz.test_registration import with_caption
 from tests.ptz.world import World
 
 TECH = Operator("tech", "operator", "page/1")
@@ -95,6 +96,17 @@ async def test_a_head_that_does_not_move_is_no_exact_one(told: World):
     told.measurer.measure("gate", TECH, "presets")
     await told.done()
     assert {one.said for one in told.measurer.measured("gate").presets} == {"unmoved"}
+
+
+async def test_a_caption_is_no_sign_of_a_head_that_did_not_move(told: World):
+    scene = told.picture
+    told.picture = lambda: with_caption(scene())
+    told.measurer.measure("gate", TECH, "presets")
+    await told.done()
+    found = told.measurer.measured("gate").presets
+    assert [(one.said, one.off_percent) for one in found] == [
+        ("", pytest.approx(0, abs=0.15)) for _ in range(3)
+    ]
 
 
 async def test_in_the_dark_nothing_is_told(told: World):

@@ -67,7 +67,7 @@ def test_a_fence_is_not_told():
     assert register(fence, np.roll(fence, 3, axis=1)) is None
 
 
-def _with_caption(picture):
+def with_caption(picture):
     """Letters along the top and a clock below, as cameras burn them in."""
     letters = np.random.default_rng(3).integers(0, 2, size=(6, 60)).astype(np.uint8)
     out = picture.copy()
@@ -77,7 +77,7 @@ def _with_caption(picture):
 
 
 def test_what_is_burned_in_does_not_hold_the_picture():
-    away, one, other = (_with_caption(WORLD.seen(x, 9, seed=x)) for x in (700, 0, 6))
+    away, one, other = (with_caption(WORLD.seen(x, 9, seed=x)) for x in (700, 0, 6))
     hidden = painted(one, away)
     assert (hidden[20, 100], hidden[160, 80], hidden[90, 160]) == (True, True, False)
     found = register(one, other, hidden=hidden)
