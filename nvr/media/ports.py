@@ -408,7 +408,7 @@ class Ptz(Reserved, Protocol):
         """Stop the head now. Passes every lock: anybody may stop.
 
         Whoever was moving it, `who` included, must let go before it moves again: by a neutral
-        command, or by sending no move for 400 ms.
+        command, or by sending no move for 1.5 s.
         """
         ...
 

@@ -14,7 +14,7 @@ Pure decisions; time is an argument. The rules:
   neutral command (stick centred) before it moves again: silence is no proof that it let go.
 * After a STOP by anybody, or after losing the head to another, whoever was moving it must let go
   too: by a neutral command, or by having sent no motion for `LET_GO_S` (a held stick renews every
-  150 ms).
+  150 ms, but a busy box or a radio link may keep some back).
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ TAKEN_S = 60.0
 HANDOVER_S = 10.0
 ASKED_S = 30.0
 """So long the owner is shown that somebody asked for the head."""
-LET_GO_S = 0.4
+LET_GO_S = 1.5
 LEASE_MAX_S = 10.0
 
 

@@ -260,7 +260,8 @@ def bus8_stops(subject: Product, number: int) -> tuple[list[float], int]:
     firsts = list({h.frame.address: h for h in reversed(stops)}.values())
     last_s = max(h.first_s for h in firsts)
     early = sum(h.first_s < last_s for h in stops) - (HEADS - 1)
-    time.sleep(0.6)  # they have let go
+    for camera in cameras:
+        subject.move(0, camera)  # they have let go
     return sorted((h.first_s + FRAME_S - at_s) * 1000 for h in firsts), early
 
 

@@ -112,6 +112,14 @@ def test_after_a_stop_a_held_stick_stays_stopped_and_a_rested_one_moves(it: Arbi
     it.move(ADA, "drive", 0.5, 100.2 + 0.15 * 9 + LET_GO_S)
 
 
+def test_a_held_stick_that_is_heard_late_stays_stopped(it: Arbiter) -> None:
+    it.move(ADA, "drive", 0.5, 100.0)
+    assert it.stopped(100.1) == ADA
+    for at_s in (100.3, 101.3, 101.45, 102.6):
+        with refused("ptz.rearm"):
+            it.move(ADA, "drive", 0.5, at_s)
+
+
 def test_a_stop_long_after_the_lease_counts_as_a_dead_man_stop(it: Arbiter) -> None:
     it.move(ADA, "drive", 0.5, 100.0)
     assert it.stopped(103.0) == ADA
