@@ -32,6 +32,8 @@ HANDOVER_S = 10.0
 ASKED_S = 30.0
 """So long the owner is shown that somebody asked for the head."""
 LET_GO_S = 1.5
+PRESSED_S = 0.4
+"""After so long a preset is no longer the press that came before the STOP."""
 LEASE_MAX_S = 10.0
 
 
@@ -156,7 +158,7 @@ class Arbiter:
         """
         self.expire(now_s)
         self._refuse_locked(who, now_s)
-        self._rearm(who, now_s)
+        self._rearm(who, now_s, PRESSED_S)
         before = self._own(who, now_s)
         self._held_until_s = now_s + hold_s if hold_s else 0.0
         self._lease_s.clear()
@@ -352,13 +354,16 @@ class Arbiter:
             raise Rejected("ptz.taken", f"{holder.name} has taken this camera", **context)
         raise Rejected("ptz.held", f"{holder.name} is using this camera", **context)
 
-    def _rearm(self, who: Operator, now_s: float) -> None:
+    def _rearm(self, who: Operator, now_s: float, silent_s: float = LET_GO_S) -> None:
+        """Refuse `who` if it has to let go first; a stick is armed again by `LET_GO_S` only."""
         disarmed = self._disarmed.get(who)
         if disarmed is None:
             return
-        if disarmed.by_neutral or now_s - disarmed.tried_s < LET_GO_S:
+        silence_s = now_s - disarmed.tried_s
+        if disarmed.by_neutral or silence_s < silent_s:
             disarmed.tried_s = now_s
             raise Rejected(
                 "ptz.rearm", "it was stopped: let go before moving it again", camera=self._camera
             )
-        del self._disarmed[who]
+        if silence_s >= LET_GO_S:
+            del self._disarmed[who]

@@ -120,6 +120,16 @@ def test_a_held_stick_that_is_heard_late_stays_stopped(it: Arbiter) -> None:
             it.move(ADA, "drive", 0.5, at_s)
 
 
+def test_a_preset_is_gone_to_soon_after_a_stop_and_a_held_stick_stays_stopped(it: Arbiter) -> None:
+    it.move(ADA, "drive", 0.5, 100.0)
+    assert it.stopped(100.1) == ADA
+    with refused("ptz.rearm"):
+        it.act(ADA, 100.3)
+    it.act(ADA, 100.8)
+    with refused("ptz.rearm"):
+        it.move(ADA, "drive", 0.5, 101.0)
+
+
 def test_a_stop_long_after_the_lease_counts_as_a_dead_man_stop(it: Arbiter) -> None:
     it.move(ADA, "drive", 0.5, 100.0)
     assert it.stopped(103.0) == ADA
