@@ -48,7 +48,8 @@ def main() -> int:
     if len(failed) > FEW:
         return worst
     print("failed once, run again alone:", *failed, sep="\n  ", flush=True)
-    return step("alone", [*PYTEST, "--last-failed"])
+    # By whole files: some tests go on where the one before them ended.
+    return step("alone", [*PYTEST, *{test.split("::", 1)[0]: None for test in failed}])
 
 
 def step(name: str, command: list[str | Path]) -> int:

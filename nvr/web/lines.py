@@ -190,7 +190,7 @@ class LinePages:
             raise
 
     def _operator(self, caller: Caller) -> Operator:
-        source = f"page/wipe{next(self._numbers)}"
+        source = f"request/{next(self._numbers)}"
         return Operator(caller.subject.name, str(caller.subject.role), source)
 
     def _find(self, request: web.Request, caller: Caller) -> OutputView:

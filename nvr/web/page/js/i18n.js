@@ -51,6 +51,7 @@ export function source(text) {
   if (pad) return t("source.keyboard", { name: pad[1] });
   const hand = /^joystick\/(\d+)$/.exec(text ?? "");
   if (hand) return t("source.joystick", { n: hand[1] });
+  if (/^request\/\d+$/.test(text ?? "")) return t("source.request");
   return page ? t("source.page", { n: page[1] }) : text || "–";
 }
 

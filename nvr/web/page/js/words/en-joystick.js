@@ -43,6 +43,7 @@ export default {
   "pad.full": "Full screen",
   "pad.preset": "Preset {n}",
   "source.joystick": "Joystick {n} at the box",
+  "source.request": "page or API",
   "code.joystick.gone": "The joystick was pulled out.",
   "code.joystick.profile": "This makes no sense of a joystick: teach it again.",
   "code.joystick.unknown": "This joystick is not plugged in any more.",

@@ -43,6 +43,7 @@ export default {
   "pad.full": "全屏",
   "pad.preset": "预置位 {n}",
   "source.joystick": "录像机手柄 {n}",
+  "source.request": "页面或接口",
   "code.joystick.gone": "手柄已拔出。",
   "code.joystick.profile": "手柄配置无效，请重新学习。",
   "code.joystick.unknown": "此手柄已不在。",
