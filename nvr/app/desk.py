@@ -26,8 +26,9 @@ from nvr.media.desk import (
 )
 from nvr.media.ports import PtzStatus
 from nvr.ptz.answer import answer_to
+from nvr.ptz.hand import renew
 from nvr.ptz.journal import Journal
-from nvr.ptz.keyboard import RENEW_S, Keyboard
+from nvr.ptz.keyboard import Keyboard
 from nvr.ptz.keyboard_line import KeyboardLine, LineNews
 
 
@@ -144,13 +145,8 @@ class Desk:
 
     async def run(self) -> None:
         """Renew what keyboards move, and let go what they no longer speak of."""
-        while True:
-            await self._moving.wait()
-            while any(it.keyboard.moving for it in self._listened.values()):
-                for it in self._listened.values():
-                    it.keyboard.tick()
-                await asyncio.sleep(RENEW_S)
-            self._moving.clear()
+        keyboards = [it.keyboard for it in self._listened.values()]
+        await renew(self._moving, lambda: keyboards)
 
     def close(self) -> None:
         """Let everything go, and end the threads; blocks."""

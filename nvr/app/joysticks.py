@@ -12,20 +12,17 @@ from nvr.base.errors import NvrError
 from nvr.base.log import event
 from nvr.hal import joystick as device
 from nvr.hal import linux_joystick, virtual_joystick
-from nvr.hal.uevent import changes
+from nvr.hal.uevent import SETTLE_S, changes, look_again
 from nvr.media.joystick import JoystickProfile, JoystickState, unknown_joystick
 from nvr.media.ports import Ptz
-from nvr.ptz.joystick import RENEW_S, Joystick
+from nvr.ptz.hand import renew
+from nvr.ptz.joystick import Joystick
 from nvr.ptz.stick import guessed
 from nvr.ptz.stick_book import StickBook
 
 _log = logging.getLogger(__name__)
 
 SIMULATED = "joystick"
-LOOK_S = 0.5
-HEARD_LOOK_S = 5.0
-SETTLE_S = 0.2
-"""Between the node and the rights that udev gives it."""
 
 
 @dataclass(slots=True)
@@ -75,7 +72,8 @@ class BoxJoysticks:
         if not self._take:
             return
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._renew())
+            sticks = lambda: [it.stick for it in self._plugged.values()]  # noqa: E731 - local shorthand
+            group.create_task(renew(self._moving, sticks))
             group.create_task(self._watch())
 
     def close(self) -> None:
@@ -124,26 +122,14 @@ class BoxJoysticks:
         learned = self._book.profiles.get(layout.key)
         return (learned, True) if learned else (guessed(layout), False)
 
-    async def _renew(self) -> None:
-        while True:
-            await self._moving.wait()
-            while any(it.stick.moving for it in self._plugged.values()):
-                for it in self._plugged.values():
-                    it.stick.tick()
-                await asyncio.sleep(RENEW_S)
-            self._moving.clear()
-
     async def _watch(self) -> None:
         with changes(linux_joystick.SUBSYSTEM) as (changed, heard):
             try:
                 while True:
                     self._look()
                     rare = heard and not self._sim.exists()
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(HEARD_LOOK_S if rare else LOOK_S):
-                            await changed.wait()
-                            await asyncio.sleep(SETTLE_S)
-                    changed.clear()
+                    if await look_again(changed, rare=rare):
+                        await asyncio.sleep(SETTLE_S)
             finally:
                 self.close()
 

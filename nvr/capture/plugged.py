@@ -5,17 +5,10 @@ containers, a look at the name every half second does.
 """
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
-from typing import Final
 
-from nvr.hal.uevent import changes
-
-_LOOK_S: Final = 0.5
-_HEARD_LOOK_S: Final = 5.0
-_SETTLE_S: Final = 0.2
-"""Between the node and the rights that udev gives it."""
+from nvr.hal.uevent import SETTLE_S, changes, look_again
 
 
 async def until_there(path: str, missing: Callable[[], None]) -> None:
@@ -29,13 +22,9 @@ async def until_there(path: str, missing: Callable[[], None]) -> None:
         return
     missing()
     with changes("video4linux", "sound") as (changed, heard):
-        wait_s = _HEARD_LOOK_S if heard else _LOOK_S
         while not _there(path):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await changed.wait()
-            changed.clear()
-    await asyncio.sleep(_SETTLE_S)
+            await look_again(changed, rare=heard)
+    await asyncio.sleep(SETTLE_S)
 
 
 def _there(path: str) -> bool:

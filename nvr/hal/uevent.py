@@ -10,7 +10,12 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
-from typing import Self
+from typing import Final, Self
+
+LOOK_S: Final = 0.5
+HEARD_LOOK_S: Final = 5.0
+SETTLE_S: Final = 0.2
+"""Between the node and the rights that udev gives it."""
 
 _FAMILY = 15
 _GROUPS = 3
@@ -97,3 +102,22 @@ def changes(*subsystems: str) -> Iterator[tuple[asyncio.Event, bool]]:
         loop.add_reader(heard.fileno(), listen)
         stack.callback(loop.remove_reader, heard.fileno())
         yield changed, True
+
+
+async def look_again(changed: asyncio.Event, *, rare: bool) -> bool:
+    """Wait until it is time to look again: something changed, or a while is over.
+
+    Args:
+        changed: Of `changes`; cleared.
+        rare: Changes are heard of, so that the while may be long.
+
+    Returns:
+        Whether something changed.
+    """
+    try:
+        async with asyncio.timeout(HEARD_LOOK_S if rare else LOOK_S):
+            return await changed.wait()
+    except TimeoutError:
+        return False
+    finally:
+        changed.clear()

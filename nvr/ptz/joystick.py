@@ -16,12 +16,11 @@ from nvr.base.log import event
 from nvr.hal.joystick import Layout, Standing
 from nvr.media.joystick import JoystickProfile, JoystickState
 from nvr.media.ports import Operator, Ptz
+from nvr.ptz.hand import LEASE_S, let_go, still_moves
 from nvr.ptz.stick import Speeds, lens_of, speeds_of
 
 _log = logging.getLogger(__name__)
 
-RENEW_S: Final = 0.15
-LEASE_S: Final = 0.5
 LEARN_S: Final = 2.0
 """Whoever teaches a joystick asks again sooner."""
 _REST: Final[Speeds] = (0.0, 0.0, 0.0)
@@ -95,7 +94,7 @@ class Joystick:
         """Renew what is moved; see whether it is still moved for this hand."""
         if not self._moving:
             return
-        if not self._still_ours():
+        if not still_moves(self._ptz, self._camera, self.who):
             self._forget()
             self._must_centre = True
             return
@@ -205,18 +204,10 @@ class Joystick:
         self._must_centre = True
         self._refused = err
 
-    def _still_ours(self) -> bool:
-        try:
-            status = self._ptz.status(self._camera)
-        except NvrError:
-            return False
-        return status.moving and status.holder is not None and status.holder.operator == self.who
-
     def _let_go(self) -> None:
         self._forget()
         try:
-            self._ptz.move(self._camera, self.who, *_REST)
-            self._ptz.lens(self._camera, self.who, 0, 0)
+            let_go(self._ptz, self._camera, self.who)
         except NvrError as err:  # it has no head any more
             event(_log, logging.DEBUG, "joystick.refused", joystick=self.number,
                   camera=self._camera, code=err.code)  # fmt: skip

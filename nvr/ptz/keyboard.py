@@ -27,13 +27,12 @@ from nvr.base.log import event
 from nvr.media.desk import KeyboardSettings, KeyboardState, Pressed
 from nvr.media.ports import Operator, Ptz
 from nvr.ptz.ear import Said
+from nvr.ptz.hand import LEASE_S, let_go, still_moves
 from nvr.ptz.words import words_of
 from nvr.wire.pelco_d import SPEED_MAX, Cmd, Frame, Op
 
 _log = logging.getLogger(__name__)
 
-RENEW_S: Final = 0.15
-LEASE_S: Final = 0.5
 LATCHED_S: Final = 15.0
 """What a Pelco decoder itself waits: a keyboard for such repeats its command sooner."""
 REPEATS_S: Final = 1.0
@@ -186,7 +185,7 @@ class Keyboard:
                 hand.silent = True
                 self._let_go(hand)
                 hand.must_let_go = True
-            elif not self._still_ours(hand):
+            elif not still_moves(self._ptz, hand.camera, self.who):
                 hand.frame, hand.must_let_go = None, True
             else:
                 self._renew(hand)
@@ -203,13 +202,6 @@ class Keyboard:
         for hand in self._hands.values():
             hand.must_let_go = hand.must_let_go or hand.frame is not None
             hand.frame, hand.lens = None, False
-
-    def _still_ours(self, hand: _Hand) -> bool:
-        try:
-            status = self._ptz.status(hand.camera)
-        except NvrError:
-            return False
-        return status.moving and status.holder is not None and status.holder.operator == self.who
 
     def _renew(self, hand: _Hand) -> None:
         try:
@@ -250,7 +242,7 @@ class Keyboard:
         hand.must_let_go = hand.silent = False
 
     def _move(self, hand: _Hand, frame: Frame, now_s: float) -> None:
-        if hand.frame and not self._still_ours(hand):
+        if hand.frame and not still_moves(self._ptz, hand.camera, self.who):
             hand.frame, hand.must_let_go = None, True
         if hand.must_let_go or not self._rested:
             if hand.silent and now_s - hand.heard_s < LATCHED_S:
@@ -294,8 +286,7 @@ class Keyboard:
         if not hand.camera:
             return
         try:
-            self._ptz.move(hand.camera, self.who, 0.0, 0.0, 0.0)
-            self._ptz.lens(hand.camera, self.who, 0, 0)
+            let_go(self._ptz, hand.camera, self.who)
         except NvrError as err:  # it has no head any more
             event(_log, logging.DEBUG, "keyboard.ended", port=self.port, camera=hand.camera,
                   code=err.code)  # fmt: skip

@@ -13,8 +13,9 @@ from nvr.media.joystick import Axis, JoystickProfile
 from nvr.media.ports import Operator
 from nvr.ptz.bus import BusEvent
 from nvr.ptz.controller import Controller
+from nvr.ptz.hand import RENEW_S
 from nvr.ptz.heads import Mount
-from nvr.ptz.joystick import LEARN_S, RENEW_S, Joystick
+from nvr.ptz.joystick import LEARN_S, Joystick
 from nvr.ptz.pelco import Pelco
 from nvr.ptz.preset import PresetBook
 from nvr.sim.view import View

@@ -11,8 +11,9 @@ from nvr.media.desk import KeyboardSettings
 from nvr.media.ports import Operator
 from nvr.ptz.controller import Controller
 from nvr.ptz.ear import Said
+from nvr.ptz.hand import RENEW_S
 from nvr.ptz.heads import Mount
-from nvr.ptz.keyboard import LATCHED_S, RENEW_S, REPEATS_S, Keyboard
+from nvr.ptz.keyboard import LATCHED_S, REPEATS_S, Keyboard
 from nvr.ptz.pelco import Pelco
 from nvr.ptz.preset import PresetBook
 from nvr.ptz.schedule import NEUTRAL, Motion
