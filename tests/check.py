@@ -17,17 +17,17 @@ JOBS = (os.cpu_count() or 1) + 1
 WORKERS = ["--dist", "loadfile", "--tx", f"{JOBS}*popen//python={sys.executable} -X dev"]
 PYTEST = [sys.executable, "-X", "dev", "-m", "pytest", "-q"]
 PAGE = "tests/web/page"
-TESTS = (
-    ("tests", [*PYTEST, *WORKERS, f"--ignore={PAGE}"]),
-    ("page", [*PYTEST, PAGE]),
-)
 STEPS = (
     ("format", [BIN / "ruff", "format", "--check", "--quiet", "."]),
     ("lint", [BIN / "ruff", "check", "--quiet", "."]),
     ("types", [BIN / "mypy"]),
     ("layers", [BIN / "lint-imports"]),
-    *((("tests", [*PYTEST, *WORKERS, *sys.argv[1:]]),) if sys.argv[1:] else TESTS),
 )
+TESTS = (
+    ("tests", [*PYTEST, *WORKERS, f"--ignore={PAGE}"]),
+    ("page", [*PYTEST, PAGE]),
+)
+CHOSEN = (("tests", [*PYTEST, *WORKERS, *sys.argv[1:]]),)
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 FEW = 8
 """More than these are a fault, not a busy machine."""
@@ -35,13 +35,12 @@ FEW = 8
 
 def main() -> int:
     """Run every step, and say how long each took."""
-    FAILED.unlink(missing_ok=True)
-    codes = {}
     for name, command in STEPS:
-        codes[name] = step(name, command)
-        if codes[name] and name not in ("tests", "page"):
-            return codes[name]
-    worst = max(codes.values())
+        if code := step(name, command):
+            return code
+    FAILED.unlink(missing_ok=True)
+    tests = CHOSEN if sys.argv[1:] else TESTS
+    worst = max([step(name, command) for name, command in tests])
     if worst != 1:  # pytest's word for tests that failed
         return worst
     failed = json.loads(FAILED.read_text())

@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Callable
 from weakref import WeakSet
 
+from aiohttp import web
+
 from nvr.base.errors import Unavailable
 from nvr.base.log import event
 
@@ -26,6 +28,7 @@ MOST = 256
 FIRST_REQUEST_S = 10.0
 HANDSHAKE_S = 10.0
 NOT_SENT_BYTES = 32 * 1024
+MOST_HEADERS = 64
 _BACKLOG = 128
 _OUT_OF_FILES_S = 0.2
 
@@ -54,6 +57,32 @@ def listen(host: str, port: int, code: str = "page.port") -> list[socket.socket]
             sock.close()
         raise Unavailable(code, str(err), host=host, port=port) from err
     return opened
+
+
+async def protocol(
+    app: web.Application, *, idle_s: float, most_line_bytes: int
+) -> tuple[web.AppRunner, web.Server]:
+    """Set up what speaks HTTP for `app` behind a `Door`; whoever calls cleans the runner up.
+
+    Args:
+        app: What answers.
+        idle_s: After so long without a request a connection is closed.
+        most_line_bytes: Longest request line, and longest header.
+    """
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=idle_s,
+        max_line_size=most_line_bytes,
+        max_field_size=most_line_bytes,
+        max_headers=MOST_HEADERS,
+        auto_decompress=False,
+        shutdown_timeout=1.0,
+    )
+    await runner.setup()
+    if runner.server is None:  # pragma: no cover - setup() makes it
+        raise RuntimeError("the HTTP server was not made")
+    return runner, runner.server
 
 
 class Door:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from nvr.auth.policy import require
 from nvr.base.log import event
-from nvr.serve.door import Door, listen
+from nvr.serve.door import Door, listen, protocol
 from nvr.web.account import Accounts
 from nvr.web.analyse import AnalysePages
 from nvr.web.assets import Assets, load_assets
@@ -53,8 +53,6 @@ _log = logging.getLogger(__name__)
 
 IDLE_S = 60.0
 MOST_LINE_BYTES = 8 * 1024
-MOST_FIELD_BYTES = 8 * 1024
-MOST_HEADERS = 64
 
 
 class Page:
@@ -118,7 +116,6 @@ class Page:
         self._app.on_response_prepare.append(self._gate.headers)
         require(ACTIONS)
         self._gate.add(self._app, self.routes())
-        self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
         # Whoever is changed or removed is signed out everywhere, at once.
@@ -174,20 +171,7 @@ class Page:
         """
         sockets = listen(host, port)
         self.port = sockets[0].getsockname()[1]
-        self._runner = web.AppRunner(
-            self._app,
-            access_log=None,
-            keepalive_timeout=IDLE_S,
-            max_line_size=MOST_LINE_BYTES,
-            max_field_size=MOST_FIELD_BYTES,
-            max_headers=MOST_HEADERS,
-            auto_decompress=False,
-            shutdown_timeout=1.0,
-        )
-        await self._runner.setup()
-        server = self._runner.server
-        if server is None:  # pragma: no cover - setup() makes it
-            raise RuntimeError("the HTTP server was not made")
+        runner, server = await protocol(self._app, idle_s=IDLE_S, most_line_bytes=MOST_LINE_BYTES)
         door = Door(server, self._context)
         self._gate.door = door
         event(_log, logging.INFO, "page.listening", host=host, port=self.port)
@@ -199,7 +183,7 @@ class Page:
                 if ready is not None:
                     ready.set()
         finally:
-            await self._runner.cleanup()
+            await runner.cleanup()
             self._playback.close()
 
     async def start(self, host: str, port: int) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from nvr.base.errors import Rejected
 from nvr.link import discover
+from tests.network import skip_without_one
 from tests.peers.odd_onvif import odd_device
 
 ROOT = Path(__file__).parents[2]
@@ -64,14 +64,7 @@ async def look() -> None:
 
 
 def test_cameras_are_found_on_every_interface_by_both_kinds_of_probe(tmp_path: Path) -> None:
-    needed = ("unshare", "nsenter", "ip", "bash")
-    if os.geteuid() != 0 or not all(map(shutil.which, needed)):
-        pytest.skip("needs root and iproute2, for a network of its own")
-    can = subprocess.run(["unshare", "-n", "ip", "link", "add", "near", "type", "veth",
-                          "peer", "name", "far"],
-                         stderr=subprocess.DEVNULL, check=False)  # fmt: skip
-    if can.returncode:
-        pytest.skip("this kernel gives no network of its own")
+    skip_without_one()
     done = subprocess.run(
         ["unshare", "-n", "bash", "-c", SCENE],
         cwd=ROOT,

@@ -3,19 +3,17 @@
 import asyncio
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from nvr.base.clock import FakeClock, SystemClock
 from nvr.link import discover
 from nvr.serve.onvif import discovery
 from nvr.serve.onvif.discovery import Responder
 from nvr.wire.wsdiscovery import GROUP_V4, KINDS, PORT, matches, probe
+from tests.network import skip_without_one
 
 ROOT = Path(__file__).parents[2]
 SCOPES = ("onvif://www.onvif.org/name/gate%20house", "onvif://www.onvif.org/hardware/nvr")
@@ -77,13 +75,7 @@ async def look() -> None:
 
 
 def test_all_four_habits_find_us_and_our_own_search_does(tmp_path: Path) -> None:
-    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "nsenter", "ip", "bash"))):
-        pytest.skip("needs root and iproute2, for a network of its own")
-    can = subprocess.run(["unshare", "-n", "ip", "link", "add", "near", "type", "veth",
-                          "peer", "name", "far"],
-                         stderr=subprocess.DEVNULL, check=False)  # fmt: skip
-    if can.returncode:
-        pytest.skip("this kernel gives no network of its own")
+    skip_without_one()
     done = subprocess.run(
         ["unshare", "-n", "bash", "-c", SCENE], cwd=ROOT,
         env={**os.environ, "PYTHON": sys.executable, "WORK": str(tmp_path)},

@@ -95,7 +95,7 @@ class Media:
         return "".join(
             tag(
                 "trt:VideoSources", leaf("tt:Framerate", one.stream.fps or 25.0),
-                _size("tt:Resolution", one), token=one.camera.name,
+                size("tt:Resolution", one), token=one.camera.name,
             )
             for one in self._mains(call)
         )  # fmt: skip
@@ -237,7 +237,8 @@ def video_source(name: str, one: Profile) -> str:
     )  # fmt: skip
 
 
-def _size(name: str, one: Profile) -> str:
+def size(name: str, one: Profile) -> str:
+    """The size of a picture, as an element."""
     width, height = one.size_px
     return tag(name, leaf("tt:Width", width), leaf("tt:Height", height))
 
@@ -275,7 +276,7 @@ def _video_encoder(name: str, one: Profile) -> str:
     fps = max(1, round(one.stream.fps))
     return tag(
         name, leaf("tt:Name", one.title), leaf("tt:UseCount", 1), leaf("tt:Encoding", encoding),
-        _size("tt:Resolution", one), leaf("tt:Quality", 1.0),
+        size("tt:Resolution", one), leaf("tt:Quality", 1.0),
         tag(
             "tt:RateControl", leaf("tt:FrameRateLimit", fps), leaf("tt:EncodingInterval", 1),
             leaf("tt:BitrateLimit", max(1, one.stream.bitrate_bps // 1000)),

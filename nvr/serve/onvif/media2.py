@@ -4,7 +4,7 @@ Source: ONVIF Media2 Service Specification 23.06; media2 of the specification's 
 """
 
 from nvr.serve.onvif.channel import Channels, Profile
-from nvr.serve.onvif.media import MULTICAST, snapshot_url, stream_url, video_source
+from nvr.serve.onvif.media import MULTICAST, size, snapshot_url, stream_url, video_source
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service
 from nvr.serve.onvif.ptz_words import configuration as ptz_configuration
 from nvr.wire.soap import leaf, tag
@@ -122,7 +122,7 @@ def _video_encoder(name: str, one: Profile) -> str:
     fps = max(1.0, round(one.stream.fps, 1))
     return tag(
         name, leaf("tt:Name", one.title), leaf("tt:UseCount", 1), leaf("tt:Encoding", encoding),
-        tag("tt:Resolution", leaf("tt:Width", width), leaf("tt:Height", height)),
+        size("tt:Resolution", one),
         tag(
             "tt:RateControl", leaf("tt:FrameRateLimit", fps),
             leaf("tt:BitrateLimit", max(1, one.stream.bitrate_bps // 1000)),

@@ -21,7 +21,7 @@ from nvr.auth.user import NOBODY, Subject
 from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
 from nvr.media.name import WHICH, Which, stream_of
-from nvr.serve.door import Door, listen
+from nvr.serve.door import Door, listen, protocol
 from nvr.serve.onvif.channel import Channels
 from nvr.serve.onvif.clients import Client, Clients
 from nvr.serve.onvif.device import Device
@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 AT_ONCE = 16
 BODY_S = 10.0
 IDLE_S = 30.0
+MOST_LINE_BYTES = 4 * 1024
 _SNAPSHOT = "onvif snapshot"
 _TYPE = "application/soap+xml"
 
@@ -106,14 +107,8 @@ class OnvifServer:
         app.router.add_get("/onvif/snapshot/{camera}", self._snapshot)
         app.router.add_get("/onvif/snapshot/{camera}/{which}", self._snapshot)
         app.router.add_post("/{path:.*}", self._post)
-        runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=IDLE_S, max_line_size=4096,
-            max_field_size=4096, max_headers=64, auto_decompress=False, shutdown_timeout=1.0,
-        )  # fmt: skip
-        await runner.setup()
-        if runner.server is None:  # pragma: no cover - setup() makes it
-            raise RuntimeError("the HTTP server was not made")
-        self._door = Door(runner.server, None)
+        runner, server = await protocol(app, idle_s=IDLE_S, most_line_bytes=MOST_LINE_BYTES)
+        self._door = Door(server, None)
         event(_log, logging.INFO, "onvif.listening", host=host, port=self.port)
         try:
             async with asyncio.TaskGroup() as tasks:
