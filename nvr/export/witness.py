@@ -15,8 +15,8 @@ from nvr.export.camera import ABSENT, INVALID, PARTIAL, UNKNOWN, VALID
 from nvr.export.certificate import Certificate
 from nvr.export.cover import ALTERED, OPEN, Cover, Settled
 from nvr.export.mp4 import Movie
-from nvr.wire import media_signing
 from nvr.wire.media_signing import Sei
+from nvr.wire.nal import nals
 
 _SINCE_1601_100NS = 116_444_736_000_000_000
 _SINCE_2000_US = 946_684_800_000_000
@@ -118,7 +118,7 @@ class Check:
             last_us: int | None = None
             length_bytes = _length_bytes(clip)
             for n, (sample, at_us) in enumerate(clip.read()):
-                cover.sample(media_signing.nals(sample, length_bytes), at_us)
+                cover.sample(nals(sample, length_bytes), at_us)
                 if (
                     last_us is None
                     or abs(at_us - last_us) >= _STEP_US

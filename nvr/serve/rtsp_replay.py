@@ -31,6 +31,7 @@ from nvr.playback.track import Place
 from nvr.serve.rtsp_login import Denied
 from nvr.serve.rtsp_relay import describe
 from nvr.wire import h264, h265
+from nvr.wire.nal import nals as nals_of
 from nvr.wire.rtp import H264Packetizer, H265Packetizer, interleave
 from nvr.wire.rtsp import Request
 from nvr.wire.rtsp_session import Server
@@ -177,6 +178,7 @@ class Replay:
         self._allow = allow
         self._output, self._clock = output, clock
         self._video: TrackConfig | None = None
+        self._known: tuple[int, StreamConfig] | None = None
         self._packetizer: H264Packetizer | None = None
         self._task: asyncio.Task[None] | None = None
         self._stands_us: int | None = None
@@ -253,7 +255,7 @@ class Replay:
         before: Gop | None = None
         anchor: tuple[float, int] | None = None
         while gop is not None and not (wish.to_us and gop.from_us >= wish.to_us):
-            config = await asyncio.to_thread(self._archive.config, self._stream, gop.run)
+            config = await self._config(gop.run)
             joined = before is not None and _follows(before, gop)
             fresh = not joined
             for frame in _frames(gop, config, fresh=fresh, intra=wish.intra):
@@ -282,7 +284,6 @@ class Replay:
         return anchor
 
     async def _send(self, frame: _Frame, wish: Wish, *, end: bool, last: bool) -> None:
-        assert self._packetizer is not None or self._video is not None
         if self._packetizer is None:
             kind = H264Packetizer if self._codec_name() == "h264" else H265Packetizer
             self._packetizer = kind(96, secrets.randbits(32), secrets.randbits(16))
@@ -301,8 +302,13 @@ class Replay:
         return "h265" if self._video is not None and self._video.codec == "h265" else "h264"
 
     async def _codec(self, run: int) -> TrackConfig | None:
-        config = await asyncio.to_thread(self._archive.config, self._stream, run)
-        return next((one for one in config if one.kind == "video"), None)
+        return next((one for one in await self._config(run) if one.kind == "video"), None)
+
+    async def _config(self, run: int) -> StreamConfig:
+        """Codecs of a run; most groups of pictures are of the same one as the last."""
+        if self._known is None or self._known[0] != run:
+            self._known = run, await asyncio.to_thread(self._archive.config, self._stream, run)
+        return self._known[1]
 
     async def _gop(self, t_us: int, place: Place | None, wish: Wish) -> Gop | None:
         """The next group of pictures in the codec that was described.
@@ -342,24 +348,12 @@ def _frames(gop: Gop, config: StreamConfig, *, fresh: bool, intra: bool) -> list
 
 
 def _frame(one: Sample, first: Sample, gop: Gop, track: TrackConfig, *, fresh: bool) -> _Frame:
-    nals = _nals(one.data)
+    nals = list(nals_of(one.data))
     if one.key:
         read = h264.parameter_sets if track.codec == "h264" else h265.parameter_sets
         nals = [*(one for one in read(track.config) if one not in nals), *nals]
     wall_us = gop.from_us + (one.pts_90k - first.pts_90k) * 100 // 9
     return _Frame(nals, one.pts_90k, wall_us, one.key, fresh)
-
-
-def _nals(data: bytes) -> list[bytes]:
-    """Split a sample into its NAL units: four bytes of length before each."""
-    found: list[bytes] = []
-    at = 0
-    while at + 4 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        if size:
-            found.append(data[at + 4 : at + 4 + size])
-        at += 4 + size
-    return found
 
 
 def _extension(frame: _Frame, wish: Wish, *, end: bool, last: bool) -> bytes:

@@ -22,7 +22,6 @@ Source: ONVIF Media Signing Specification 25.12; behaviour of ONVIF's reference 
 """
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 UUID = bytes.fromhex("005bc93f2d715e95ada4796f90877a6f")
@@ -82,17 +81,6 @@ class Sei:
     signature: bytes
     algorithm: str
     certificates: bytes
-
-
-def nals(sample: bytes, length_bytes: int = 4) -> Iterator[bytes]:
-    """Yield the NAL units of a sample as MP4 has it, up to where it does not make sense."""
-    at = 0
-    while at + length_bytes < len(sample):
-        size = int.from_bytes(sample[at : at + length_bytes], "big")
-        at += length_bytes
-        if size:
-            yield sample[at : at + size]
-        at += size
 
 
 def kind(codec: str, nal: bytes) -> int:

@@ -38,6 +38,7 @@ from nvr.record.store import Store
 from nvr.record.writer import Committer
 from nvr.wire import h264, h265, media_signing
 from nvr.wire.mp4 import Provenance, begun_us
+from nvr.wire.nal import nals
 from tests.export import made, signed
 from tests.export.signed import VECTORS, codec, units
 from tests.media import wire
@@ -146,7 +147,7 @@ async def test_every_bit_of_the_signatures_is_in_the_export(name: str, tmp_path:
                 kept = [
                     nal
                     for packet in container.demux(video=0)
-                    for nal in media_signing.nals(bytes(packet))
+                    for nal in nals(bytes(packet))
                     if media_signing.read(codec(name), nal)
                 ]
             assert kept == sent, file

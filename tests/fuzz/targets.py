@@ -34,6 +34,7 @@ from nvr.wire import (
     wsdiscovery,
     xml,
 )
+from nvr.wire.nal import nals
 
 CORPUS = Path(__file__).with_name("corpus")
 _URL = "rtsp://192.0.2.10:554/stream1"
@@ -140,7 +141,7 @@ def _pelco(data: bytes) -> None:
 
 def _media_signing(data: bytes) -> None:
     for codec in ("h264", "h265"):
-        for nal in media_signing.nals(data):
+        for nal in nals(data):
             media_signing.kind(codec, nal)
             media_signing.read(codec, nal)
         media_signing.kind(codec, data)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nvr.wire import media_signing
-from nvr.wire.media_signing import BARE, FIRST, HASHED, UUID, Sei, kind, nals, read
+from nvr.wire.media_signing import BARE, FIRST, HASHED, UUID, Sei, kind, read
+from nvr.wire.nal import nals
 from tests.export.signed import NAMES, codec, units
 
 SHA256, SHA512 = bytes.fromhex("608648016503040201"), bytes.fromhex("608648016503040203")
