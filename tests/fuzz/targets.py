@@ -19,6 +19,7 @@ from nvr.wire import (
     aac,
     control,
     digest,
+    gb_sdp,
     h264,
     h265,
     media_signing,
@@ -106,6 +107,12 @@ def _sdp(data: bytes) -> None:
         found = sdp.parse(data)
         for media in found.media:
             assert control.spellings(_URL, found.control, media.control)
+
+
+def _gb_sdp(data: bytes) -> None:
+    with contextlib.suppress(gb_sdp.Malformed):
+        offer = gb_sdp.parse(data.decode("gb18030", "replace"))
+        assert 0 <= offer.port <= 65_535
 
 
 def _digest(data: bytes) -> None:
@@ -270,6 +277,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "config": _config,
     "digest": _digest,
     "discovery": _discovery,
+    "gb-sdp": _gb_sdp,
     "host": _host,
     "key-table": _key_table,
     "media-signing": _media_signing,
