@@ -8,6 +8,7 @@ static int exec_module(PyObject *module) {
   if (nvr_add_disk(module) < 0) return -1;
   if (nvr_add_ingest(module) < 0) return -1;
   if (nvr_add_paint(module) < 0) return -1;
+  if (nvr_add_ps(module) < 0) return -1;
   if (nvr_add_relay(module) < 0) return -1;
   if (nvr_add_scene(module) < 0) return -1;
   if (nvr_add_sound(module) < 0) return -1;

@@ -11,6 +11,7 @@ int nvr_add_confine(PyObject *module);
 int nvr_add_disk(PyObject *module);
 int nvr_add_ingest(PyObject *module);
 int nvr_add_paint(PyObject *module);
+int nvr_add_ps(PyObject *module);
 int nvr_add_relay(PyObject *module);
 int nvr_add_scene(PyObject *module);
 

@@ -113,6 +113,13 @@ def sums(messages: Sequence[Sequence[Bytes]], /) -> list[tuple[int, bytes]]: ...
 def sync_ranges(ranges: list[tuple[int, int, int]], fd: int, /) -> None: ...
 
 @final
+class PsMuxer:
+    def __new__(
+        cls, tracks: tuple[tuple[int, int, int, bytes, bytes], ...], rate: int, lead: int, /
+    ) -> PsMuxer: ...
+    def pack(self, track: int, data: Bytes, dts: int, pts: int, starts: bool, /) -> bytes: ...
+
+@final
 class Relay:
     def __new__(
         cls,

@@ -12,7 +12,7 @@ from nvr.export.mp4 import config_of
 from nvr.media.fragment import samples
 from nvr.media.track import StreamConfig
 from nvr.playback.joined import Recordings
-from nvr.wire.mpegps import Muxer, carries
+from nvr.wire.mpegps import muxer
 
 LEAD_90K = 45_000
 """Half a second from when a picture lies in the file to when it is shown, as players want it."""
@@ -41,23 +41,15 @@ def packed(
         Damaged: ``fragment.damaged``.
     """
     video = any(track.kind == "video" for track in config)
-    kept = [n for n, track in enumerate(config) if track.kind == "video" or carries(track)]
-    if not video:
-        kept = list(range(len(config)))
-    places = {track: place for place, track in enumerate(kept)}
     try:
-        muxer = Muxer([config[n] for n in kept], lead_90k=LEAD_90K)
+        made = muxer(config, lead_90k=LEAD_90K, leave_out=True)
     except ValueError as err:
         raise Rejected("export.ps_unsupported", f"it cannot be a program stream: {err}") from err
 
     def packs(piece: bytes) -> Iterator[bytes]:
         for n, one in enumerate(samples(piece, config)):
-            place = places.get(one.track)
-            if place is None:
-                continue
             starts = one.key and config[one.track].kind == "video" if video else n == 0
-            yield muxer.pack(
-                place, one.data, one.dts_90k + LEAD_90K, one.pts_90k + LEAD_90K, starts=starts
-            )
+            times = one.dts_90k + LEAD_90K, one.pts_90k + LEAD_90K
+            yield made.pack(one.track, one.data, *times, starts)
 
     return ((b"".join(packs(piece)), at_us) for piece, at_us in pieces)

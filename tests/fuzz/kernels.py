@@ -8,6 +8,7 @@ NATIVE = Path(__file__).parent.parent.parent / "native"
 CORPUS = Path(__file__).with_name("corpus")
 KERNELS: dict[str, tuple[str, ...]] = {
     "picture": ("blend", "mosaic", "paint"),
+    "ps": ("ps",),
     "relay": ("relay", "relay_reader"),
     "reorder": ("receipt", "reorder"),
     "sound": ("flac", "g726", "latm"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nvr.media.track import TrackConfig
 from nvr.wire import h264
-from nvr.wire.mpegps import Muxer, crc32
+from nvr.wire.mpegps import muxer
 
 SPS_264 = bytes.fromhex("6742c01ed9005005bb016a02020280000003008000001e478b1724")
 PPS_264 = bytes.fromhex("68cb83cb20")
@@ -26,6 +26,16 @@ MAP = bytes.fromhex("000001bc0012e0ff000000081be0000090c00000fedfb1d7")
 
 def sample(*nals: bytes) -> bytes:
     return b"".join(len(nal).to_bytes(4, "big") + nal for nal in nals)
+
+
+def crc32(data: bytes) -> int:
+    """CRC of program stream maps: polynomial 04C11DB7, not reflected, begins with ones."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x04C11DB7 if crc >> 31 else crc << 1) & 0xFFFFFFFF
+    return crc
 
 
 def annex_b(*nals: bytes) -> bytes:
@@ -93,12 +103,12 @@ def read(data: bytes) -> list[Pack]:
 
 
 def test_the_bytes_are_those_of_the_tables() -> None:
-    muxer = Muxer((VIDEO, PCMA), rate_bps=8_000_000)
-    key = muxer.pack(0, sample(b"\x65abc"), 90_000, 90_000, starts=True)
+    made = muxer((VIDEO, PCMA), rate_bps=8_000_000)
+    key = made.pack(0, sample(b"\x65abc"), 90_000, 90_000, True)
     pes = bytes.fromhex("000001e0") + (8 + len(annex_b(SPS_264, PPS_264, b"\x65abc"))).to_bytes(2)
     pes += bytes.fromhex("8480052100") + bytes.fromhex("05bf21")
     assert key == PACK + SYSTEM + MAP + pes + annex_b(SPS_264, PPS_264, b"\x65abc")
-    sound = muxer.pack(1, b"\xd5" * 3, 90_000, 90_000, starts=False)
+    sound = made.pack(1, b"\xd5" * 3, 90_000, 90_000, False)
     assert sound == PACK + bytes.fromhex("000001c0000b 8480052100 05bf21 d5d5d5")
 
 
@@ -111,7 +121,7 @@ def test_every_codec_has_the_type_of_the_standard() -> None:
         (TrackConfig("audio", "pcmu", 8_000, b"", channels=1), 0x91),
     ):
         unit = sample(b"\x26\1abc") if track.kind == "video" else b"abc"
-        (pack,) = read(Muxer((track,)).pack(0, unit, 0, 0, starts=True))
+        (pack,) = read(muxer((track,)).pack(0, unit, 0, 0, True))
         at = pack.front.index(b"\0\0\1\xbc")
         assert pack.front[at + 12] == kind
         assert pack.front[at + 13] == (0xE0 if track.kind == "video" else 0xC0)
@@ -121,13 +131,13 @@ def test_every_codec_has_the_type_of_the_standard() -> None:
 
 
 def test_sound_goes_with_headers_that_say_what_it_is() -> None:
-    (pack,) = read(Muxer((AAC,)).pack(0, b"x" * 100, 0, 0, starts=True))
+    (pack,) = read(muxer((AAC,)).pack(0, b"x" * 100, 0, 0, True))
     (pes,) = pack.pes
     assert pes.payload == bytes.fromhex("fff160400d7ffc") + b"x" * 100
-    assert Muxer((AAC,)).pack(0, b"x" * 8_200, 0, 0, starts=True) == b"", "no AAC is that long"
-    assert Muxer((AAC,)).pack(0, b"", 0, 0, starts=False) == b""
+    assert muxer((AAC,)).pack(0, b"x" * 8_200, 0, 0, True) == b"", "no AAC is that long"
+    assert muxer((AAC,)).pack(0, b"", 0, 0, False) == b""
     wide = TrackConfig("audio", "aac", 48_000, bytes.fromhex("2b118800"), channels=2)  # HE-AAC
-    (pack,) = read(Muxer((wide,)).pack(0, b"xy", 0, 0, starts=True))
+    (pack,) = read(muxer((wide,)).pack(0, b"xy", 0, 0, True))
     bits = int.from_bytes(pack.pes[0].payload[:7], "big")
     assert (bits >> 38 & 3, bits >> 34 & 15, bits >> 30 & 7) == (1, 6, 2), "LC at 24 kHz, stereo"
 
@@ -135,7 +145,7 @@ def test_sound_goes_with_headers_that_say_what_it_is() -> None:
 @pytest.mark.parametrize("config", ["", "14", "f94040", "1400", "140c", "7a1000"])
 def test_sound_that_adts_cannot_name_is_refused(config: str) -> None:
     with pytest.raises(ValueError, match=r"ADTS|cut off|reserved"):
-        Muxer((TrackConfig("audio", "aac", 16_000, bytes.fromhex(config), channels=1),))
+        muxer((TrackConfig("audio", "aac", 16_000, bytes.fromhex(config), channels=1),))
 
 
 def test_what_cannot_be_carried_is_refused() -> None:
@@ -144,18 +154,37 @@ def test_what_cannot_be_carried_is_refused() -> None:
         width_px = height_px = channels = 0
 
     with pytest.raises(ValueError, match="av1"):
-        Muxer((Odd(),))
+        muxer((Odd(),))
     with pytest.raises(ValueError, match="out of range"):
-        Muxer((VIDEO,), rate_bps=0)
+        muxer((VIDEO,), rate_bps=0)
     with pytest.raises(ValueError, match="cut off"):
-        Muxer((TrackConfig("video", "h264", 90_000, b"", 0, 0),))
+        muxer((TrackConfig("video", "h264", 90_000, b"", 0, 0),))
+
+
+def test_sound_without_a_place_is_left_out_beside_pictures_only() -> None:
+    opus = TrackConfig("audio", "opus", 48_000, b"", channels=2)
+    made = muxer((VIDEO, opus, PCMA), leave_out=True)
+    assert made.pack(1, b"abc", 0, 0, False) == b""
+    (pack,) = read(made.pack(2, b"abc", 0, 0, True))
+    assert pack.pes[0].stream_id == 0xC0, "the first one carried"
+    assert (pack.front[9] >> 2, pack.front[10] & 31) == (1, 1)
+    with pytest.raises(ValueError, match="opus"):
+        muxer((opus,), leave_out=True)
+
+
+def test_times_and_tracks_beyond_any_range_are_borne() -> None:
+    made = muxer((VIDEO,))
+    assert made.pack(7, b"abc", 0, 0, True) == b"", "there is no such track"
+    for at in (-(1 << 62), 1 << 62):
+        (pack,) = read(made.pack(0, sample(b"\x65"), at, at, True))
+        assert pack.pes[0].pts == at % (1 << 33)
 
 
 def test_parameter_sets_come_before_a_key_frame_once_and_after_its_delimiter() -> None:
-    muxer = Muxer((VIDEO,))
+    made = muxer((VIDEO,))
 
     def payload(*nals: bytes, starts: bool = True) -> bytes:
-        (pack,) = read(muxer.pack(0, sample(*nals), 0, 0, starts=starts))
+        (pack,) = read(made.pack(0, sample(*nals), 0, 0, starts))
         return pack.pes[0].payload
 
     assert payload(b"\x09\x10", b"\x65") == annex_b(b"\x09\x10", SPS_264, PPS_264, b"\x65")
@@ -166,12 +195,12 @@ def test_parameter_sets_come_before_a_key_frame_once_and_after_its_delimiter() -
 
 
 def test_a_length_that_lies_ends_the_picture_there() -> None:
-    muxer = Muxer((VIDEO,))
+    made = muxer((VIDEO,))
     data = sample(b"\x41ab") + (1 << 31).to_bytes(4, "big") + b"\x41cd"
-    (pack,) = read(muxer.pack(0, data, 0, 0, starts=False))
+    (pack,) = read(made.pack(0, data, 0, 0, False))
     assert pack.pes[0].payload == annex_b(b"\x41ab")
-    assert muxer.pack(0, (9).to_bytes(4, "big") + b"\x41", 0, 0, starts=False) == b""
-    assert muxer.pack(0, bytes(4) + b"\1", 0, 0, starts=True) == b""
+    assert made.pack(0, (9).to_bytes(4, "big") + b"\x41", 0, 0, False) == b""
+    assert made.pack(0, bytes(4) + b"\1", 0, 0, True) == b""
 
 
 units = st.tuples(
@@ -188,13 +217,13 @@ units = st.tuples(
 @settings(max_examples=100, deadline=None)
 def test_what_goes_in_comes_out_at_its_time(made: list, begin: int, lead: int) -> None:
     """Any sizes, times over the end of the 33-bit clock, sound and pictures mixed."""
-    muxer, dts = Muxer((VIDEO, PCMA), lead_90k=lead), begin + lead
+    packer, dts = muxer((VIDEO, PCMA), lead_90k=lead), begin + lead
     wanted, stream = [], b""
     for sound, raw, times, shift, step, starts in made:
         data = raw * times
         dts += step
-        stream += muxer.pack(int(sound), data if sound else sample(data), dts, dts + shift,
-                             starts=starts and not sound)  # fmt: skip
+        unit = data if sound else sample(data)
+        stream += packer.pack(int(sound), unit, dts, dts + shift, starts and not sound)
         wanted.append((sound, data, dts, shift, starts and not sound))
     packs = read(stream)
     assert len(packs) == len(wanted)
@@ -214,7 +243,7 @@ def test_what_goes_in_comes_out_at_its_time(made: list, begin: int, lead: int) -
 @pytest.mark.parametrize("size", [65_521, 65_522, 65_523, 65_527, 65_528, 131_060, 300_000])
 def test_a_unit_that_does_not_fit_goes_in_several_packets(size: int) -> None:
     for shift in (0, 3_600):
-        (pack,) = read(Muxer((PCMA,)).pack(0, b"x" * size, 90_000, 90_000 + shift, starts=True))
+        (pack,) = read(muxer((PCMA,)).pack(0, b"x" * size, 90_000, 90_000 + shift, True))
         assert b"".join(pes.payload for pes in pack.pes) == b"x" * size
         room = 65_535 - 3 - (10 if shift else 5)
         assert len(pack.pes[0].payload) == min(size, room), "as full as it can be"
@@ -223,13 +252,13 @@ def test_a_unit_that_does_not_fit_goes_in_several_packets(size: int) -> None:
 
 
 def test_sound_that_comes_late_does_not_turn_the_clock_back() -> None:
-    muxer = Muxer((VIDEO, PCMA))
-    stream = muxer.pack(0, sample(b"\x65"), 9_000, 9_000, starts=True)
-    stream += muxer.pack(1, b"abc", 8_000, 8_000, starts=False)
+    made = muxer((VIDEO, PCMA))
+    stream = made.pack(0, sample(b"\x65"), 9_000, 9_000, True)
+    stream += made.pack(1, b"abc", 8_000, 8_000, False)
     assert [pack.scr for pack in read(stream)] == [9_000, 9_000]
     assert read(stream)[1].pes[0].pts == 8_000
 
 
 def test_what_is_shown_before_it_is_decoded_has_one_time() -> None:
-    (pack,) = read(Muxer((VIDEO,)).pack(0, sample(b"\x65"), 9_000, 8_999, starts=True))
+    (pack,) = read(muxer((VIDEO,)).pack(0, sample(b"\x65"), 9_000, 8_999, True))
     assert (pack.pes[0].pts, pack.pes[0].dts) == (8_999, None)
