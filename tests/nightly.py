@@ -127,7 +127,8 @@ def main(words: list[str]) -> int:
         print(f"{proof.name} ...", flush=True)
         result = prove(proof)
         path = REPORTS / f"{proof.name}.json"
-        path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+        path.write_text(f"{text}\n", encoding="utf-8")
         verdict = "met" if result["met"] else f"NOT MET {result.get('error', '')}".rstrip()
         print(
             f"{proof.name}: {verdict}, {result['took_s']} s, {path.relative_to(ROOT)}", flush=True

@@ -37,6 +37,11 @@ def test_every_proof_has_its_own_report():
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize("path", sorted(nightly.REPORTS.glob("*.json")), ids=lambda it: it.stem)
+def test_a_report_is_json_as_others_read_it(path):
+    assert json.loads(path.read_text(), parse_constant=pytest.fail)["name"]
+
+
 def test_a_report_keeps_command_and_result(tmp_path, monkeypatch):
     fake = Proof("fake", ("json.tool", "--help"))
     monkeypatch.setattr(nightly, "PROOFS", (fake,))

@@ -2,12 +2,14 @@
 
 Order of precedence: first STOPs in the order they were asked for, then what the whole line is told,
 then second STOPs, then what is on and shall be off, then the oldest of what else waits (a changed
-motion, a command, an auxiliary to be switched, a motion to be repeated). Frames start at least
-`pace_s` apart, with two exceptions, for hands and for safety: a first STOP waits for no gap but
-that after another STOP, and a changed motion not for the answer to a query. Both are told again
-after the gap, should a slow decoder or an answer on the wire have swallowed them. A head keeps one
-motion, the newest; a head's STOP is never replaced by the motion that follows it, and nothing that
-moves a head survives its STOP.
+motion, a command, an auxiliary to be switched, a motion to be repeated). What shall be off waits
+for the STOPs of each head once: a stick that is let go again and again never runs out of them.
+
+Frames start at least `pace_s` apart, with two exceptions, for hands and for safety: a first STOP
+waits for no gap but that after another STOP, and a changed motion not for the answer to a query.
+Both are told again after the gap, should a slow decoder or an answer on the wire have swallowed
+them. A head keeps one motion, the newest; a head's STOP is never replaced by the motion that
+follows it, and nothing that moves a head survives its STOP.
 """
 
 from collections import deque
@@ -97,6 +99,7 @@ class _Head:
     sent_s: float = 0.0
     stops_left: int = 0
     stop_asked_s: float = 0.0
+    stopped_s: float = float("-inf")  # when it was told a STOP last
     travels_until_s: float = 0.0  # it moves by itself, to where a command sends it; 0: it does not
     barred: bool = False
 
@@ -279,7 +282,7 @@ class Schedule:
         if self._leaving:
             self._forget_the_gone()
         if now_s >= self._free_s:
-            order = self._greet(now_s) or self._stop(now_s) or self._off(now_s)
+            order = self._greet(now_s) or self._stop(now_s, self._late_s()) or self._off(now_s)
             order = order or self._other(now_s)
         elif self._holder != "stop" and self._stopping():
             order = self._stop(now_s)
@@ -336,15 +339,18 @@ class Schedule:
     def _stopping(self) -> bool:
         return any(it.stops_left == 2 for it in self._heads.values())
 
-    def _stop(self, now_s: float) -> Order | None:
-        first = [(it.stop_asked_s, name) for name, it in self._heads.items() if it.stops_left == 2]
-        second = [(it.sent_s, name) for name, it in self._heads.items() if it.stops_left == 1]
+    def _stop(self, now_s: float, late_s: float = float("inf")) -> Order | None:
+        """Take a STOP; a first one only of a head that was told none since `late_s`."""
+        heads = self._heads.items()
+        asked = [(name, it) for name, it in heads if it.stops_left == 2 and it.stopped_s < late_s]
+        first = [(it.stop_asked_s, name) for name, it in asked]
+        second = [(it.sent_s, name) for name, it in heads if it.stops_left == 1]
         if not first and not second:
             return None
         name = min(first or second)[1]
         it = self._heads[name]
         it.stops_left = 0 if it.frame else it.stops_left - 1
-        it.sent, it.sent_s = it.stop, now_s
+        it.sent, it.sent_s, it.stopped_s = it.stop, now_s, now_s
         return Order(name, it.stop, "stop", it.stop_asked_s)
 
     def _greet(self, now_s: float) -> Order | None:
@@ -352,8 +358,15 @@ class Schedule:
             return None
         return Order("", self._greeting.popleft(), "command", now_s)
 
+    def _late(self) -> list[tuple[float, tuple[str, str]]]:
+        """What is on and shall be off, and since when."""
+        return [(it.asked_s, key) for key, it in self._switches.items() if it.lit and not it.wanted]
+
+    def _late_s(self) -> float:
+        return min((since_s for since_s, _ in self._late()), default=float("inf"))
+
     def _off(self, now_s: float) -> Order | None:
-        late = [(it.asked_s, key) for key, it in self._switches.items() if it.lit and not it.wanted]
+        late = self._late()
         return self._switched(min(late)[1], now_s) if late else None
 
     def _other(self, now_s: float) -> Order | None:

@@ -120,13 +120,13 @@ def report(
     """
     met = verdict(figures, limits)
     if as_json:
-        for note in notes:
+        for note in [*_unsaid(figures), *notes]:
             print(f"note: {note}")
         print(
             json.dumps(
                 {
                     "name": name,
-                    "figures": dict(figures),
+                    "figures": {key: None if _endless(it) else it for key, it in figures.items()},
                     "limits": {
                         key: {limit.direction: limit.value, "why": limit.why}
                         for key, limit in limits.items()
@@ -137,6 +137,7 @@ def report(
                     "load": [round(each, 2) for each in os.getloadavg()],
                 },
                 ensure_ascii=False,
+                allow_nan=False,
             ),
             flush=True,
         )
@@ -163,6 +164,21 @@ def report(
     load = " ".join(f"{each:.2f}" for each in os.getloadavg())
     print(f"  at {commit()} on {machine()}, load {load}", flush=True)
     return 0 if met else 1
+
+
+def _endless(figure: Figure) -> bool:
+    """Infinity and NaN are no JSON (RFC 8259 section 6)."""
+    return isinstance(figure, float) and not math.isfinite(figure)
+
+
+def _unsaid(figures: Mapping[str, Figure]) -> list[str]:
+    """Say in words what is null."""
+    words = {True: "without end", False: "not known"}
+    return [
+        f"{key}: {words[math.isinf(it)]}"
+        for key, it in figures.items()
+        if isinstance(it, float) and _endless(it)
+    ]
 
 
 def _shown(figure: Figure) -> str:

@@ -53,6 +53,17 @@ def test_what_is_not_a_number_meets_no_limit(figure):
     assert not verdict({"x": figure}, {"x": at_most(8, "")})
 
 
+def test_what_has_no_end_is_null_and_said_in_words(capsys):
+    found = {"worst_s": float("inf"), "median_s": float("nan"), "count": 2}
+    limits = {"worst_s": at_most(1.0, "promised")}
+    assert report("endless", found, limits, as_json=True) == 1
+    *notes, last = capsys.readouterr().out.splitlines()
+    assert notes == ["note: worst_s: without end", "note: median_s: not known"]
+    told = json.loads(last, parse_constant=pytest.fail)
+    assert told["figures"] == {"worst_s": None, "median_s": None, "count": 2}
+    assert told["met"] is False
+
+
 def test_a_limit_without_its_figure_is_not_met():
     assert not verdict({}, {"x": at_most(8, "")})
 

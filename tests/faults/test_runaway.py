@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.faults.runaway.__main__ import PLANTS, caught, figures_of, play_all
+from tests.faults.runaway.__main__ import PLANTS, caught, faults_of, figures_of, play_all, tell
 from tests.faults.runaway.far import DECODER_S
-from tests.faults.runaway.scene import KINDS, Story, scenario
+from tests.faults.runaway.scene import KINDS, Outcome, Story, scenario
 
 LATE_S = 2.0
 """For a machine that runs other tests as well; the promise of one second is measured by itself."""
@@ -38,3 +38,17 @@ def test_what_began_again_did_not_end() -> None:
     later = Story([*story.changes, (6.5, "head 1", False)], 7.0)
     assert later.over_s("head 1", 5.0) == pytest.approx(1.5)
     assert later.longest_s("head 1") == pytest.approx(4.2)
+
+
+def test_what_is_not_as_promised_is_named_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    good = Outcome(
+        scenario(0), still_s=0.9, relay_s=0.3, over_s=0.4, story=[(-0.5, "head 1", True)]
+    )
+    assert faults_of(good) == []
+    assert tell(good) == 0
+    assert "  -0.500 head 1 on" in capsys.readouterr().out
+    late = Outcome(scenario(0), still_s=float("inf"), over_s=1.544)
+    assert faults_of(late) == ["still inf", "over 1.544"]
+    assert tell(late) == 1
+    assert capsys.readouterr().out.endswith("still inf; over 1.544\n")
+    assert faults_of(Outcome(scenario(0), void=True)) == ["nothing moved"]

@@ -127,6 +127,21 @@ def test_what_is_on_too_long_waits_for_no_command_and_no_motion() -> None:
     assert kinds.count("command") == COMMANDS_MAX
 
 
+def test_what_is_on_too_long_waits_for_each_heads_stops_but_once() -> None:
+    it = schedule("dome1", "dome2", "dome3")
+    it.switch("dome1", "lamp", True, 100.0)
+    drain(it, 100.0, 100.9)
+    out = []
+    for n in range(40):  # sticks let go again and again: a first STOP waits at any time
+        for name in ("dome2", "dome3"):
+            it.move(name, LEFT, 200, 101.0 + n * 0.02)
+            it.stop(name, 101.0 + n * 0.02)
+        out += drain(it, 101.0 + n * 0.02, 101.0 + n * 0.02 + 0.01)
+    kinds = [order.kind for _, order in out]
+    assert kinds.index("off") == 2, kinds
+    assert kinds.count("stop") == len(kinds) - 1, "STOPs pass what was told already"
+
+
 def test_a_restless_stick_lets_an_auxiliary_through() -> None:
     it = schedule("dome1")
     it.switch("dome1", "lamp", True, 100.0)

@@ -3,6 +3,8 @@
 The shipped `nvr run` steers heads and relays in a process of its own that keep their state. Kinds
 of failure are combined by seed. Counted from the failure, or from the moment an adapter that was
 pulled is back. Then known mistakes are built into the recorder, and each must be found out.
+
+    python -m tests.faults.runaway --seed 10       plays one again, and tells all that was seen
 """
 
 import asyncio
@@ -34,7 +36,7 @@ LIMITS = {
     "worst_still_s": at_most(STILL_S, "promised wherever a wire is left, or is back"),
     "worst_no_wire_s": at_most(DECODER_S + 0.1, "the decoder's own time-out"),
     "worst_relay_s": at_most(1.0, "promised: safe within 1 s"),
-    "worst_over_s": at_most(LATE_S, "max_on_s holds whoever dies"),
+    "worst_over_s": at_most(LATE_S, "max_on_s holds whoever dies, on a flooded line too"),
     "worst_lamp_s": at_most(2.0, "a head's own lamp, after both STOPs of every head"),
     "plants_missed": at_most(0, "it can fail"),
 }
@@ -111,12 +113,40 @@ def figures_of(found: Sequence[Outcome]) -> dict[str, Any]:
     }
 
 
+def faults_of(one: Outcome) -> list[str]:
+    """Return what of a scenario is not as promised, each as ``what seconds``."""
+    still_s = STILL_S if one.scenario.wired else DECODER_S + 0.1
+    limits = {
+        "still": (one.still_s, still_s),
+        "relay": (one.relay_s, LIMITS["worst_relay_s"].value),
+        "over": (one.over_s, LIMITS["worst_over_s"].value),
+        "lamp": (one.lamp_s, LIMITS["worst_lamp_s"].value),
+    }
+    late = [f"{what} {s:.3f}" for what, (s, most_s) in limits.items() if (s or 0.0) > most_s]
+    return [*(["nothing moved"] if one.void else []), *late]
+
+
+def tell(one: Outcome) -> int:
+    """Print a scenario that was played, and return 1 if it is not as promised."""
+    print(one.scenario)
+    for at_s, what, is_so in one.story:
+        print(f"{at_s:+8.3f} {what} {'on' if is_so else 'off'}")
+    for said in one.said:
+        print(f"refused: {said}")
+    times = {"still": one.still_s, "relay": one.relay_s, "over": one.over_s, "lamp": one.lamp_s}
+    print(", ".join(f"{what} {s:.3f}" for what, s in times.items() if s is not None))
+    faults = faults_of(one)
+    print("; ".join(faults) or "as promised")
+    return 1 if faults else 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the harness."""
     assert __doc__ is not None
-    parser = figures.arguments(__doc__)
+    parser = figures.arguments(__doc__.partition("\n")[0])
     parser.add_argument("--scenarios", type=int, default=500)
     parser.add_argument("--first", type=int, default=0, help="seed of the first one")
+    parser.add_argument("--seed", type=int, help="play this one alone, and tell what was seen")
     parser.add_argument("--workers", type=int, default=3, help="recorders at a time")
     parser.add_argument("--plant", choices=PLANTS, default="", help="only look for this mistake")
     chosen = parser.parse_args(arguments)
@@ -128,15 +158,18 @@ def main(arguments: list[str] | None = None) -> int:
             {"plants_missed": LIMITS["plants_missed"]},
             as_json=chosen.json,
         )
+    if chosen.seed is not None:
+        (one,) = asyncio.run(play_all([scenario(chosen.seed)], 2))
+        return tell(one)
     scenarios = [scenario(chosen.first + n) for n in range(chosen.scenarios)]
     began_s = time.monotonic()
     found = asyncio.run(play_all(scenarios, max(2, chosen.workers)))
     took_s = time.monotonic() - began_s
     missed = [plant for plant in PLANTS if not caught(plant)]
     bad = [
-        f"seed {one.scenario.seed} {sorted(one.scenario.kinds)}: still {one.still_s}, {one.said}"
+        f"seed {one.scenario.seed} {sorted(one.scenario.kinds)}: {'; '.join(faults)}, {one.said}"
         for one in found
-        if one.void or (one.still_s or 0) > (STILL_S if one.scenario.wired else DECODER_S + 0.1)
+        if (faults := faults_of(one))
     ]
     return figures.report(
         "runaway",

@@ -129,6 +129,7 @@ class Outcome:
         lamp_s: From the recorder's end or the adapter's return until the head's own lamp was off.
         void: Nothing moved when it was to end, so nothing was shown.
         said: For a person.
+        story: What began and ended at the far end, in seconds from the ending.
     """
 
     scenario: Scenario
@@ -138,6 +139,7 @@ class Outcome:
     lamp_s: float | None = None
     void: bool = False
     said: list[str] = field(default_factory=list)
+    story: list[tuple[float, str, bool]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,9 @@ class Play:
             answer = await self._rig.far.ask("changed", since_s=began_s)
             until_s = self._thawed_s or time.monotonic()
             outcome = self._judge(Story([tuple(one) for one in answer["changes"]], until_s))
+            outcome.story = [
+                (at_s - self._ended_s, what, is_so) for at_s, what, is_so in answer["changes"]
+            ]
             for page in self._pages:
                 outcome.said += [str(one) for one in page.refused[:1]]
             return outcome
