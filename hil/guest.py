@@ -28,6 +28,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from hil.report import keep
+
 ROOT = Path(__file__).parent.parent
 SOURCE = "linux-source-6.1"
 LOOPBACK = "v4l2loopback-dkms"
@@ -154,22 +156,8 @@ def report(place: Path, within_s: float, what: str) -> int:
     """Run the checks in there and keep what they say."""
     code, said = run(place, f"python -m hil.{what}", within_s)
     found = json.loads(said[said.index("\n{") :] if not said.startswith("{") else said)
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
-    changed = subprocess.run(
-        [*git, "status", "--porcelain", "--", "nvr", "native", "hil/*.py"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    kept = {
-        "command": f"python -m hil.guest report {what}",
-        "commit": commit.stdout.strip() + ("+changes" if changed.stdout else ""),
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors, shared; the guest has one",
-        "load": round(os.getloadavg()[0], 1),
-        "when": time.strftime("%Y-%m-%d", time.gmtime()),
-        **found,
-    }
-    kept_at = ROOT / f"hil/reports/{what}.uml.json"
-    kept_at.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    machine = f"{platform.machine()}, {os.cpu_count()} processors, shared; the guest has one"
+    keep(f"{what}.uml", f"python -m hil.guest report {what}", machine, found)
     return code
 
 

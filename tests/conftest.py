@@ -25,6 +25,7 @@ PROBES = {
     "libssl-dev": lambda: Path("/usr/include/openssl/evp.h").exists(),
     "dosfstools": lambda: _in_sbin("mkfs.vfat"),
     "exfat-fuse": lambda: _in_sbin("mkfs.exfat") and _in_sbin("mount.exfat-fuse"),
+    "device-tree-compiler": lambda: shutil.which("fdtoverlay") is not None,
     "swtpm": lambda: shutil.which("swtpm") is not None,
     "faketime": lambda: shutil.which("faketime") is not None,
     "gstreamer": lambda: shutil.which("gst-launch-1.0") is not None,

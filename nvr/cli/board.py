@@ -4,33 +4,42 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from nvr.hal import board
+from nvr.hal import board, detect
 from nvr.hal.board_gpio import Gpio, Input
+
+HELP = "a board file, such as board/virtual.toml, or auto: /etc/nvr/board.toml, else by the machine"
 
 
 def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand."""
     parser = parsers.add_parser(
         "board",
-        help="show what a board file describes",
-        description="Prints the serial lines, outputs and simulated parts of a board, and whether "
-        "a bench run has proven it.",
+        help="which board this is, and what it has",
+        description="Prints which board this machine is and why, or what a board file describes: "
+        "serial ports and lines, outputs, encoders, and whether a bench run has proven it.",
     )
     parser.add_argument(
-        "file", type=Path, metavar="BOARD", help="a board file, such as board/virtual.toml"
+        "file", type=Path, nargs="?", default=detect.AUTO, metavar="BOARD", help=HELP
     )
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the board."""
-    found = board.load(chosen.file)
+    file = detect.locate(chosen.file)
+    found = board.load(file.path)
     print(f"{found.id}: {found.title}")
+    print(f"  file    {file.path}: {file.why}")
     if found.dome:
         proof = "simulated: what the tests run on"
     else:
         proof = f"proven by {found.proof}" if found.proof else "untested: no bench report yet"
     print(f"  proof   {proof}")
+    for name, port in found.port.items():
+        there = "" if Path(port.path).exists() else ", not there now"
+        wants = f", wants the overlay {port.overlay}" if port.overlay else ""
+        takes = f", takes {port.chip}:{'+'.join(map(str, port.pins))}" if port.pins else ""
+        print(f"  port    {name}: {port.path}{takes}{wants}{there}")
     for name, line in found.serial.items():
         bauds = " or ".join(map(str, line.bauds))
         how = f"{line.role}, {bauds} baud, direction {line.direction}, {line.driver}"

@@ -8,9 +8,10 @@ import msgspec
 
 from nvr.app.films import desk_of
 from nvr.base.clock import SystemClock
+from nvr.cli.board import HELP
 from nvr.encode.desk import Desk
 from nvr.encode.share import Grant
-from nvr.hal import board
+from nvr.hal.detect import AUTO, load_board
 from nvr.media.encoding import EncoderState
 
 _DESCRIPTION = """\
@@ -39,16 +40,14 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "file", type=Path, metavar="BOARD", help="a board file, such as board/virtual.toml"
-    )
+    parser.add_argument("file", type=Path, nargs="?", default=AUTO, metavar="BOARD", help=HELP)
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.set_defaults(run=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Try them."""
-    found = board.load(chosen.file)
+    found = load_board(chosen.file)
 
     async def tried() -> Desk:
         desk = desk_of(found, None, SystemClock(), _nobody)

@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 
 from nvr.base.errors import Rejected
+from nvr.base.shipped import shipped
 from nvr.cli import ptz_line, where
 from nvr.cli.console import add_account, running
 from nvr.media.ports import HeadFunction
 from nvr.ptz.pelco import ranges
-from nvr.ptz.profile import Function, Library, Profile, library, shipped
+from nvr.ptz.profile import Function, Library, Profile, library
 
 _EXAMPLES = """examples:
   nvr ptz scan --path /dev/serial/by-id/usb-...            who answers? nothing is moved
@@ -152,4 +153,4 @@ def _proof(it: Profile) -> str:
 
 
 def _file(found: Library, name: str, data: Path) -> Path:
-    return (data / "ptz" if name in found.own else shipped()) / f"{name}.toml"
+    return (data / "ptz" if name in found.own else shipped("board/ptz")) / f"{name}.toml"

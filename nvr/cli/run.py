@@ -8,7 +8,8 @@ from pathlib import Path
 from nvr.app.box import Box
 from nvr.app.data import DataDirectory
 from nvr.base import log
-from nvr.hal import board
+from nvr.cli.board import HELP
+from nvr.hal.detect import load_board
 
 
 def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,7 +27,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         type=Path,
         required=True,
         metavar="BOARD",
-        help="board file, such as board/virtual.toml",
+        help=HELP,
     )
     parser.add_argument(
         "--data",
@@ -42,7 +43,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Run until stopped."""
     log.set_up(logging.DEBUG if chosen.verbose else logging.INFO)
-    found = board.load(chosen.board)
+    found = load_board(chosen.board)
     with DataDirectory(chosen.data) as data:
         config = data.config(found)
         asyncio.run(Box(found, data, config).run(_say))

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from nvr.app.wiring import make_safe
-from nvr.hal import board
+from nvr.cli.board import HELP
+from nvr.hal.detect import load_board
 
 _DESCRIPTION = """\
 Drives every output of a board to its `on_crash` level (without one, `safe`) and ends.
@@ -19,7 +20,7 @@ Wire relays so that the resistor's level is off.
 """
 _EXAMPLES = """\
 in the service of the recorder (board/nvr.service):
-  ExecStopPost=nvr safe /etc/nvr/board.toml
+  ExecStopPost=nvr safe auto
 
 ends with 1 if an output could not be driven
 """
@@ -34,7 +35,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, metavar="BOARD", help="the board file")
+    parser.add_argument("file", type=Path, metavar="BOARD", help=HELP)
     parser.add_argument(
         "--data", type=Path, default=Path("var"), metavar="DIR",
         help="data directory, where simulated outputs are (default: var)",
@@ -44,7 +45,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Drive them."""
-    found = board.load(chosen.file)
+    found = load_board(chosen.file)
     failed = 0
     for name, err in make_safe(found.gpio, chosen.data / "sim").items():
         if err is None:

@@ -4,6 +4,7 @@ A board's `proof` is the report of a bench run; without one the board is unteste
 """
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,9 +13,10 @@ from msgspec import Meta, Struct
 
 from nvr.base.errors import Misconfigured
 from nvr.base.shape import Fault, faults
-from nvr.hal.board_gpio import Gpio, Input, Name, Watchdog, unfit
+from nvr.hal.board_gpio import Gpio, Input, Name, Offset, Watchdog, unfit
 
 Baud = Literal[2400, 4800, 9600, 19200]
+Direction = Literal["auto", "kernel", "rts", "none"]
 BAUDS: tuple[Baud, ...] = (2400, 4800, 9600, 19200)
 
 
@@ -31,7 +33,7 @@ class Serial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     driver: Literal["linux", "virtual"] = "linux"
     # None: 2400 with decoders, else all of them are tried.
     baud: Baud | None = None
-    direction: Literal["auto", "kernel", "rts", "none"] = "auto"
+    direction: Direction = "auto"
     gap_ms: Annotated[int, Meta(ge=0, le=1000)] = 80
     receive: bool = True
 
@@ -41,6 +43,20 @@ class Serial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.baud is not None:
             return (self.baud,)
         return (2400,) if self.role == "decoder" else BAUDS
+
+
+class Port(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A serial port that the board has, whether something hangs on it or not.
+
+    While a line of ``[serial]`` uses it, the GPIO lines `pins` of `chip` are its own. `direction`
+    is what its driver can do; `overlay` the device-tree overlay (``board/overlays``) that it wants.
+    """
+
+    path: Annotated[str, Meta(min_length=1)]
+    chip: str = ""
+    pins: Annotated[tuple[Offset, ...], Meta(max_length=8)] = ()
+    direction: Annotated[tuple[Direction, ...], Meta(min_length=1)] = ("auto", "none")
+    overlay: Name | None = None
 
 
 class Dome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,14 +82,18 @@ class Encoder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Board(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole board file.
 
-    `start` is the configuration written when the box has none yet.
+    `compatible` is what the device tree of such a board says (`nvr.hal.detect`); with `machine`
+    it is taken on every machine of that kind which no other board fits. `start` is the
+    configuration written when the box has none yet.
     """
 
     schema: Literal[1]
     id: Name
     title: str
     compatible: list[str] = []
+    machine: Literal["aarch64", "x86_64"] | None = None
     proof: str | None = None
+    port: dict[Name, Port] = {}
     serial: dict[Name, Serial] = {}
     gpio: dict[Name, Gpio] = {}
     input: dict[Name, Input] = {}
@@ -113,17 +133,27 @@ def load(path: Path) -> Board:
     found = check(text)
     if found:
         raise Misconfigured("board.invalid", "; ".join(map(str, found)), file=str(path))
+    return parse(text)
+
+
+def parse(text: str) -> Board:
+    """Read a board file in which `check` has found no fault."""
     return msgspec.convert(tomllib.loads(text), Board)
 
 
 def _unfit(board: Board) -> list[Fault]:
-    found = unfit(board.gpio, board.input)
+    found = unfit(board.gpio, board.input, _pins(board))
     tables = (("serial", board.serial), ("gpio", board.gpio), ("input", board.input))
     paths: dict[str, str] = {}
     for name, line in board.serial.items():
         before = paths.setdefault(line.path, name)
         if before != name:
             found.append(Fault(f"$.serial.{name}.path", f"{line.path} is already {before}"))
+        found += [
+            Fault(f"$.serial.{name}.direction", f"port {key} can do {' or '.join(port.direction)}")
+            for key, port in board.port.items()
+            if port.path == line.path and line.direction not in port.direction
+        ]
     virtual = [
         f"$.{table}.{name}"
         for table, parts in tables
@@ -133,3 +163,12 @@ def _unfit(board: Board) -> list[Fault]:
     if virtual and board.dome is None:
         found.append(Fault(virtual[0], "is virtual, but the board has no [dome]"))
     return found
+
+
+def _pins(board: Board) -> Iterator[tuple[str, str, str, int, str]]:
+    """Lines that serial ports in use have taken. See `nvr.hal.board_gpio.unfit`."""
+    used = {line.path for line in board.serial.values()}
+    for name, port in board.port.items():
+        if port.path in used:
+            for pin in port.pins:
+                yield f"$.port.{name}", "pins", port.chip, pin, f"port {name}"

@@ -7,7 +7,7 @@ its voltage lies in; `states` says what each of them means.
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -127,11 +127,21 @@ class Watchdog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     patience_s: Annotated[float, Meta(ge=5, le=3600)] = 60.0
 
 
-def unfit(outputs: Mapping[str, Gpio], inputs: Mapping[str, Input]) -> list[Fault]:
-    """What cannot be of outputs and inputs, whatever their shape."""
+def unfit(
+    outputs: Mapping[str, Gpio],
+    inputs: Mapping[str, Input],
+    others: Iterable[tuple[str, str, str, int, str]] = (),
+) -> list[Fault]:
+    """What cannot be of outputs and inputs, whatever their shape.
+
+    Args:
+        outputs: By name.
+        inputs: By name.
+        others: Further lines in use: place in the file, key, chip, line, and whose they are.
+    """
     found: list[Fault] = []
     taken: dict[tuple[str, int], str] = {}
-    for at, key, chip, line, name in _lines(outputs, inputs):
+    for at, key, chip, line, name in itertools.chain(others, _lines(outputs, inputs)):
         before = taken.setdefault((chip, line), name)
         if before != name:
             found.append(Fault(f"{at}.{key}", f"{chip}:{line} is already {before}"))

@@ -7,7 +7,6 @@ recorded, and not steered.
 Without a `proof`, a bench report, nobody ran a profile on a head of its kind, and it says so.
 """
 
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from msgspec import Meta, Struct
 
 from nvr.base.errors import Misconfigured
 from nvr.base.shape import Fault, faults
+from nvr.base.shipped import shipped
 from nvr.media.ports import HeadFunction
 from nvr.ptz.line import Dialect, Said
 from nvr.ptz.pelco import Act, Pelco
@@ -258,18 +258,12 @@ def generic(protocol: str | None) -> str:
     return f"generic-{protocol or 'pelco-d'}"
 
 
-def shipped() -> Path:
-    """Return where the profiles lie that came with the recorder."""
-    source = Path(__file__).parents[2] / "board" / "ptz"
-    return source if source.is_dir() else Path(sys.prefix) / "share" / "nvr" / "board" / "ptz"
-
-
 def library(data: Path | None = None) -> Library:
     """Read what was shipped and what the data directory has."""
     profiles: dict[str, Profile] = {}
     damaged: dict[str, list[Fault]] = {}
     own = sorted((data / "ptz").glob("*.toml")) if data else []
-    for path in (*sorted(shipped().glob("*.toml")), *own):
+    for path in (*sorted(shipped("board/ptz").glob("*.toml")), *own):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as err:
