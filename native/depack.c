@@ -230,6 +230,11 @@ void nvr_finish_au(nvr_session *s) {
     return;
   }
   if (table->count == 1) table->key = s->au_key;
+  if (s->relay_count) {
+    uint32_t hz = s->tracks[s->video].setup.clock_hz;
+    nvr_relay_units(s, s->video, s->buf->data + s->au_start, sample.size, nvr_to_ticks(s->au_dts, hz),
+                    nvr_to_ticks(s->au_pts, hz), s->au_key);
+  }
   s->held = 1;
   s->tracks[s->video].floor = s->au_dts + s->frame;
   s->stats.frames++;

@@ -19,6 +19,9 @@ int nvr_add_scene(PyObject *module);
  * the object for as long as the pointer is used. */
 struct nvr_relay;
 struct nvr_relay *nvr_relay_from(PyObject *object);
+/* The same of a PsMuxer. */
+struct nvr_ps;
+struct nvr_ps *nvr_ps_from(PyObject *object);
 int nvr_add_sound(PyObject *module);
 int nvr_add_sps(PyObject *module);
 

@@ -172,6 +172,20 @@ static int completed(const EngineObject *self) {
   return 0;
 }
 
+/* Whether datagrams wait for their time, and with `send` those whose it is go. */
+static int paced(const EngineObject *self, int send) {
+  int any = 0;
+  for (Py_ssize_t i = 0; i < self->count; i++) {
+    SessionObject *session = (SessionObject *)self->sessions[i];
+    for (int r = 0; r < session->relay_count; r++) {
+      if (!nvr_relay_paced(session->relay[r])) continue;
+      any = 1;
+      if (send) nvr_relay_pump(session->relay[r]);
+    }
+  }
+  return any;
+}
+
 static double monotonic_s(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -198,7 +212,10 @@ static PyObject *engine_wait(PyObject *o, PyObject *args) {
   const double origin = now - monotonic_s();
   do {
     now = origin + monotonic_s();
-    int ready = epoll_wait(self->epoll_fd, events, MAX_READY, until_ms(next - now));
+    double sleep = next - now;
+    if (sleep > NVR_RELAY_PACE_S && paced(self, 0)) sleep = NVR_RELAY_PACE_S;
+    int ready = epoll_wait(self->epoll_fd, events, MAX_READY, until_ms(sleep));
+    paced(self, 1);
     now = origin + monotonic_s();
     for (int i = 0; i < ready; i++) {
       if (events[i].data.ptr)

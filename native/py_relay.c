@@ -5,6 +5,7 @@
 typedef struct {
   PyObject_HEAD
   nvr_relay *relay;
+  PyObject *ps; /* keeps the program stream alive */
 } RelayObject;
 
 typedef struct {
@@ -42,20 +43,28 @@ static int parse_track(PyObject *item, nvr_relay_track *t) {
 }
 
 PyDoc_STRVAR(relay_doc,
-"Relay(tracks, *, backlog_bytes=2097152, backlog_s=2.0, stuck_s=10.0, report_s=5.0, notify_fd=-1)\n--\n\n"
+"Relay(tracks, *, backlog_bytes=2097152, backlog_s=2.0, stuck_s=10.0, report_s=5.0, notify_fd=-1,\n"
+"peak_bytes_s=0.0, program=None)\n--\n\n"
 "RTP packets of one stream, rewritten once and sent to many readers.\n\n"
 "tracks: for each track of the stream (clock_hz, payload_type, channel, ssrc, sequence,\n"
 "timestamp, video); channel -1 leaves a track out.\n"
-"notify_fd: eventfd written when a reader that is pulled has something.");
+"notify_fd: eventfd written when a reader that is pulled has something.\n"
+"peak_bytes_s: of a reader that takes datagrams, 0 as they come.\n"
+"program: a PsMuxer that nobody else uses: the one track carries its program stream, made of what\n"
+"`unit` is given, behind two bytes of length (RFC 4571).");
 
 static PyObject *relay_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-  static char *names[] = {"tracks", "backlog_bytes", "backlog_s", "stuck_s", "report_s", "notify_fd", NULL};
-  PyObject *given;
+  static char *names[] = {"tracks", "backlog_bytes", "backlog_s", "stuck_s", "report_s",
+                          "notify_fd", "peak_bytes_s", "program", NULL};
+  PyObject *given, *program = Py_None;
+  struct nvr_ps *ps = NULL;
   Py_ssize_t backlog_bytes = 2 << 20;
   nvr_relay_limits limits = {.backlog_s = 2.0, .stuck_s = 10.0, .report_s = 5.0, .notify_fd = -1};
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$ndddi", names, &given, &backlog_bytes, &limits.backlog_s,
-                                   &limits.stuck_s, &limits.report_s, &limits.notify_fd))
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$ndddidO", names, &given, &backlog_bytes, &limits.backlog_s,
+                                   &limits.stuck_s, &limits.report_s, &limits.notify_fd, &limits.peak_bytes_s,
+                                   &program))
     return NULL;
+  if (program != Py_None && !(ps = nvr_ps_from(program))) return NULL;
   PyObject *list = PySequence_Tuple(given);
   if (!list) return NULL;
   nvr_relay_track tracks[NVR_RELAY_TRACKS];
@@ -67,6 +76,10 @@ static PyObject *relay_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
   }
   for (Py_ssize_t i = 0; !bad && i < count; i++) bad = parse_track(PyTuple_GetItem(list, i), &tracks[i]) < 0;
   Py_DECREF(list);
+  if (!bad && ps && count != 1) {
+    PyErr_SetString(PyExc_ValueError, "a program stream is one track");
+    bad = 1;
+  }
   if (bad) return NULL;
   limits.backlog_bytes = (size_t)backlog_bytes;
   allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
@@ -77,12 +90,17 @@ static PyObject *relay_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     Py_DECREF(self);
     return PyErr_NoMemory();
   }
+  if (ps) {
+    nvr_relay_carry(self->relay, ps);
+    self->ps = Py_NewRef(program);
+  }
   return (PyObject *)self;
 }
 
 static void relay_dealloc(RelayObject *self) {
   PyTypeObject *type = Py_TYPE((PyObject *)self);
   nvr_relay_free(self->relay);
+  Py_XDECREF(self->ps);
   ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
   Py_DECREF(type);
 }
@@ -103,6 +121,20 @@ static PyObject *relay_packet(RelayObject *self, PyObject *args) {
     PyErr_SetString(PyExc_ValueError, "not an RTP packet of this relay");
     return NULL;
   }
+  Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(unit_doc,
+"unit(track, data, dts, pts, key, /)\n--\n\n"
+"Take one access unit of the program stream, as `PsMuxer.pack`. As `packet`, of the feeding thread.");
+
+static PyObject *relay_unit(RelayObject *self, PyObject *args) {
+  int track, key;
+  long long dts, pts;
+  Py_buffer data;
+  if (!PyArg_ParseTuple(args, "iy*LLp", &track, &data, &dts, &pts, &key)) return NULL;
+  nvr_relay_unit(self->relay, track, data.buf, (size_t)data.len, dts, pts, key);
+  PyBuffer_Release(&data);
   Py_RETURN_NONE;
 }
 
@@ -140,21 +172,30 @@ static PyObject *relay_readers(RelayObject *self, PyObject *ignored) {
   return PyLong_FromLong(nvr_relay_readers(self->relay));
 }
 
+PyDoc_STRVAR(carries_doc, "carries_program()\n--\n\nWhether it is given units instead of packets.");
+
+static PyObject *relay_carries(RelayObject *self, PyObject *ignored) {
+  return PyBool_FromLong(self->ps != NULL);
+}
+
 PyDoc_STRVAR(add_doc,
-"add(fd, text=b'', /)\n--\n\n"
+"add(fd, text=b'', ssrc=-1, /)\n--\n\n"
 "Attach a paused reader that is sent to on a duplicate of the non-blocking socket `fd`, or\n"
-"that is pulled if `fd` is -1. `text` goes out first.");
+"that is pulled if `fd` is -1. `text` goes out first. All packets have `ssrc` unless that is -1. To a\n"
+"connected datagram socket packets go one by one.");
 
 static PyObject *relay_add(RelayObject *self, PyObject *args) {
   int fd;
+  long long ssrc = -1;
   Py_buffer text = {0};
-  if (!PyArg_ParseTuple(args, "i|y*", &fd, &text)) return NULL;
+  if (!PyArg_ParseTuple(args, "i|y*L", &fd, &text, &ssrc)) return NULL;
   allocfunc alloc = (allocfunc)PyType_GetSlot(reader_type, Py_tp_alloc);
   ReaderObject *reader = (ReaderObject *)alloc(reader_type, 0);
   if (reader) {
     Py_BEGIN_ALLOW_THREADS
     reader->reader = nvr_reader_new(self->relay, fd, text.buf, (size_t)text.len);
     Py_END_ALLOW_THREADS
+    if (reader->reader && ssrc >= 0) nvr_reader_name(reader->reader, (uint32_t)ssrc);
     if (reader->reader) {
       reader->owner = Py_NewRef((PyObject *)self);
     } else {
@@ -242,11 +283,13 @@ static PyObject *reader_stats(ReaderObject *self, PyObject *ignored) {
 
 static PyMethodDef relay_methods[] = {
     {"packet", (PyCFunction)relay_packet, METH_VARARGS, packet_doc},
+    {"unit", (PyCFunction)relay_unit, METH_VARARGS, unit_doc},
     {"sync", (PyCFunction)relay_sync, METH_VARARGS, sync_doc},
     {"flush", (PyCFunction)relay_flush, METH_NOARGS, flush_doc},
     {"restart", (PyCFunction)relay_restart, METH_NOARGS, restart_doc},
     {"pump", (PyCFunction)relay_pump, METH_NOARGS, pump_doc},
     {"readers", (PyCFunction)relay_readers, METH_NOARGS, readers_doc},
+    {"carries_program", (PyCFunction)relay_carries, METH_NOARGS, carries_doc},
     {"add", (PyCFunction)relay_add, METH_VARARGS, add_doc},
     {NULL, NULL, 0, NULL},
 };

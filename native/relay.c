@@ -16,14 +16,7 @@ static double unix_s(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void put32(uint8_t *p, uint32_t v) {
-  p[0] = (uint8_t)(v >> 24), p[1] = (uint8_t)(v >> 16), p[2] = (uint8_t)(v >> 8), p[3] = (uint8_t)v;
-}
-
-static void put16(uint8_t *p, uint16_t v) { p[0] = (uint8_t)(v >> 8), p[1] = (uint8_t)v; }
-
-/* Room for `len` more bytes at the end of the tick buffer; NULL without memory. */
-static uint8_t *tick_room(nvr_relay *r, size_t len) {
+uint8_t *nvr_relay_room(nvr_relay *r, size_t len) {
   if (!r->tick) {
     r->tick = chunk_new(r->hint > len ? r->hint : len);
     if (!r->tick) return NULL;
@@ -64,6 +57,7 @@ static void anchor(nvr_relay *r, track *t, uint32_t ssrc, uint16_t seq, uint32_t
 }
 
 int nvr_relay_packet(nvr_relay *r, int index, const uint8_t *rtp, size_t len, int starts_key) {
+  if (r->ps) return 0;
   if (index < 0 || index >= r->count || len < RTP_HEADER || len > 65535 || rtp[0] >> 6 != 2) return -1;
   track *t = &r->t[index];
   if (t->is.channel < 0) return 0;
@@ -92,7 +86,7 @@ int nvr_relay_packet(nvr_relay *r, int index, const uint8_t *rtp, size_t len, in
     r->has_early = 1;
   }
   if (atomic_load_explicit(&r->readers, memory_order_relaxed) > 0) {
-    uint8_t *p = tick_room(r, FRAME + len);
+    uint8_t *p = nvr_relay_room(r, FRAME + len);
     if (!p) return 0; /* counted as loss by the readers' own sequence check */
     /* A delimiter may come before the parameter sets, so the flag counts wherever it stands in the
      * access unit; who feeds us sets it once a unit. */
@@ -191,10 +185,10 @@ int nvr_relay_due(const nvr_relay *r) {
 void nvr_relay_flush(nvr_relay *r) {
   double now = now_s();
   int readers = atomic_load(&r->readers);
-  if (now - r->reported_s >= r->limits.report_s || r->report_due) {
+  if (!r->ps && (now - r->reported_s >= r->limits.report_s || r->report_due)) {
     if (!r->report_due) follow_drift(r);
     if (!readers || r->tick) {
-      uint8_t *p = readers ? tick_room(r, NVR_RELAY_TRACKS * (FRAME + REPORT)) : NULL;
+      uint8_t *p = readers ? nvr_relay_room(r, NVR_RELAY_TRACKS * (FRAME + REPORT)) : NULL;
       if (p) r->tick->len -= NVR_RELAY_TRACKS * (FRAME + REPORT) - put_reports(r, now, p);
       r->reported_s = now;
       r->report_due = 0;
@@ -203,7 +197,7 @@ void nvr_relay_flush(nvr_relay *r) {
   chunk *c = r->tick;
   r->tick = NULL;
   r->whole = 0;
-  if (!readers) {
+  if (!readers && !r->ps) {
     chunk_drop(c);
     return;
   }
@@ -211,12 +205,13 @@ void nvr_relay_flush(nvr_relay *r) {
   if (c) {
     c->at_s = now;
     r->hint = c->len + c->len / 4;
-    if (c->key >= 0) {
+    if (c->key >= 0 && !r->ps) {
       reports = chunk_new(NVR_RELAY_TRACKS * (FRAME + REPORT));
       if (reports) reports->len = put_reports(r, now, reports->data);
     }
   }
   pthread_mutex_lock(&r->lock);
+  if (r->ps && c) nvr_relay_keep(r, c);
   nvr_relay_serve(r, c, reports, now);
   chunk_drop(c);
   chunk_drop(reports);
@@ -228,6 +223,7 @@ void nvr_relay_restart(nvr_relay *r) {
   for (int i = 0; i < r->count; i++) r->t[i].anchored = 0;
   r->has_video_ts = r->has_early = r->has_lateness = 0;
   pthread_mutex_lock(&r->lock);
+  nvr_relay_forget(r);
   for (nvr_reader *d = r->first; d; d = d->next)
     if (d->state == NVR_READER_PLAYING) d->state = NVR_READER_WAITING;
   pthread_mutex_unlock(&r->lock);
@@ -239,6 +235,7 @@ nvr_relay *nvr_relay_new(const nvr_relay_track *tracks, int count, const nvr_rel
   double now = now_s();
   r->count = count;
   r->video = -1;
+  r->head = FRAME;
   r->limits = *limits;
   /* A duplicate, for the same reason as with readers: a flush may still run when it is closed. */
   if (limits->notify_fd >= 0) {
@@ -262,6 +259,8 @@ nvr_relay *nvr_relay_new(const nvr_relay_track *tracks, int count, const nvr_rel
 void nvr_relay_free(nvr_relay *r) {
   if (!r) return;
   chunk_drop(r->tick);
+  nvr_relay_forget(r);
+  free(r->kept);
   if (r->limits.notify_fd >= 0) close(r->limits.notify_fd);
   pthread_mutex_destroy(&r->lock);
   free(r);
@@ -272,5 +271,7 @@ void nvr_relay_pump(nvr_relay *r) {
   nvr_relay_serve(r, NULL, NULL, now_s());
   pthread_mutex_unlock(&r->lock);
 }
+
+int nvr_relay_paced(const nvr_relay *r) { return atomic_load(&r->paced); }
 
 int nvr_relay_readers(nvr_relay *r) { return atomic_load(&r->readers); }

@@ -6,7 +6,12 @@
  * an offset. A reader begins at a key access unit and, beyond its backlog, loses everything from
  * the end of the access unit in transit to the next key access unit: never half a picture.
  *
- * Threads: packet, sync, restart and flush belong to the thread that feeds the relay. Everything
+ * A relay that carries a program stream is given access units instead, packs each (ps.h) and cuts the
+ * pack into RTP packets behind two bytes of length (RFC 4571). It keeps them from the last key access
+ * unit on, so that a reader begins at once. A reader may have an SSRC of its own, and may take datagrams:
+ * these leave at no more than a peak rate, or a key frame would overrun whoever receives it.
+ *
+ * Threads: packet, unit, sync, restart and flush belong to the thread that feeds the relay. Everything
  * else may be called from any thread. Source: RFC 3550 (RTP, RTCP), RFC 2326. */
 #ifndef NVR_RELAY_H
 #define NVR_RELAY_H
@@ -16,9 +21,11 @@
 
 #define NVR_RELAY_TRACKS 8
 #define NVR_RELAY_HOLD_S 0.040
+#define NVR_RELAY_PACE_S 0.005
 
 typedef struct nvr_relay nvr_relay;
 typedef struct nvr_reader nvr_reader;
+struct nvr_ps;
 
 typedef struct {
   uint32_t clock_hz;
@@ -35,6 +42,7 @@ typedef struct {
   double backlog_s;
   double stuck_s;
   double report_s; /* between RTCP sender reports */
+  double peak_bytes_s; /* of a reader that takes datagrams; 0: as they come */
   int notify_fd;   /* eventfd written when a reader without a socket has something; -1: none */
 } nvr_relay_limits;
 
@@ -66,6 +74,14 @@ typedef struct {
 nvr_relay *nvr_relay_new(const nvr_relay_track *tracks, int count, const nvr_relay_limits *limits);
 void nvr_relay_free(nvr_relay *r); /* readers must be removed first */
 
+/* Carry the program stream that `ps` makes, as the one track of this relay; before anything else is done
+ * with it. `ps` must outlive the relay. */
+void nvr_relay_carry(nvr_relay *r, struct nvr_ps *ps);
+
+/* Take one access unit of `track` of the program stream: 90 kHz ticks, as of nvr_ps_measure. Nothing
+ * on a relay that carries none. */
+void nvr_relay_unit(nvr_relay *r, int track, const uint8_t *data, size_t len, int64_t dts, int64_t pts, int key);
+
 /* Take one RTP packet of `track` (index as in nvr_relay_new). `starts_key`: the first packet
  * of a key access unit that a decoder needs (parameter sets or slice), once a unit. 0, or -1 if it is no RTP packet of this relay. */
 int nvr_relay_packet(nvr_relay *r, int track, const uint8_t *rtp, size_t len, int starts_key);
@@ -87,11 +103,16 @@ int nvr_relay_due(const nvr_relay *r);
 /* Send what is left over, without touching the tick buffer. Any thread. */
 void nvr_relay_pump(nvr_relay *r);
 
+/* Datagrams wait for their time: nvr_relay_pump is to be called every NVR_RELAY_PACE_S. */
+int nvr_relay_paced(const nvr_relay *r);
+
 int nvr_relay_readers(nvr_relay *r);
 
 /* A reader on a duplicate of `fd`, or one that is read by nvr_reader_pull if `fd` is -1. `text`
  * goes out first. NULL without memory or descriptors. */
 nvr_reader *nvr_reader_new(nvr_relay *r, int fd, const void *text, size_t len);
+/* All packets of this reader have `ssrc` instead of the relay's; before it plays. */
+void nvr_reader_name(nvr_reader *d, uint32_t ssrc);
 void nvr_reader_play(nvr_reader *d);
 void nvr_reader_pause(nvr_reader *d);
 int nvr_reader_send(nvr_reader *d, const void *text, size_t len);

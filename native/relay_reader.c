@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define TEXT_LIMIT 65536
-#define IOV 32
+#define IOV 256
 
 static void clear_queue(nvr_reader *d) {
   for (size_t i = 0; i < d->used; i++) chunk_drop(d->q[(d->head + i) % d->room].c);
@@ -46,13 +46,13 @@ static int push(nvr_reader *d, chunk *c, size_t from, size_t to, int text, doubl
   }
   if (d->used == 0) d->progress_s = now;
   c->refs++;
-  d->q[(d->head + d->used++) % d->room] = (piece){c, from, to, text};
+  d->q[(d->head + d->used++) % d->room] = (piece){c, from, to, from, text, now};
   d->pending += to - from;
   if (text) d->text += to - from;
   return 0;
 }
 
-static void took(nvr_reader *d, size_t n, double now) {
+void nvr_reader_took(nvr_reader *d, size_t n, double now) {
   d->sent += n;
   d->pending -= n;
   d->progress_s = now;
@@ -62,6 +62,9 @@ static void took(nvr_reader *d, size_t n, double now) {
     p->from += here;
     n -= here;
     if (p->text) d->text -= here;
+    if (!p->text && d->named)
+      while (p->frame < p->to && p->from - p->frame >= frame_len(d->r, p->c, p->frame))
+        p->frame += frame_len(d->r, p->c, p->frame);
     if (p->from == p->to) {
       chunk_drop(p->c);
       d->head = (d->head + 1) % d->room;
@@ -71,14 +74,13 @@ static void took(nvr_reader *d, size_t n, double now) {
 }
 
 static void send_pending(nvr_reader *d, double now) {
+  if (d->fd >= 0 && d->datagrams) {
+    if (nvr_reader_send_datagrams(d, now)) end_reader(d, NVR_END_SOCKET);
+    return;
+  }
   while (d->fd >= 0 && d->used) {
     struct iovec iov[IOV];
-    size_t n = 0, len = 0;
-    for (; n < d->used && n < IOV; n++) {
-      piece *p = &d->q[(d->head + n) % d->room];
-      iov[n] = (struct iovec){p->c->data + p->from, p->to - p->from};
-      len += p->to - p->from;
-    }
+    size_t len, n = nvr_reader_gather(d, iov, IOV, &len);
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
     ssize_t sent = sendmsg(d->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
@@ -86,7 +88,7 @@ static void send_pending(nvr_reader *d, double now) {
       if (errno != EAGAIN && errno != EWOULDBLOCK) end_reader(d, NVR_END_SOCKET);
       return;
     }
-    took(d, (size_t)sent, now);
+    nvr_reader_took(d, (size_t)sent, now);
     if ((size_t)sent < len) return;
   }
 }
@@ -96,17 +98,16 @@ static void send_pending(nvr_reader *d, double now) {
 static ptrdiff_t next_unit(const nvr_relay *r, const chunk *c, size_t from) {
   uint32_t before = c->before;
   int known = c->has_before;
-  for (size_t at = 0; at + FRAME + RTP_HEADER <= c->len;) {
+  for (size_t at = 0; at + r->head + RTP_HEADER <= c->len; at += frame_len(r, c, at)) {
     const uint8_t *p = c->data + at;
-    if (r->video < 0) {
+    if (!r->ps && r->video < 0) {
       if (at >= from) return (ptrdiff_t)at;
-    } else if (p[1] == r->t[r->video].is.channel) {
-      uint32_t ts = get32(p + FRAME + 4);
+    } else if (r->ps || p[1] == r->t[r->video].is.channel) {
+      uint32_t ts = get32(p + r->head + 4);
       if (at >= from && (!known || ts != before)) return (ptrdiff_t)at;
       before = ts;
       known = 1;
     }
-    at += FRAME + (size_t)(p[2] << 8 | p[3]);
   }
   return -1;
 }
@@ -131,7 +132,7 @@ static void cut_to_key(nvr_reader *d) {
     d->pending -= p.to - to;
     d->dropped += p.to - to;
     if (to > p.from) {
-      d->q[(d->head + kept++) % d->room] = (piece){p.c, p.from, to, p.text};
+      d->q[(d->head + kept++) % d->room] = (piece){p.c, p.from, to, p.frame, p.text, p.at_s};
     } else {
       chunk_drop(p.c);
     }
@@ -143,7 +144,7 @@ static int overfull(const nvr_reader *d, double now) {
   if (d->pending - d->text > d->r->limits.backlog_bytes) return 1;
   for (size_t i = 0; i < d->used; i++) {
     const piece *p = &d->q[(d->head + i) % d->room];
-    if (!p->text) return now - p->c->at_s > d->r->limits.backlog_s;
+    if (!p->text) return now - p->at_s > d->r->limits.backlog_s;
   }
   return 0;
 }
@@ -163,7 +164,7 @@ static void feed_reader(nvr_reader *d, chunk *c, chunk *reports, double now) {
 }
 
 void nvr_relay_serve(nvr_relay *r, chunk *c, chunk *reports, double now) {
-  int pulled = 0;
+  int pulled = 0, paced = 0;
   for (nvr_reader *d = r->first, *next; d; d = next) {
     next = d->next;
     if (c) feed_reader(d, c, reports, now);
@@ -175,7 +176,9 @@ void nvr_relay_serve(nvr_relay *r, chunk *c, chunk *reports, double now) {
     }
     if (d->used && now - d->progress_s > r->limits.stuck_s) end_reader(d, NVR_END_STUCK);
     if (d->fd < 0 && d->used) pulled = 1;
+    paced |= d->datagrams && d->used;
   }
+  atomic_store(&r->paced, paced);
   if (pulled && r->limits.notify_fd >= 0) {
     uint64_t one = 1;
     ssize_t ignored = write(r->limits.notify_fd, &one, sizeof one);
@@ -215,6 +218,9 @@ nvr_reader *nvr_reader_new(nvr_relay *r, int fd, const void *text, size_t len) {
     return NULL;
   }
   d->r = r;
+  int kind = SOCK_STREAM;
+  socklen_t size = sizeof kind;
+  if (fd >= 0 && !getsockopt(d->fd, SOL_SOCKET, SO_TYPE, &kind, &size)) d->datagrams = kind == SOCK_DGRAM;
   pthread_mutex_lock(&r->lock);
   d->next = r->first;
   d->link = &r->first;
@@ -226,9 +232,25 @@ nvr_reader *nvr_reader_new(nvr_relay *r, int fd, const void *text, size_t len) {
   return d;
 }
 
+void nvr_reader_name(nvr_reader *d, uint32_t ssrc) {
+  pthread_mutex_lock(&d->r->lock);
+  put32(d->ssrc, ssrc);
+  d->named = 1;
+  pthread_mutex_unlock(&d->r->lock);
+}
+
 void nvr_reader_play(nvr_reader *d) {
   pthread_mutex_lock(&d->r->lock);
-  if (d->state == NVR_READER_PAUSED) d->state = NVR_READER_WAITING;
+  if (d->state == NVR_READER_PAUSED) {
+    double now = now_s();
+    d->state = NVR_READER_WAITING;
+    for (size_t i = 0; i < d->r->kept_count && d->state != NVR_READER_CLOSED; i++) {
+      chunk *c = d->r->kept[i];
+      if (push(d, c, i ? 0 : (size_t)c->key, c->len, 0, now) == 0) d->state = NVR_READER_PLAYING;
+    }
+    if (d->used) send_pending(d, now);
+    if (d->datagrams && d->used) atomic_store(&d->r->paced, 1);
+  }
   pthread_mutex_unlock(&d->r->lock);
 }
 
@@ -258,7 +280,7 @@ size_t nvr_reader_pull(nvr_reader *d, uint8_t *to, size_t room) {
       memcpy(to + len, p->c->data + p->from, here);
       len += here;
     }
-    if (len) took(d, len, now_s());
+    if (len) nvr_reader_took(d, len, now_s());
   }
   pthread_mutex_unlock(&d->r->lock);
   return len;

@@ -107,6 +107,10 @@ void nvr_session_relays(nvr_session *s, struct nvr_relay *const *relays, int cou
   for (int i = 0; i < count; i++) s->relays[i] = relays[i];
 }
 
+void nvr_relay_units(nvr_session *s, int i, const uint8_t *data, size_t len, int64_t dts, int64_t pts, int key) {
+  for (int r = 0; r < s->relay_count; r++) nvr_relay_unit(s->relays[r], i, data, len, dts, pts, key);
+}
+
 void nvr_session_end(nvr_session *s, int error) {
   if (s->ended) return;
   s->ended = 1;

@@ -106,6 +106,8 @@ struct nvr_session {
 };
 
 /* session.c */
+/* Give an access unit to the relays that carry program streams; times in 90 kHz ticks. */
+void nvr_relay_units(nvr_session *s, int i, const uint8_t *data, size_t len, int64_t dts, int64_t pts, int key);
 nvr_event *nvr_event_add(nvr_session *s, int kind);
 int64_t nvr_to_clock(int64_t ticks, uint32_t hz);
 int64_t nvr_to_ticks(int64_t t, uint32_t hz);

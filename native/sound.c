@@ -38,6 +38,10 @@ static void sound(nvr_session *s, int i, int64_t at, uint32_t duration, int dama
     nvr_fail(s);
     return;
   }
+  if (s->relay_count) {
+    int64_t ticks = nvr_to_ticks(at, t->setup.clock_hz);
+    nvr_relay_units(s, i, t->bytes + t->len, len, ticks, ticks, 0);
+  }
   t->len += len;
   t->floor = at + duration;
   s->stats.damaged += (unsigned)damaged;

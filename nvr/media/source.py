@@ -18,6 +18,7 @@ from nvr._native import Engine, Relay, Session
 from nvr.base.errors import Damaged, NvrError, Rejected, Unavailable
 from nvr.media.counts import run_stats
 from nvr.media.datagram import Datagrams, native
+from nvr.media.fragment import samples
 from nvr.media.live import Deliver, Mailbox, Watcher
 from nvr.media.part import Fragment, Part
 from nvr.media.ports import NO_DATAGRAMS, NOTHING_YET, RunStats
@@ -340,18 +341,39 @@ class IngestStream:
             self._ingest.opened(run)
 
     def _set_relays(self, relays: tuple[Relay, ...]) -> None:
+        for relay in relays:
+            if relay not in self.relays and relay.carries_program():
+                self._catch_up(relay)
         self.relays = relays
         if self._run and self._run.session:
             self._run.session.set_relays(relays, False)
 
     def _watch(self, watcher: Watcher) -> None:
         self.watchers.append(watcher)
+        fragments = self._group_so_far()
+        if self._run and self._run.config is not None:
+            watcher.push(self._run.config, fragments)
+
+    def _catch_up(self, relay: Relay) -> None:
+        """Give a new relay of access units those of the current group of pictures."""
+        fragments = self._group_so_far()
+        run = self._run
+        if run is None or run.config is None:
+            return
+        if not self.watchers and run.session is not None:
+            run.session.watch(False)
+        for fragment in fragments:
+            for one in samples(fragment.data, run.config):
+                key = one.key and run.config[one.track].kind == "video"
+                relay.unit(one.track, one.data, one.dts_90k, one.pts_90k, key)
+        relay.flush()
+
+    def _group_so_far(self) -> list[Fragment]:
+        """What came since the last key frame; live fragments are on from here."""
         run = self._run
         if run is None or run.session is None:
-            return
+            return []
         so_far = run.session.watch(True)
-        if run.config is None:
-            return
         now_s = self._ingest.now_s
         fragments = [
             Fragment(part.moof + part.mdat, part.key, part.start_90k, now_s, -1)
@@ -362,7 +384,7 @@ class IngestStream:
             if key:
                 fragments.clear()
             fragments.append(Fragment(data, key, start_90k, now_s, -1))
-        watcher.push(run.config, fragments)
+        return fragments
 
     def _unwatch(self, watcher: Watcher) -> None:
         if watcher in self.watchers:

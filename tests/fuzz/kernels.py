@@ -9,7 +9,7 @@ CORPUS = Path(__file__).with_name("corpus")
 KERNELS: dict[str, tuple[str, ...]] = {
     "picture": ("blend", "mosaic", "paint"),
     "ps": ("ps",),
-    "relay": ("relay", "relay_reader"),
+    "relay": ("ps", "relay", "relay_ps", "relay_reader", "relay_send"),
     "reorder": ("receipt", "reorder"),
     "sound": ("flac", "g726", "latm"),
     "sps": ("sps",),

@@ -12,7 +12,7 @@ _SOURCES = [
     "buffer", "cut", "depack", "dts", "jpeg", "latm", "part", "receipt", "session",
     "sets", "sound", "sps", "timeline",
 ]  # fmt: skip
-_RELAY = ["relay", "relay_reader"]
+_RELAY = ["ps", "relay", "relay_ps", "relay_reader", "relay_send"]
 
 
 def _latm(sound: clip.Clip) -> list[tuple[float, int, bytes]]:
