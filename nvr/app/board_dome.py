@@ -8,7 +8,7 @@ from nvr.app.cameras import Burner
 from nvr.app.dome import dome_caption, dome_masks
 from nvr.app.masks import Hider
 from nvr.app.settings import caption_of, masks_of
-from nvr.base.clock import Clock
+from nvr.base.clock import Clock, beat
 from nvr.base.supervise import Backoff, supervise
 from nvr.config.model import Config
 from nvr.hal.board import Dome
@@ -42,7 +42,7 @@ async def keep_dome(dome: Dome, sim: Path, clock: Clock) -> None:
 
     async def once() -> None:
         while True:
-            await clock.sleep(_LOOK_S)
+            await beat(clock, _LOOK_S)
             if launch.running(sim) is None:
                 await asyncio.to_thread(launch.ensure_running, sim, dome.rtsp_port, name=dome.name)
 

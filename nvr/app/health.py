@@ -14,7 +14,7 @@ from nvr.app import reserve
 from nvr.app.volumes import Volumes
 from nvr.app.wear import Wear
 from nvr.auth.audit import Audit
-from nvr.base.clock import Clock
+from nvr.base.clock import Clock, beat
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
 
@@ -118,7 +118,7 @@ class Health:
         """Look for as long as the box runs."""
         while True:
             self.look(await asyncio.to_thread(_kept_free, self._data))
-            await self._clock.sleep(LOOK_S)
+            await beat(self._clock, LOOK_S)
 
     def look(self, left: int | None) -> None:
         """Take note of what changed.

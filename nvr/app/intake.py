@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from nvr.app.settings import StreamSettings
-from nvr.base.clock import Clock
+from nvr.base.clock import Clock, beat
 from nvr.base.errors import Rejected
 from nvr.capture.film import Film, FilmSource
 from nvr.capture.film_sub import SubFilm, SubSource
@@ -332,7 +332,7 @@ class Intake:
     async def _look(self) -> None:
         """Notice which streams are no longer recorded, or are again."""
         while True:
-            await self._clock.sleep(_LOOK_S)
+            await beat(self._clock, _LOOK_S)
             for camera in dict.fromkeys(map(camera_of, self._look_at(self._streams.values()))):
                 self._tell(camera)
 
@@ -355,7 +355,7 @@ class Intake:
     async def _measure(self) -> None:
         """Take every stream's counters, and judge by them."""
         while True:
-            await self._clock.sleep(_MEASURE_S)
+            await beat(self._clock, _MEASURE_S)
             changed: dict[str, None] = {}
             behind = self.behind()
             for stream in self._streams.values():

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from nvr.app.settings import write_size
-from nvr.base.clock import Clock
+from nvr.base.clock import Clock, beat
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
 from nvr.config.load import edit
@@ -215,7 +215,7 @@ class Vault:
     async def run(self) -> None:
         """Open the volume when it can be, watch it while it is, let it go when it fails."""
         while True:
-            await self._clock.sleep(WATCH_S)
+            await beat(self._clock, WATCH_S)
             await asyncio.to_thread(self.look)
 
     def look(self) -> None:

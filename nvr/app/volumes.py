@@ -21,7 +21,7 @@ from nvr.app.mirror import Mirror
 from nvr.app.outage import Outage, forget, load, save
 from nvr.app.turns import Turns
 from nvr.app.vault import WATCH_S, Vault
-from nvr.base.clock import Clock
+from nvr.base.clock import Clock, beat
 from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
 from nvr.config.model import Volume
@@ -189,7 +189,7 @@ class Volumes:
                 group.create_task(vault.run())
             group.create_task(self.mirror.run())
             while True:
-                await self._clock.sleep(WATCH_S)
+                await beat(self._clock, WATCH_S)
                 await asyncio.to_thread(self.look)
 
     def look(self) -> None:

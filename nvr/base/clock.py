@@ -40,6 +40,15 @@ class SystemClock:
         await asyncio.sleep(delay_s)
 
 
+async def beat(clock: Clock, every_s: float) -> None:
+    """Wait for the next whole multiple of `every_s` on the monotonic clock.
+
+    For whoever looks at something now and then: all of them look in one wake-up of the processor,
+    where each in a time of its own wakes it as often as there are cameras.
+    """
+    await clock.sleep(every_s - clock.monotonic_s() % every_s)
+
+
 class FakeClock:
     """A clock that moves only when told to, or when somebody sleeps on it. See `Clock`."""
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-from nvr.base.clock import Clock
+from nvr.base.clock import Clock, beat
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, first_end, supervise
@@ -183,7 +183,7 @@ class Filming(Stated, ABC):
         moved_s = self._clock.monotonic_s()
         frames = 0
         while True:
-            await self._clock.sleep(_LOOK_S if frames else _FIRST_LOOK_S)
+            await beat(self._clock, _LOOK_S if frames else _FIRST_LOOK_S)
             now_s = self._clock.monotonic_s()
             seen = run.stats().frames
             condition = self._condition()

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nvr.base.clock import TICKS_PER_S, Clock
+from nvr.base.clock import TICKS_PER_S, Clock, beat
 from nvr.base.errors import Damaged, NvrError, Unavailable
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, first_end, supervise
@@ -252,7 +252,7 @@ class Source(Stated):
         pictures = packets = 0
         has_video = any(track.media.kind == "video" for track in playing.tracks)
         while True:
-            await self._clock.sleep(self._patience.look_s if pictures else _FIRST_LOOK_S)
+            await beat(self._clock, self._patience.look_s if pictures else _FIRST_LOOK_S)
             now_s = self._clock.monotonic_s()
             client.wake(now_s)
             await self._send(line, run, client.to_send())

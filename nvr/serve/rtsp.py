@@ -15,7 +15,7 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nvr.base.clock import Clock
+from nvr.base.clock import Clock, beat
 from nvr.base.errors import Unavailable
 from nvr.base.log import event
 from nvr.media.ports import RelaySource
@@ -223,7 +223,7 @@ class RtspServer:
 
     async def _sweep(self) -> None:
         while True:
-            await self._clock.sleep(SWEEP_S)
+            await beat(self._clock, SWEEP_S)
             self._house.variants.pump()
             now_s = self._clock.monotonic_s()
             for connection in list(self._open):
