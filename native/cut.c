@@ -16,12 +16,11 @@ static int64_t sound_ticks(const nvr_session *s) {
   return most;
 }
 
-/* What a part says of itself, from the track that leads it. */
-static void describe(nvr_session *s, nvr_event *e, const unsigned *counts) {
+void nvr_describe(nvr_session *s, const nvr_table *tables, nvr_event *e, const unsigned *counts) {
   int lead = -1;
   for (int i = 0; i < s->count; i++)
     if (counts[i] && lead < 0) lead = i;
-  const nvr_table *t = &s->tables[lead];
+  const nvr_table *t = &tables[lead];
   uint32_t hz = s->tracks[lead].setup.clock_hz;
   e->track = lead;
   e->start = nvr_to_ticks(t->first_dts, hz);
@@ -31,7 +30,7 @@ static void describe(nvr_session *s, nvr_event *e, const unsigned *counts) {
   e->key = s->video < 0 || (lead == s->video && (t->key || !t->inter));
   e->samples = counts[lead];
   for (int i = 0; i < s->count; i++)
-    for (unsigned k = 0; k < counts[i]; k++) e->damaged += (unsigned)s->tables[i].samples[k].damaged;
+    for (unsigned k = 0; k < counts[i]; k++) e->damaged += (unsigned)tables[i].samples[k].damaged;
 }
 
 static void clear(nvr_session *s, unsigned video_samples, size_t moved) {
@@ -55,6 +54,7 @@ void nvr_emit_part(nvr_session *s, unsigned video_samples, size_t video_end, int
   unsigned counts[NVR_TRACKS];
   size_t sound = 0;
   int any = 0;
+  if (force) nvr_portion_cut(s, !ends_gop, ends_gop);
   for (int i = 0; i < s->count; i++) {
     counts[i] = i == s->video ? video_samples : s->tables[i].count;
     any |= counts[i] != 0;
@@ -99,7 +99,7 @@ void nvr_emit_part(nvr_session *s, unsigned video_samples, size_t video_end, int
   memcpy(s->buf->data + 4, "mdat", 4);
   s->buf->len = whole;
   nvr_moof_write(moof, s->tables, counts, s->count, e->tfdt);
-  describe(s, e, counts);
+  nvr_describe(s, s->tables, e, counts);
   e->ends_gop = ends_gop;
   e->mdat = s->buf;
   s->buf = next;
@@ -119,8 +119,8 @@ void nvr_session_cut(nvr_session *s) {
   nvr_emit_part(s, count, end, 0, 0);
 }
 
-static uint8_t *fragment(const nvr_table *tables, const unsigned *counts, int tracks, const uint8_t *const *data,
-                         const size_t *lens, size_t *len) {
+uint8_t *nvr_fragment(const nvr_table *tables, const unsigned *counts, int tracks, const uint8_t *const *data,
+                      const size_t *lens, size_t *len) {
   int tfdt[NVR_TRACKS];
   size_t moof_len = nvr_moof_len(tables, counts, tracks), bytes = 8;
   for (int i = 0; i < tracks; i++) bytes += lens[i];
@@ -150,7 +150,7 @@ static void live(nvr_session *s, int i, const nvr_table *samples, const uint8_t 
   counts[i] = samples->count;
   all[i] = data;
   lens[i] = bytes;
-  uint8_t *out = fragment(tables, counts, s->count, all, lens, &len);
+  uint8_t *out = nvr_fragment(tables, counts, s->count, all, lens, &len);
   nvr_event *e = out ? nvr_event_add(s, NVR_EVENT_LIVE) : NULL;
   if (!e) {
     free(out);
@@ -214,8 +214,8 @@ int nvr_session_watch(nvr_session *s, int on, nvr_event *open) {
     }
   }
   if (!any) return 0;
-  open->data = fragment(s->tables, counts, s->count, data, lens, &open->len);
+  open->data = nvr_fragment(s->tables, counts, s->count, data, lens, &open->len);
   if (!open->data) return -1;
-  describe(s, open, counts);
+  nvr_describe(s, s->tables, open, counts);
   return 0;
 }

@@ -78,6 +78,7 @@ void nvr_au_picture(nvr_session *s, int key) {
     table->samples[table->count - 1].duration = (uint32_t)duration;
     if (duration < t->setup.clock_hz && duration > t->setup.clock_hz / MOST_FPS) s->frame = duration;
     s->held = 0;
+    nvr_portion_picture(s, s->au_start);
   }
   int changed = !s->started || (s->sets_changed && nvr_sets_ready(s)) || (key && s->mux_changed);
   if (changed && s->started) changed = nvr_sets_new(s);

@@ -264,6 +264,10 @@ static int collect(SessionObject *session, PyObject *list) {
     else if (e->kind == NVR_EVENT_LIVE)
       item = Py_BuildValue("(iOy#iLi)", e->kind, session->tag, (const char *)e->data, (Py_ssize_t)e->len, e->key,
                            (long long)e->start, e->track);
+    else if (e->kind == NVR_EVENT_PORTION)
+      item = Py_BuildValue("(iOy#LLLLii)", e->kind, session->tag, (const char *)e->data, (Py_ssize_t)e->len,
+                           (long long)e->start, (long long)e->duration, (long long)e->lead, (long long)e->camera_us,
+                           e->key, e->ends_gop);
     else
       item = Py_BuildValue("(iOy#)", e->kind, session->tag, (const char *)e->data, (Py_ssize_t)e->len);
     int failed = !item || PyList_Append(list, item) < 0;
@@ -282,7 +286,8 @@ PyDoc_STRVAR(tick_doc,
 "Returns tuples that begin with kind and tag: (0, tag, message), (1, tag, errno; 0 the peer closed, -1\n"
 "garbage), (2, tag, what a player needs as track(8), length(16)\n"
 "and NAL unit or AudioSpecificConfig), (3, tag, moof, mdat, tfdt offsets, start,\n"
-"duration, lead, camera_us, key, ends_gop, samples, damaged), (4, tag, fragment, key, start, track).");
+"duration, lead, camera_us, key, ends_gop, samples, damaged), (4, tag, fragment, key, start, track),\n"
+"(5, tag, portion, start, duration, lead, camera_us, key, ends_gop).");
 static PyObject *engine_tick(PyObject *o, PyObject *args) {
   EngineObject *self = (EngineObject *)o;
   long long now;

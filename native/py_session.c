@@ -187,6 +187,17 @@ static PyObject *session_watch(PyObject *o, PyObject *args) {
   return out;
 }
 
+PyDoc_STRVAR(portions_doc,
+"portions(most, /)\n--\n\n"
+"Beside parts make portions of at most `most` ticks of 90 kHz that begin at each key frame; 0 none.");
+static PyObject *session_portions(PyObject *o, PyObject *args) {
+  SessionObject *self = (SessionObject *)o;
+  unsigned int most;
+  if (!nvr_engine_idle(self->engine) || !PyArg_ParseTuple(args, "I", &most)) return NULL;
+  nvr_session_portions(self->link.session, most);
+  Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(relays_doc,
 "set_relays(relays, restart, /)\n--\n\n"
 "Relays that get each RTP packet, at most four; `restart`: a new run begins for them.");
@@ -262,6 +273,7 @@ static PyMethodDef session_methods[] = {
     {"send", session_send, METH_VARARGS, send_doc},
     {"end", session_end, METH_NOARGS, end_doc},
     {"watch", session_watch, METH_VARARGS, watch_doc},
+    {"portions", session_portions, METH_VARARGS, portions_doc},
     {"set_relays", session_relays, METH_VARARGS, relays_doc},
     {"set_datagrams", nvr_session_set_datagrams, METH_VARARGS, nvr_datagrams_doc},
     {"set_reports", session_reports, METH_VARARGS, reports_doc},

@@ -58,6 +58,7 @@ void nvr_session_free(nvr_session *s) {
   free(s->config);
   free(s->pending);
   nvr_buffer_drop(s->buf);
+  nvr_portion_free(&s->portion);
   free(s);
 }
 
@@ -126,6 +127,7 @@ void nvr_session_end(nvr_session *s, int error) {
     nvr_table *t = &s->tables[s->video];
     t->samples[t->count - 1].duration = (uint32_t)(s->tracks[s->video].floor - t->last_dts);
     s->held = 0;
+    nvr_portion_picture(s, s->buf->len);
   }
   unsigned count = s->video >= 0 ? s->tables[s->video].count : 0;
   if (!s->failed) nvr_emit_part(s, count, s->buf->len, 0, 1);

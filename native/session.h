@@ -50,7 +50,7 @@ typedef struct {
   int reorder;        /* depth learned in an earlier run */
 } nvr_track_setup;
 
-enum nvr_event_kind { NVR_EVENT_MESSAGE, NVR_EVENT_CLOSED, NVR_EVENT_CONFIG, NVR_EVENT_PART, NVR_EVENT_LIVE };
+enum nvr_event_kind { NVR_EVENT_MESSAGE, NVR_EVENT_CLOSED, NVR_EVENT_CONFIG, NVR_EVENT_PART, NVR_EVENT_LIVE, NVR_EVENT_PORTION };
 enum { NVR_CLOSED_GARBAGE = -1 };
 
 typedef struct {
@@ -124,6 +124,9 @@ int nvr_session_ended(const nvr_session *s);
 /* Live fragments on or off. Turned on, `*data` becomes the open part so far as one fragment, to be
  * freed, or NULL if there is nothing yet; `*key` says whether it begins with a key frame. 0 or -1. */
 int nvr_session_watch(nvr_session *s, int on, nvr_event *open);
+/* Tell, beside parts, portions of at most `most` ticks that begin at each key frame; 0 none. The first
+ * begins where the open part does. */
+void nvr_session_portions(nvr_session *s, int64_t most);
 /* Turn audio gathered in this tick into fragments, if watched. */
 void nvr_session_flush_live(nvr_session *s);
 

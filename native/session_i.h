@@ -63,6 +63,14 @@ typedef struct {
   nvr_mux mux; /* of LATM */
 } nvr_track;
 
+/* What is gathered for a live playlist: cut by media time and at key frames, whenever packets come. */
+typedef struct {
+  int64_t most; /* ticks that one lasts at most, unless a single picture is longer; 0: none are made */
+  nvr_table tables[NVR_TRACKS];
+  uint8_t *bytes[NVR_TRACKS];
+  size_t len[NVR_TRACKS], cap[NVR_TRACKS];
+} nvr_portion;
+
 struct nvr_session {
   nvr_pool *pool;
   int count, video; /* video: 0, or -1 without */
@@ -96,6 +104,7 @@ struct nvr_session {
   uint8_t nal_type;
   nvr_dts dts;
   nvr_jpeg jpeg;
+  nvr_portion portion;
   unsigned stopped; /* pictures in a row with the same RTP time */
   nvr_set sets[NVR_SETS];
   int set_count, sets_changed, mux_changed;
@@ -150,7 +159,22 @@ void nvr_video_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts,
 int nvr_starts_key(const nvr_session *s, const uint8_t *p, size_t len);
 void nvr_finish_au(nvr_session *s);
 
+/* portion.c */
+/* The last picture's duration is known; its bytes end at `end` of the open part. */
+void nvr_portion_picture(nvr_session *s, size_t end);
+/* A sample of sound of track `i` at `at`. */
+void nvr_portion_sound(nvr_session *s, int i, int64_t at, nvr_sample sample, const uint8_t *data);
+/* Tell the open portion; `force`: also one of sound alone, which waits for its picture else. `ends`: the
+ * next begins with a key frame. */
+void nvr_portion_cut(nvr_session *s, int force, int ends);
+void nvr_portion_free(nvr_portion *p);
+
 /* cut.c */
+/* What is said of samples, from the track that leads them. */
+void nvr_describe(nvr_session *s, const nvr_table *tables, nvr_event *e, const unsigned *counts);
+/* `moof mdat` of samples whose bytes are at `data`, to be freed; NULL without memory. */
+uint8_t *nvr_fragment(const nvr_table *tables, const unsigned *counts, int tracks, const uint8_t *const *data,
+                      const size_t *lens, size_t *len);
 void nvr_emit_part(nvr_session *s, unsigned video_samples, size_t video_end, int ends_gop, int force);
 void nvr_emit_live(nvr_session *s);
 void nvr_emit_live_audio(nvr_session *s, int i);

@@ -167,6 +167,7 @@ int nvr_sets_new(nvr_session *s) {
 }
 
 void nvr_sets_event(nvr_session *s) {
+  nvr_portion_cut(s, 1, 0);
   size_t len;
   uint8_t *data = written(s, &len), *copy = data ? malloc(len + 1) : NULL;
   nvr_event *e = copy ? nvr_event_add(s, NVR_EVENT_CONFIG) : NULL;

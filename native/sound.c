@@ -42,6 +42,7 @@ static void sound(nvr_session *s, int i, int64_t at, uint32_t duration, int dama
     int64_t ticks = nvr_to_ticks(at, t->setup.clock_hz);
     nvr_relay_units(s, i, t->bytes + t->len, len, ticks, ticks, 0);
   }
+  nvr_portion_sound(s, i, at, table->samples[table->count - 1], t->bytes + t->len);
   t->len += len;
   t->floor = at + duration;
   s->stats.damaged += (unsigned)damaged;

@@ -87,7 +87,7 @@ static void take(nvr_session *session, seen *s) {
       if (get32(e->mdat->data) != e->mdat->len) fault("mdat length");
       check_moof(e->data, e->len, e->mdat->data, e->mdat->len, s, 1);
       if (!s->configs) fault("a part before its configuration");
-    } else if (e->kind == NVR_EVENT_LIVE) {
+    } else if (e->kind == NVR_EVENT_LIVE || e->kind == NVR_EVENT_PORTION) {
       size_t moof_len = get32(e->data);
       s->live++;
       check_moof(e->data, moof_len, e->data + moof_len, e->len - moof_len, s, 0);
@@ -217,6 +217,7 @@ static void round_of(nvr_pool *pool, const uint8_t *corpus, size_t corpus_len, u
         free(open.data);
       }
     }
+    if (roll(40) == 0) nvr_session_portions(session, roll(3) ? (int64_t)(1 + roll(90000)) : 0);
     nvr_session_flush_live(session);
     if (roll(4)) take(session, &s);
   }

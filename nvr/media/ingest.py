@@ -19,11 +19,11 @@ from nvr._native import Engine
 from nvr.base.clock import TICKS_PER_S, Clock
 from nvr.base.errors import Damaged, Unavailable
 from nvr.media.live import Mailbox
-from nvr.media.part import Fragment, Part
+from nvr.media.part import Fragment, Part, Portion
 from nvr.media.ports import PartSink
 from nvr.media.source import IngestRun, IngestStream
 
-_MESSAGE, _CLOSED, _CONFIG, _PART, _LIVE = range(5)
+_MESSAGE, _CLOSED, _CONFIG, _PART, _LIVE, _PORTION = range(6)
 _SEQUENCE_OFFSET = 20
 _PART_S = 0.5
 _WATCHED_MS = 20
@@ -193,7 +193,7 @@ class Ingest:
         for stream in self._streams.values():
             if stream.watchers:
                 return _WATCHED_MS / 1000
-            if stream.relays:
+            if stream.relays or stream.takers:
                 tick_ms = min(tick_ms, _RELAYED_MS)
         return tick_ms / 1000
 
@@ -237,6 +237,8 @@ class Ingest:
                 _, _, data, key, start_90k, track = item
                 run.stream.take_live(Fragment(data, bool(key), start_90k, self.now_s, track))
                 touched[run] = None
+            elif kind == _PORTION:
+                self._take_portion(run, item)
             elif kind == _MESSAGE:
                 run.take_message(item[2])
             elif kind == _CONFIG:
@@ -251,9 +253,7 @@ class Ingest:
         key, ends_gop, samples, damaged = item[9:]
         if run.config is None:
             return
-        # On the line `start` lies `lead` ahead of its own arrival.
-        since_us = (start_90k - lead_90k - self.now_90k) * 1_000_000 // TICKS_PER_S
-        wall_us = self._clock.wall_us() + since_us
+        wall_us = self._arrived_us(start_90k, lead_90k)
         if camera_us and not 0 <= wall_us - camera_us <= _CAMERA_CLOCK_US:
             run.doubted_parts = _DOUBTED_PARTS
         elif camera_us and run.doubted_parts:
@@ -266,6 +266,19 @@ class Ingest:
         )  # fmt: skip
         run.stream.take_part(part, bool(ends_gop))
         self._parts.append(part)
+
+    def _arrived_us(self, start_90k: int, lead_90k: int) -> int:
+        """When what is at a place of the line came; that lies `lead` ahead of its own arrival."""
+        since_us = (start_90k - lead_90k - self.now_90k) * 1_000_000 // TICKS_PER_S
+        return self._clock.wall_us() + since_us
+
+    def _take_portion(self, run: IngestRun, item: tuple[Any, ...]) -> None:
+        _, _, data, start_90k, duration_90k, lead_90k, camera_us, key, ends = item
+        wall_us = self._arrived_us(start_90k, lead_90k)
+        if not run.doubted_parts and 0 <= wall_us - camera_us <= _CAMERA_CLOCK_US:
+            wall_us = camera_us
+        portion = Portion(run.number, data, start_90k, duration_90k, wall_us, bool(key), bool(ends))
+        run.stream.take_portion(run, portion)
 
     def _take_end(self, run: IngestRun, error: int) -> None:
         name = run.stream.name

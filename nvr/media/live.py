@@ -8,12 +8,14 @@ thousands; what its watchers missed meanwhile is bounded by each queue.
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from nvr.media.part import Fragment
+from nvr.media.part import Fragment, Portion
 from nvr.media.track import StreamConfig
 
+T = TypeVar("T", Fragment, Portion)
 Deliver = Callable[[StreamConfig, list[Fragment]], None]
+DeliverPortions = Callable[[StreamConfig, list[Portion]], None]
 
 
 class Receiver(Protocol):
@@ -55,7 +57,7 @@ class Mailbox:
             receiver.drain()
 
 
-class Watcher:
+class Watcher(Generic[T]):
     """One viewer of a stream: a queue that drops whole groups of pictures.
 
     Args:
@@ -65,18 +67,23 @@ class Watcher:
             delivery begins with a key frame.
     """
 
-    def __init__(self, mailbox: Mailbox, deliver: Deliver, queue_bytes: int = 16 << 20) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        deliver: Callable[[StreamConfig, list[T]], None],
+        queue_bytes: int = 16 << 20,
+    ) -> None:
         self._mailbox = mailbox
-        self._deliver = deliver
+        self._deliver: Callable[[StreamConfig, list[T]], None] = deliver
         self._queue_bytes = queue_bytes
         self._lock = threading.Lock()
-        self._queue: list[tuple[StreamConfig, list[Fragment]]] = []
+        self._queue: list[tuple[StreamConfig, list[T]]] = []
         self._queued_bytes = 0
         self._waiting = True
         self._open = True
         self.dropped = 0
 
-    def push(self, config: StreamConfig, fragments: list[Fragment]) -> None:
+    def push(self, config: StreamConfig, fragments: list[T]) -> None:
         """Queue `fragments`, from the first key frame on if one must come first."""
         if self._waiting:
             start = next((n for n, fragment in enumerate(fragments) if fragment.key), None)

@@ -13,6 +13,9 @@ from nvr.media.track import StreamConfig
 Bytes: TypeAlias = bytes | bytearray | memoryview
 """What holds samples; memory of the extension is handed over as a read-only view."""
 
+PORTION_90K = 47_000
+"""Most a `Portion` lasts, unless one picture is shown longer: 13 pictures at 25 a second, 15 at 30,
+of which groups of two seconds are made without a crumb at their end."""
 PART_HEADER_BYTES = 512
 """Room the ring keeps before ``moof`` for its own header box."""
 
@@ -57,6 +60,32 @@ class Part:
     samples: int
     damaged: int
     skipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """A piece of a stream for live playlists, cut by media time rather than by arrival.
+
+    Each lasts at most `PORTION_90K`, and a key frame always begins a new one. What is delivered
+    first, of the group of pictures under way, is cut otherwise.
+
+    Attributes:
+        run: See `Part`.
+        data: ``moof mdat``.
+        start_90k: See `Part`.
+        duration_90k: Length, 90 kHz ticks.
+        wall_us: UTC microseconds of `start_90k`.
+        key: Begins with a key frame; always true of a stream without video.
+        ends: The next one is known to begin with a key frame.
+    """
+
+    run: int
+    data: bytes
+    start_90k: int
+    duration_90k: int
+    wall_us: int
+    key: bool
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)

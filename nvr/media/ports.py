@@ -15,7 +15,7 @@ from nvr._native import Relay
 from nvr.media.datagram import Datagrams
 from nvr.media.owner import Operator as Operator  # noqa: PLC0414 - has its home here for others
 from nvr.media.owner import PtzLock, Reserved
-from nvr.media.part import Fragment, Part
+from nvr.media.part import Fragment, Part, Portion
 from nvr.media.program import AutoState
 from nvr.media.track import RtpTrack, StreamConfig
 
@@ -175,6 +175,12 @@ class Stream(Protocol):
         Returns:
             A function that ends the delivery.
         """
+        ...
+
+    def portions(
+        self, deliver: Callable[[StreamConfig, list[Portion]], None]
+    ) -> Callable[[], None]:
+        """Deliver the stream in portions from now on, in the event loop's thread; see `watch`."""
         ...
 
     def add_relay(self, relay: Relay) -> None:

@@ -19,8 +19,8 @@ from nvr.base.errors import Damaged, NvrError, Rejected, Unavailable
 from nvr.media.counts import run_stats
 from nvr.media.datagram import Datagrams, native
 from nvr.media.fragment import samples
-from nvr.media.live import Deliver, Mailbox, Watcher
-from nvr.media.part import Fragment, Part
+from nvr.media.live import Deliver, DeliverPortions, Mailbox, Watcher
+from nvr.media.part import PORTION_90K, Fragment, Part, Portion
 from nvr.media.ports import NO_DATAGRAMS, NOTHING_YET, RunStats
 from nvr.media.told import config_of, setup, taken
 from nvr.media.track import RtpTrack, StreamConfig
@@ -261,7 +261,9 @@ class IngestStream:
         self._gop: list[Part] = []
         self._gop_bytes = 0
         self._live: list[Fragment] = []
-        self.watchers: list[Watcher] = []
+        self.watchers: list[Watcher[Fragment]] = []
+        self.takers: list[Watcher[Portion]] = []
+        """Who is given portions."""
         self.relays: tuple[Relay, ...] = ()
         self.floors = 0.0
         """Seconds on the time line up to which samples lie; later runs go on from there."""
@@ -310,6 +312,16 @@ class IngestStream:
 
         return stop
 
+    def portions(self, deliver: DeliverPortions) -> Callable[[], None]:  # noqa: D102 - see Stream
+        taker = Watcher(self._ingest.mailbox, deliver)
+        self._ingest.command(lambda: self._give(taker))
+
+        def stop() -> None:
+            taker.close()
+            self._ingest.command(lambda: self._give_no_more(taker))
+
+        return stop
+
     def add_relay(self, relay: Relay) -> None:
         """Give `relay` each RTP packet. See `Stream`.
 
@@ -338,6 +350,8 @@ class IngestStream:
             run.session.set_relays(self.relays, True)
             if self.watchers:
                 run.session.watch(True)
+            if self.takers:
+                run.session.portions(PORTION_90K)
             self._ingest.opened(run)
 
     def _set_relays(self, relays: tuple[Relay, ...]) -> None:
@@ -348,7 +362,23 @@ class IngestStream:
         if self._run and self._run.session:
             self._run.session.set_relays(relays, False)
 
-    def _watch(self, watcher: Watcher) -> None:
+    def _give(self, taker: Watcher[Portion]) -> None:
+        self._ingest.collect()  # a part that is complete but not taken would be in neither
+        self.takers.append(taker)
+        run = self._run
+        if run is None or run.session is None or self.takers[1:]:
+            return
+        run.session.portions(PORTION_90K)  # begins where the last part has ended
+        if run.config is not None and self._gop:
+            taker.push(run.config, list(map(_portion, self._gop)))
+
+    def _give_no_more(self, taker: Watcher[Portion]) -> None:
+        if taker in self.takers:
+            self.takers.remove(taker)
+        if not self.takers and self._run and self._run.session:
+            self._run.session.portions(0)
+
+    def _watch(self, watcher: Watcher[Fragment]) -> None:
         self.watchers.append(watcher)
         fragments = self._group_so_far()
         if self._run and self._run.config is not None:
@@ -386,7 +416,7 @@ class IngestStream:
             fragments.append(Fragment(data, key, start_90k, now_s, -1))
         return fragments
 
-    def _unwatch(self, watcher: Watcher) -> None:
+    def _unwatch(self, watcher: Watcher[Fragment]) -> None:
         if watcher in self.watchers:
             self.watchers.remove(watcher)
         if not self.watchers and self._run and self._run.session:
@@ -405,6 +435,8 @@ class IngestStream:
         self._forget_gop()
         for watcher in self.watchers:
             watcher.restart()
+        for taker in self.takers:
+            taker.restart()
 
     def take_part(self, part: Part, ends_gop: bool) -> None:
         """Keep `part` for new viewers as long as its group of pictures is the current one."""
@@ -422,6 +454,12 @@ class IngestStream:
         """Gather for `deliver`."""
         self._live.append(fragment)
 
+    def take_portion(self, run: IngestRun, portion: Portion) -> None:
+        """Hand `portion` to those who are given them."""
+        if run.config is not None:
+            for taker in self.takers:
+                taker.push(run.config, [portion])
+
     def deliver(self, run: IngestRun) -> None:
         """Hand what was gathered in this tick to the watchers."""
         if self._live and run.config is not None:
@@ -438,3 +476,8 @@ class IngestStream:
     def _forget_gop(self) -> None:
         self._gop = []
         self._gop_bytes = 0
+
+
+def _portion(part: Part) -> Portion:
+    data = b"".join((part.moof, part.mdat))
+    return Portion(part.run, data, part.start_90k, part.duration_90k, part.wall_us, part.key)

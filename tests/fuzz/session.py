@@ -9,8 +9,8 @@ from tests.media import clip, wire
 from tests.native.test_sound import in_band
 
 _SOURCES = [
-    "buffer", "cut", "depack", "dts", "jpeg", "latm", "part", "receipt", "session",
-    "sets", "sound", "sps", "timeline",
+    "buffer", "cut", "depack", "dts", "jpeg", "latm", "part", "portion", "receipt",
+    "session", "sets", "sound", "sps", "timeline",
 ]  # fmt: skip
 _RELAY = ["ps", "relay", "relay_ps", "relay_reader", "relay_send"]
 
