@@ -229,6 +229,7 @@ class Box:
                 sessions=doors.sessions,
                 claim=doors.claim,
                 throttle=doors.throttle,
+                links=doors.links,
                 audit=audit,
                 disks=storage.wear.report,
                 encoding=cameras,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nvr.auth.audit import Audit
 from nvr.auth.claim import Claim
+from nvr.auth.link import Links, link_key
 from nvr.auth.machine import Machines
 from nvr.auth.password import Hasher
 from nvr.auth.session import Sessions
@@ -25,6 +26,7 @@ class Doors:
     throttle: Throttle
     claim: Claim
     audit: Audit
+    links: Links
     endpoint: str
     """UUID under which the box is known on networks."""
 
@@ -38,4 +40,6 @@ def open_doors(stack: contextlib.ExitStack, state: Path, audit: Audit, clock: Cl
     users = Users(db, hasher, clock)
     claim = Claim(db, users, clock)
     machines = Machines(db, clock)
-    return Doors(users, machines, Sessions(clock), Throttle(clock), claim, audit, endpoint(db))
+    links = Links(link_key(db), users, machines, clock)
+    sessions, throttle = Sessions(clock), Throttle(clock)
+    return Doors(users, machines, sessions, throttle, claim, audit, links, endpoint(db))

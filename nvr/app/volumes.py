@@ -29,6 +29,7 @@ from nvr.media.name import is_copy, original
 from nvr.media.part import Part
 from nvr.media.ports import Acknowledged
 from nvr.media.track import StreamConfig
+from nvr.playback.group import Group
 from nvr.playback.holding import Holding
 from nvr.playback.joined import Joined
 from nvr.playback.lock import Locked, Wanted
@@ -386,6 +387,10 @@ class Volumes:
     ) -> Gop | None:
         """See `Archive`."""
         return self.archive().gop(stream, t_us, place, key_only=key_only)
+
+    def groups(self, stream: str, from_us: int, to_us: int) -> list[Group]:
+        """See `Archive`."""
+        return self.archive().groups(stream, from_us, to_us)
 
     def export(self, stream: str, from_us: int, to_us: int) -> Iterator[bytes]:
         """See `Archive`."""

@@ -63,6 +63,10 @@ def _pictures(right: Right) -> Rule:
     return Rule(_USER, right=right, pictures=True)
 
 
+def _shown(right: Right) -> Rule:
+    return Rule(_USER | _MACHINE, right=right, pictures=True)
+
+
 def _relay(right: Right) -> Rule:
     return Rule(_MACHINE, right=right, pictures=True)
 
@@ -147,9 +151,12 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http GET /api/camera/{name}/function": _camera("ptz"),
         "http POST /api/camera/{name}/function": _camera("ptz"),  # "config" too where it is risky
         "http GET /api/camera/{name}/event/{number}/picture.jpg": _pictures("playback"),
-        "http GET /api/camera/{name}/snapshot.jpg": Rule(
-            frozenset(("user", "machine")), right="live", pictures=True
-        ),
+        "http GET /api/camera/{name}/snapshot.jpg": _shown("live"),
+        "http POST /api/camera/{name}/link": _camera("export"),  # and what it is a link to
+        "http GET /hls/{camera}/live/{file}": _shown("live"),
+        "http GET /hls/{camera}/rec/{file}": _shown("playback"),
+        "http GET /link/{link}/{camera}/live/{file}": _relay("live"),
+        "http GET /link/{link}/{camera}/rec/{file}": _relay("playback"),
         "http GET /api/camera/{name}/analyse": _camera("config"),
         "http PUT /api/camera/{name}/analyse": _camera("config"),
         "http DELETE /api/camera/{name}/analyse": _camera("config"),

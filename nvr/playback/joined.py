@@ -15,6 +15,7 @@ from nvr.base.errors import Rejected
 from nvr.media.name import COPY, original
 from nvr.media.track import StreamConfig
 from nvr.playback.gap import Gap
+from nvr.playback.group import Group
 from nvr.playback.holding import Holding
 from nvr.playback.query import (
     Archive,
@@ -288,6 +289,17 @@ class Joined:
                 return replace(shown, next_us=after.from_us, following=following)
             at, inner, t_us = at + 1, None, -_EVER_US
         return None
+
+    def groups(self, stream: str, from_us: int, to_us: int) -> list[Group]:
+        """See `Archive.groups`."""
+        found: list[Group] = []
+        for slot, begin_us, end_us, _ in self._turns(stream, from_us, to_us):
+            archive, name = self._source(slot, stream)
+            found += [
+                replace(one, place=_place(one.place, slot))
+                for one in archive.groups(name, begin_us, end_us)
+            ]
+        return found
 
     def key_us(self, stream: str, t_us: int) -> int | None:
         """See `Archive.key_us`."""

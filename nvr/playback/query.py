@@ -13,6 +13,7 @@ from typing import Protocol
 from nvr.base.errors import Damaged, Rejected
 from nvr.media.track import StreamConfig
 from nvr.playback.gap import Gap, Notes
+from nvr.playback.group import Group, groups
 from nvr.playback.holding import Holding, holdings
 from nvr.playback.splice import Piece, Splice, patched
 from nvr.playback.track import Place, Track
@@ -281,6 +282,10 @@ class Archive:
             while key is not None and not track.entry(key).key:
                 key = track.after(key)
         return None
+
+    def groups(self, stream: str, from_us: int, to_us: int) -> list[Group]:
+        """Return where the groups of pictures of a span are. See `nvr.playback.group.groups`."""
+        return list(groups(self.store, stream, from_us, to_us))
 
     def _read_gop(
         self, track: Track, key: tuple[int, int], *, key_only: bool

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 COOKIE = "__Host-nvr"
 SPAN: web.RequestKey[Span] = web.RequestKey("span", tuple)
 REASON: web.RequestKey[str] = web.RequestKey("reason", str)
+_ASKED: web.RequestKey[bool] = web.RequestKey("asked", bool)
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -90,15 +91,22 @@ class Gate:
             self._check_host(request)
             return await handler(request)
         except NvrError as err:
-            return refusal(err)
+            response = refusal(err)
+            if request.get(_ASKED):
+                response.headers["WWW-Authenticate"] = 'Basic realm="nvr", charset="UTF-8"'
+            return response
         except web.HTTPException as err:
             if err.status in {404, 405}:
                 return refusal(Rejected("path.unknown", "there is nothing at this path"))
             return refusal(Rejected("body.invalid", err.reason, status=err.status))
 
-    async def headers(self, request: web.Request, response: web.StreamResponse) -> None:  # noqa: ARG002 - aiohttp's signal
+    async def headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Put the safety headers on every answer."""
         response.headers.update(HEADERS)
+        if request.path.startswith("/link/"):
+            # Whoever has the link may see it, also a player on another site's page.
+            response.headers["Access-Control-Allow-Origin"] = "*"
+            response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
 
     def caller(self, request: web.Request) -> Caller:
         """Who sent `request`."""
@@ -131,9 +139,31 @@ class Gate:
         self._parts.throttle.right(attempt)
         return Caller(subject, None, address, "")
 
+    def _linked(self, route: Route, request: web.Request) -> Caller:
+        """Whoever comes with a link.
+
+        Raises:
+            Rejected: ``link.invalid``.
+        """
+        if self._parts.links is None:
+            raise Rejected("link.invalid", "this box makes no links")
+        text, camera = request.match_info["link"], request.match_info[route.camera]
+        subject = self._parts.links.read(text, camera, None, live=route.link == "live")
+        return Caller(subject, None, request.remote or "", "")
+
+    def _who(self, route: Route, request: web.Request) -> Caller:
+        if route.link:
+            return self._linked(route, request)
+        try:
+            return (route.machine and self._machine(request)) or self.caller(request)
+        except Rejected as err:
+            if route.asks and err.code == "auth.wrong":
+                request[_ASKED] = True
+            raise
+
     def _guarded(self, route: Route) -> _Next:
         async def handle(request: web.Request) -> web.StreamResponse:
-            caller = (route.machine and self._machine(request)) or self.caller(request)
+            caller = self._who(route, request)
             if route.key.startswith("ws "):
                 self._check_origin(request, needed=True)
             elif route.method != "GET":
@@ -154,6 +184,8 @@ class Gate:
                 )
             except Rejected as err:
                 self._note_refusal(route, caller, camera, err)
+                if route.asks and err.code == "auth.needed":
+                    request[_ASKED] = True
                 raise
             if span is not None:
                 request[SPAN] = span

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from nvr.auth.audit import Audit, Category
 from nvr.auth.claim import Claim
+from nvr.auth.link import Links
 from nvr.auth.machine import Machines
 from nvr.auth.session import Session, Sessions
 from nvr.auth.throttle import Throttle
@@ -29,6 +30,7 @@ from nvr.media.ports import Hub, Ptz
 from nvr.media.program import Programs
 from nvr.media.talk import Talks
 from nvr.media.upstream import NoOnvifDevice, OnvifDevice
+from nvr.playback.group import Group
 from nvr.playback.holding import Holding
 from nvr.playback.lock import Locked, Wanted
 from nvr.playback.query import VolumeState
@@ -68,6 +70,10 @@ class Archive(Replayed, Protocol):
 
     def export(self, stream: str, from_us: int, to_us: int) -> Iterator[bytes]:
         """One fragmented MP4, piece by piece."""
+        ...
+
+    def groups(self, stream: str, from_us: int, to_us: int) -> list[Group]:
+        """Where the groups of pictures of a span are."""
         ...
 
     def volume(self) -> VolumeState:
@@ -263,6 +269,8 @@ class Parts:
     captures: Captures = field(default_factory=NoCaptures)
     serial: SerialLines = field(default_factory=NoSerialLines)
     """Its serial lines, and the keyboards on them."""
+    links: Links | None = None
+    """Makes addresses for players that cannot sign in. None where there are none."""
     joysticks: Joysticks = field(default_factory=NoJoysticks)
     """The joysticks that are plugged into it, and the profiles of all."""
 
@@ -300,6 +308,9 @@ class Route:
         machine: Machines may sign in to it, with HTTP's Basic.
         covers: Whoever may not see what is under a camera's masks gets its pictures with them
             burned in, so that they keep nobody away.
+        asks: Strangers are asked for HTTP's Basic, as players need it to be. A browser would open a
+            window for that.
+        link: Strangers come with a link to what is live, or recorded; see `nvr.auth.link`.
     """
 
     key: str
@@ -308,6 +319,8 @@ class Route:
     log: Category | None = None
     machine: bool = False
     covers: bool = False
+    asks: bool = False
+    link: Literal["", "live", "recorded"] = ""
 
     @property
     def method(self) -> str:

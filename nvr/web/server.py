@@ -27,6 +27,7 @@ from nvr.web.function import FunctionPages
 from nvr.web.gate import Gate
 from nvr.web.head import HeadPages
 from nvr.web.health import HealthPages
+from nvr.web.hls import Hls
 from nvr.web.joystick import JoystickPages
 from nvr.web.key import KeyPages
 from nvr.web.lines import LinePages
@@ -108,6 +109,7 @@ class Page:
         self._talk = TalkPages(parts)
         self._upstream = UpstreamPages(parts)
         self._live = Live(parts)
+        self._hls = Hls(parts)
         self._control = Control(parts, fingerprint)
         self._gate = Gate(parts, names)
         self._app = web.Application(
@@ -154,6 +156,7 @@ class Page:
             self._talk,
             self._upstream,
             self._live,
+            self._hls,
             self._control,
         )
         return [route for module in modules for route in module.routes()]
@@ -178,6 +181,7 @@ class Page:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._live.check())
+                tasks.create_task(self._hls.check())
                 tasks.create_task(self._control.push())
                 tasks.create_task(door.serve(sockets))
                 if ready is not None:
@@ -185,6 +189,7 @@ class Page:
         finally:
             await runner.cleanup()
             self._playback.close()
+            self._hls.close()
 
     async def start(self, host: str, port: int) -> None:
         """Serve in a task of its own; returns when connections are taken. End it with `stop`.

@@ -80,6 +80,11 @@ PICTURES = {
     "http GET /api/camera/{name}/event/{number}/picture.jpg",
     "http GET /api/camera/{name}/preset/{number}/picture.jpg",
     "http GET /api/camera/{name}/snapshot.jpg",
+    *(
+        f"http GET {door}/{{camera}}/{what}/{{file}}"
+        for door in ("/hls", "/link/{link}")
+        for what in ("live", "rec")
+    ),
     "ws /ws/live/{camera}",
     "ws /ws/playback/{camera}",
     *(
@@ -151,8 +156,13 @@ def test_a_line_for_a_camera_stands_above_the_star():
     assert answer(subject, "control move", "gate").startswith("camera.unknown")
 
 
-SHARED = {"http GET /metrics", "http GET /api/camera/{name}/snapshot.jpg"}
-"""The one door that both have: a server that watches the box logs in as a machine."""
+SHARED = {
+    "http GET /metrics",
+    "http GET /api/camera/{name}/snapshot.jpg",
+    "http GET /hls/{camera}/live/{file}",
+    "http GET /hls/{camera}/rec/{file}",
+}
+"""Doors that both have: a server that watches the box, or a player, logs in as a machine."""
 
 
 def test_people_and_machines_do_not_swap_doors():
@@ -160,7 +170,9 @@ def test_people_and_machines_do_not_swap_doors():
     person = Subject("user", "u", "operator", rights)
     machine = Subject("machine", "m", None, rights)
     for action, rule in TABLE.items():
-        if action.startswith(("rtsp ", "onvif ")) and not rule.kinds >= {"nobody"}:
+        if action.startswith(("rtsp ", "onvif ", "http GET /link/")) and not rule.kinds >= {
+            "nobody"
+        }:
             assert answer(person, action, "gate").startswith("auth.denied")
             assert answer(machine, action, "gate") == "yes"
         elif action.startswith("output "):  # a door is opened by who may open this one

@@ -23,6 +23,7 @@ from nvr.app.keydesk import KeyDesk
 from nvr.app.keyring import Keyring
 from nvr.auth.audit import Audit
 from nvr.auth.claim import Claim
+from nvr.auth.link import Links, link_key
 from nvr.auth.machine import Machines
 from nvr.auth.password import Hasher
 from nvr.auth.session import Sessions
@@ -67,7 +68,7 @@ from nvr.media.joystick import Joysticks, NoJoysticks
 from nvr.media.mask import Masks, fault_of
 from nvr.media.name import Which
 from nvr.media.owner import PtzLock
-from nvr.media.part import Fragment, Part
+from nvr.media.part import Fragment, Part, Portion
 from nvr.media.ports import HeadFunction, Holder, Operator, Preset, PtzStatus
 from nvr.media.program import AutoState, Guard, Program
 from nvr.media.program import fault_of as fault_of_program
@@ -75,10 +76,12 @@ from nvr.media.talk import Talks
 from nvr.media.track import StreamConfig
 from nvr.media.transport import Reached, ReachSettings
 from nvr.playback.gap import Gap
+from nvr.playback.group import Group
 from nvr.playback.holding import Holding
 from nvr.playback.lock import Locked
 from nvr.playback.lock import Wanted as WantedLock
 from nvr.playback.query import Gop, Ranges, Recorded, VolumeState
+from nvr.playback.track import Place
 from nvr.playback.trust import NOT_NOTED
 from nvr.record.lock import Lock
 from nvr.record.recover import open_store
@@ -192,7 +195,22 @@ class MemoryArchive:
             _end_us(group[-1]),
             group[0].run,
             parts[end].wall_us if end < len(parts) else None,
+            Place(parts[end].run, parts[end].start_90k) if end < len(parts) else None,
         )
+
+    def groups(self, stream: str, from_us: int, to_us: int) -> list[Group]:
+        found: list[Group] = []
+        for part in self._of(stream):
+            if part.key:
+                place = Place(part.run, part.start_90k)
+                fresh = not found or found[-1].run != part.run
+                found.append(Group(place, part.wall_us, part.duration_90k, fresh))
+            elif found:
+                long_90k = found[-1].duration_90k + part.duration_90k
+                found[-1] = dataclasses.replace(found[-1], duration_90k=long_90k)
+        ends = [one.from_us + one.duration_90k * 100 // 9 for one in found]
+        both = zip(found, ends, strict=True)
+        return [one for one, end_us in both if end_us > from_us and one.from_us < to_us]
 
     def export(self, stream: str, from_us: int, to_us: int) -> Iterator[bytes]:
         inside = [p for p in self._of(stream) if _end_us(p) > from_us and p.wall_us < to_us]
@@ -281,6 +299,7 @@ class MemoryStream:
         self.name = name
         self.config: StreamConfig | None = None
         self.watchers: list[Callable[[StreamConfig, list[Fragment]], None]] = []
+        self.takers: list[Callable[[StreamConfig, list[Portion]], None]] = []
         self._group: list[Fragment] = []
 
     def watch(self, deliver: Callable[[StreamConfig, list[Fragment]], None]) -> Callable[[], None]:
@@ -288,6 +307,12 @@ class MemoryStream:
         if self._group and self.config:
             deliver(self.config, list(self._group))
         return lambda: self.watchers.remove(deliver)
+
+    def portions(
+        self, deliver: Callable[[StreamConfig, list[Portion]], None]
+    ) -> Callable[[], None]:
+        self.takers.append(deliver)
+        return lambda: self.takers.remove(deliver)
 
     def push(self, config: StreamConfig, fragments: list[Fragment]) -> None:
         self.config = config
@@ -1067,7 +1092,7 @@ async def running(
         directory / "export", make or Pieces(), clock, keep_s=3600.0,
         targets=AllTargets(sticks), ended=functools.partial(arrived, audit),
     )  # fmt: skip
-    cameras = MemoryCameras(clock)
+    cameras, machines = MemoryCameras(clock), Machines(db, clock)
     parts = Parts(
         clock,
         hub or MemoryHub(),  # type: ignore[arg-type]
@@ -1083,7 +1108,7 @@ async def running(
         cameras,
         BoxFace(),
         users,
-        Machines(db, clock),
+        machines,
         Sessions(clock),
         Claim(db, users, clock),
         Throttle(clock),
@@ -1098,6 +1123,7 @@ async def running(
         captures=MemoryCaptures(),
         serial=serial or NoSerialLines(),
         joysticks=joysticks or NoJoysticks(),
+        links=Links(link_key(db), users, machines, clock),
     )
     page = Page(parts, load_tls(directory) if tls else None, ["nvr.example"])
     await page.start(host, port)

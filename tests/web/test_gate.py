@@ -28,7 +28,7 @@ def concrete(route, camera):
         path = path.replace("{" + route.camera + "}", camera)
     path = path.replace("{name}", "some-one").replace("{number}", "7").replace("{file}", "x")
     path = path.replace("{input}", "fence").replace("{output}", "relay-1")
-    path = path.replace("{line}", "ptz")
+    path = path.replace("{line}", "ptz").replace("{link}", "x.y")
     query = QUERY.get(path.rsplit("/", 1)[-1])
     return path + (f"?{query}" if query else "")
 
@@ -92,7 +92,7 @@ async def test_the_whole_matrix_of_roles_cameras_and_paths(box):
             subject = box.parts.users.find(role).subject()
             for route in routes:
                 rule = TABLE[route.key]
-                if route.key in {"http POST /api/logout", "http POST /api/login"}:
+                if route.key in {"http POST /api/logout", "http POST /api/login"} or route.link:
                     continue
                 for camera in ("gate", "yard", "dock", "no-such") if route.camera else ("",):
                     status, seen = await outcome(client, route, camera)
