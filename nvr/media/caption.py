@@ -86,11 +86,12 @@ def expand(line: str, wall_us: int, zone: tzinfo | None = None, clock: str = "")
     if not moves(line):
         return line
     at = (_EPOCH + timedelta(seconds=wall_us // 1_000_000)).astimezone(zone)
+    date, rest = at.isoformat().split("T")  # a caption with the time is drawn every second
     said = {
-        "date": f"{at:%Y-%m-%d}",
+        "date": date,
         "weekday": f"星期{_WEEKDAYS[at.weekday()]}",
-        "hms": f"{at:%H:%M:%S}",
-        "zone": at.isoformat()[-6:],
+        "hms": rest[:8],
+        "zone": rest[-6:],
         "clock": clock,
     }
     said["time"] = f"{said['date']} {said['weekday']} {said['hms']} {said['zone']}"

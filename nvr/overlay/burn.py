@@ -16,7 +16,7 @@ from nvr.media.mask import Masks
 from nvr.media.picture import Planes
 from nvr.overlay.caption import Caption
 from nvr.overlay.font import Font
-from nvr.overlay.layout import Line, Stamp
+from nvr.overlay.layout import Line, Patch, Stamp
 from nvr.overlay.mask import Masker
 from nvr.overlay.strip import Strip, stacked
 
@@ -51,18 +51,13 @@ def burn(planes: Planes, line: Stamp, at: tuple[int, int]) -> None:
         Rounded division by 255 after Blinn, "Three Wrongs Make a Right" (1995).
     """
     colour = line.pairs() if len(planes.chroma) == 1 else line.chroma
-    _burn(planes, (line.luma.parts(),), (colour.parts(),), at)
+    native.burn(
+        planes.y, planes.y_stride, planes.size, planes.chroma, planes.chroma_stride,
+        (line.luma.parts(),), (colour.parts(),), (at[0] // 2 * 2, at[1] // 2 * 2),
+    )  # fmt: skip
 
 
 _Parts = tuple[tuple[memoryview, memoryview, memoryview], ...]
-
-
-def _burn(planes: Planes, luma: _Parts, colour: _Parts, at: tuple[int, int]) -> None:
-    even = at[0] // 2 * 2, at[1] // 2 * 2
-    native.burn(
-        planes.y, planes.y_stride, planes.size, planes.chroma, planes.chroma_stride, luma, colour,
-        even,
-    )  # fmt: skip
 
 
 class _Drawn:
@@ -73,58 +68,59 @@ class _Drawn:
         lines: Its lines.
         size: ``(width, height)`` of the whole block, pixels.
         second: For which it is drawn, -1 for none.
+        corner: Where it lies, pixels, both even; None until that is known, or if it moves.
     """
 
     def __init__(self, caption: Caption, lines: list[Line]) -> None:
         self.caption = caption
         self.lines = lines
         self.second = -1
-        self._stills: dict[bool, tuple[list[Stamp], Strip, Strip]] = {}
+        self._moving = [
+            (line, text) for line, text in zip(lines, caption.lines, strict=True) if moves(text)
+        ]
+        self._shown: list[tuple[Stamp, Patch | None]] = []
         self._strips: dict[bool, tuple[_Parts, _Parts]] = {}
         self.size = (0, 0)
+        self.corner: tuple[int, int] | None = None
         self._measure()
 
     def redraw(self, second: int, text_of: Callable[[str], str]) -> None:
         """Draw what is another than in the second before."""
         self.second = second
-        for line, text in zip(self.lines, self.caption.lines, strict=True):
-            if moves(text):
-                line.write(text_of(text))
+        for line, text in self._moving:
+            line.write(text_of(text))
         self._measure()
 
     def _measure(self) -> None:
-        sizes = [line.size for line in self.lines]
-        self.size = max((width for width, _ in sizes), default=0), sum(high for _, high in sizes)
-        self._strips.clear()
+        shown = [(line.still, line.moving) for line in self.lines]
+        if shown != self._shown:  # else what moves was written into what is there
+            sizes = [line.size for line in self.lines]
+            width = max((width for width, _ in sizes), default=0)
+            self.size = width, sum(high for _, high in sizes)
+            self._shown, self.corner = shown, None
+            self._strips.clear()
 
     def strips(self, *, paired: bool) -> tuple[_Parts, _Parts]:
         """All of it for luma and chroma; `paired` for NV12's one plane."""
         found = self._strips.get(paired)
         if found is None:
-            # What stands still is one strip, and is not put together again each second.
-            still = self._still(paired=paired)
-            luma, chroma, at = [still[0].parts()], [still[1].parts()], 0
-            for line in self.lines:
-                if line.moving is not None:
-                    stamp, x = line.moving
-                    colour = stamp.pairs() if paired else stamp.chroma
-                    luma.append(stamp.luma.moved(x, at).parts())
-                    chroma.append(colour.moved(x if paired else x // 2, at // 2).parts())
-                at += line.size[1]
-            found = self._strips[paired] = tuple(luma), tuple(chroma)
-        return found
-
-    def _still(self, *, paired: bool) -> tuple[Strip, Strip]:
-        stills = [line.still for line in self.lines]
-        kept = self._stills.get(paired)
-        if kept is None or any(a is not b for a, b in zip(kept[0], stills, strict=True)):
+            # What stands still is one strip.
             at, luma, chroma = 0, [], []
-            for still in stills:
-                luma.append((still.luma, at))
-                chroma.append((still.pairs() if paired else still.chroma, at // 2))
-                at += still.size[1]
-            kept = self._stills[paired] = stills, stacked(luma), stacked(chroma)
-        return kept[1:]
+            moving: list[tuple[Strip, Strip]] = []
+            for line in self.lines:
+                luma.append((line.still.luma, at))
+                chroma.append((line.still.pairs() if paired else line.still.chroma, at // 2))
+                if (patch := line.moving) is not None:
+                    x = patch.first if paired else patch.first // 2
+                    colour = patch.pairs if paired else patch.chroma
+                    moving.append((patch.luma.moved(patch.first, at), colour.moved(x, at // 2)))
+                at += line.size[1]
+            both = [(stacked(luma), stacked(chroma)), *moving]
+            found = self._strips[paired] = (
+                tuple(one.parts() for one, _ in both),
+                tuple(one.parts() for _, one in both),
+            )
+        return found
 
 
 class Burner:
@@ -184,7 +180,9 @@ class Burner:
 
     def burn(self, planes: Planes, wall_us: int) -> None:
         """Hide what is masked and burn the caption as it looks at `wall_us`, in place."""
-        self._masker.lay(planes)
+        # Few steps: between two pictures an encoder has thrown all of this out of every cache.
+        if self._masker.masks:
+            self._masker.lay(planes)
         drawn = self._drawn
         if (second := wall_us // 1_000_000) != drawn.second:
             at_us = second * 1_000_000
@@ -193,7 +191,10 @@ class Burner:
             return
         if drawn.lines:
             luma, colour = drawn.strips(paired=len(planes.chroma) == 1)
-            _burn(planes, luma, colour, self._corner(drawn, wall_us))
+            native.burn(
+                planes.y, planes.y_stride, planes.size, planes.chroma, planes.chroma_stride,
+                luma, colour, self._corner(drawn, wall_us),
+            )  # fmt: skip
 
     def placed(self, wall_us: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """The size of each line, and the pixel its corner lies on at `wall_us`."""
@@ -206,11 +207,14 @@ class Burner:
         return placed
 
     def _corner(self, drawn: _Drawn, wall_us: int) -> tuple[int, int]:
+        if drawn.corner is not None:
+            return drawn.corner
         (width, height), (block_px, rows_px) = self._size, drawn.size
         x_permille, y_permille = drawn.caption.position_permille
         x = min(x_permille * width // 1000, max(0, width - block_px))
         y = min(y_permille * height // 1000, max(0, height - rows_px))
         if drawn.caption.mode == "scroll":
             gone = wall_us * _SCROLL_PERMILLE_S * width // 1_000_000_000
-            x = width - gone % (width + block_px)
-        return x // 2 * 2, y // 2 * 2
+            return (width - gone % (width + block_px)) // 2 * 2, y // 2 * 2
+        drawn.corner = x // 2 * 2, y // 2 * 2
+        return drawn.corner

@@ -5,7 +5,6 @@ pushed inside where it would stick out. Sizes are thousandths of the picture's h
 line.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,7 +24,7 @@ _Placed = tuple[tuple[int, int, int, int], ...]
 _DIGITS = "0123456789"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Stamp:
     """One line as pixels, for a luma plane and the two chroma planes of half its size.
 
@@ -48,6 +47,40 @@ class Stamp:
     def pairs(self) -> Strip:
         """What is blended into NV12's one plane of interleaved pairs."""
         return pack(np.repeat(self.chroma_cover, 2, axis=1), NEUTRAL)
+
+
+class Patch:
+    """Some columns of a line, drawn anew in place as often as its text changes there.
+
+    Args:
+        first: The column it begins at, even.
+        size: ``(width, height)`` in luma pixels, both even.
+
+    Attributes:
+        first: As above.
+        luma: What is blended into the luma plane.
+        chroma: The same for each of two chroma planes.
+        pairs: The same for NV12's one.
+    """
+
+    def __init__(self, first: int, size: tuple[int, int]) -> None:
+        width, height = size
+        self.first = first
+        self.luma = whole(size)
+        self.chroma = whole((width // 2, height // 2), NEUTRAL)
+        self.pairs = whole((width, height // 2), NEUTRAL)
+
+    def write(self, first: int, cover: NDArray[np.uint8], grey: NDArray[np.uint8]) -> None:
+        """Write columns from `first` of the line on; both even, and within it."""
+        at, half = first - self.first, _quartered(cover)
+        for strip, mask, begin in (
+            (self.luma.cover, cover, at),
+            (self.luma.grey, grey, at),
+            (self.chroma.cover, half, at // 2),
+            (self.pairs.cover, np.repeat(half, 2, axis=1), at),
+        ):
+            rows = strip.reshape(len(mask), -1)
+            rows[:, begin : begin + mask.shape[1]] = mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +124,7 @@ class Line:
 
     Attributes:
         still: The line, without what changed last.
-        moving: What changed last, and the column it begins at; None before anything did.
+        moving: What changed last; None before anything did.
     """
 
     def __init__(self, font: Font, size_px: int, mode: Mode) -> None:
@@ -112,7 +145,7 @@ class Line:
         self._reach_of: dict[tuple[int, int], tuple[int, int]] = {}
         self._reaches: list[tuple[int, int]] = []
         self.still = _cut(*self._composed(0, 0))
-        self.moving: tuple[Stamp, int] | None = None
+        self.moving: Patch | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -165,8 +198,12 @@ class Line:
 
     def _turn(self, placed: _Placed) -> None:
         """Draw what stands in its place in another form."""
-        pairs = zip(self._placed, placed, strict=True)
-        reach = [self._reach(one) for pair in pairs if pair[0] != pair[1] for one in pair]
+        pairs = enumerate(zip(self._placed, placed, strict=True))
+        reach = []
+        for at, (old, new) in pairs:
+            if old != new:
+                reach += [self._reaches[at], self._reach(new)]
+                self._reaches[at] = reach[-1]
         if reach:
             first = max(0, min(left for left, _ in reach)) // 2 * 2
             last = min(self.size[0], (max(right for _, right in reach) + 1) // 2 * 2)
@@ -186,7 +223,6 @@ class Line:
 
     def _change(self, placed: _Placed, first: int, last: int) -> None:
         self._placed = placed
-        self._reaches = [self._reach(one) for one in placed]
         begin, end = self._changing
         if not begin <= first < last <= end:
             # Further than what changed before: that stands still from now on. A digit that comes
@@ -194,13 +230,15 @@ class Line:
             more = self._size_px // 4
             first, last = max(0, first - more) // 2 * 2, min(self.size[0], (last + more) // 2 * 2)
             self._draw(placed, min(first, begin or first), max(last, end))
-            self._changing = begin, end = first, last
+            self._changing = first, last
             cover, grey = self._composed(0, self.size[0])
-            cover[:, begin:end] = 0
+            cover[:, first:last] = 0
             self.still = _cut(cover, grey)
+            self.moving = Patch(first, (last - first, self.size[1]))
         else:
             self._draw(placed, first, last)
-        self.moving = _cut(*self._composed(begin, end), whole), begin
+        assert self.moving is not None
+        self.moving.write(first, *self._composed(first, last))
 
     def _draw(self, placed: _Placed, first: int, last: int) -> None:
         """Draw the glyphs that reach into some columns, into these columns."""
@@ -238,17 +276,17 @@ class Line:
         return both.astype(np.uint8), (both >> 8).astype(np.uint8)
 
 
-def _cut(
-    cover: NDArray[np.uint8],
-    grey: NDArray[np.uint8],
-    packed: Callable[[NDArray[np.uint8], NDArray[np.uint8] | int], Strip] = pack,
-) -> Stamp:
+def _cut(cover: NDArray[np.uint8], grey: NDArray[np.uint8]) -> Stamp:
     height, width = cover.shape
+    chroma = _quartered(cover)
+    return Stamp((width, height), cover, grey, chroma, pack(cover, grey), pack(chroma, NEUTRAL))
+
+
+def _quartered(cover: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Coverage of chroma: the mean of each two by two."""
     wide = cover.astype(np.uint16)
     rows = wide[::2] + wide[1::2]
-    chroma = (rows[:, ::2] + rows[:, 1::2] + 2 >> 2).astype(np.uint8)
-    luma, colour = packed(cover, grey), packed(chroma, NEUTRAL)
-    return Stamp((width, height), cover, grey, chroma, luma, colour)
+    return (rows[:, ::2] + rows[:, 1::2] + 2 >> 2).astype(np.uint8)
 
 
 def _lay(canvas: NDArray[np.uint8], cover: NDArray[np.uint8], x: int, y: int) -> None:

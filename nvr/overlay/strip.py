@@ -76,20 +76,19 @@ def pack(cover: NDArray[np.uint8], grey: NDArray[np.uint8] | int) -> Strip:
     return Strip(runs, np.ascontiguousarray(cut[kept].reshape(-1)), levels)
 
 
-def whole(cover: NDArray[np.uint8], grey: NDArray[np.uint8] | int) -> Strip:
-    """Make a strip of a mask without looking for what is clear: of a small one it costs less."""
-    rows, columns = cover.shape
-    wide = -(-columns // _TILE) * _TILE
+def whole(size: tuple[int, int], grey: int | None = None) -> Strip:
+    """Make a strip, clear as yet, that is written into later: nothing of it is left out.
 
-    def padded(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        made = np.zeros((rows, wide), np.uint8)
-        made[:, :columns] = mask
-        return made.reshape(-1)
-
+    Args:
+        size: ``(width, height)``. Rows of `cover` are as wide as the next whole tile.
+        grey: Level of all of it, None to have one for each byte.
+    """
+    width, rows = size
+    wide = -(-width // _TILE) * _TILE
     runs = np.empty((rows, 3), np.int32)
     runs[:, 0], runs[:, 1], runs[:, 2] = np.arange(rows), 0, wide
-    levels = np.array([grey], np.uint8) if isinstance(grey, int) else padded(grey)
-    return Strip(runs, padded(cover), levels)
+    levels = np.zeros(rows * wide, np.uint8) if grey is None else np.array([grey], np.uint8)
+    return Strip(runs, np.zeros(rows * wide, np.uint8), levels)
 
 
 def stacked(strips: Sequence[tuple[Strip, int]]) -> Strip:
