@@ -29,6 +29,10 @@ PROBES = {
     "swtpm": lambda: shutil.which("swtpm") is not None,
     "faketime": lambda: shutil.which("faketime") is not None,
     "gstreamer": lambda: shutil.which("gst-launch-1.0") is not None,
+    "mosquitto": lambda: _in_sbin("mosquitto"),
+    "rsyslog-gnutls": lambda: (
+        _in_sbin("rsyslogd") and any(Path("/usr/lib").glob("*/rsyslog/lmnsd_gtls.so"))
+    ),
     "gst-onvif": lambda: _runs("gst-inspect-1.0", "rtponvifparse"),
 }
 

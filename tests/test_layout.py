@@ -82,6 +82,17 @@ def test_every_event_is_written_up_and_none_is_left_over() -> None:
     assert all(len(row) == 3 and all(row) for row in rows), "a row lacks a meaning"
 
 
+def test_a_recorder_starts_without_what_only_a_broker_needs():
+    code = (
+        "import sys; import nvr.app.box; "
+        "print(sorted(one for one in sys.modules if one.split('.')[0] in {'aiomqtt', 'paho'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_a_recorder_starts_without_what_only_drawing_and_decoding_need():
     """Together they are a third of its memory."""
     heavy = {"av", "freetype", "numpy", "uharfbuzz"}

@@ -44,10 +44,14 @@ class Store:
     Args:
         path: Of the database.
         keep_us: For how many microseconds a camera's are kept.
+
+    Attributes:
+        told: Told what began or ended, from any thread, under the lock: it must not wait.
     """
 
     def __init__(self, path: Path, keep_us: Callable[[str], int]) -> None:
         self._keep_us = keep_us
+        self.told: Callable[[Happening], None] = lambda _one: None
         self._lock = threading.Lock()
         self._open: dict[_Key, Happening] = {}
         self._since_trim = 0
@@ -85,6 +89,7 @@ class Store:
             self._since_trim += 1
             if self._since_trim >= _TRIM_EVERY:
                 self._trim(at_us)
+            self.told(made)
             return made
 
     def better(self, camera: str, kind: Kind, zone: str, strength: int, jpeg: bytes) -> None:
@@ -117,7 +122,9 @@ class Store:
                 "UPDATE happening SET to_us = ?, strength = max(strength, ?) WHERE number = ?",
                 (to_us, strength, made.number),
             )
-            return replace(made, to_us=to_us, strength=max(strength, made.strength))
+            over = replace(made, to_us=to_us, strength=max(strength, made.strength))
+            self.told(over)
+            return over
 
     def open(self, camera: str) -> tuple[Happening, ...]:
         """What goes on at a camera now."""

@@ -26,7 +26,7 @@ from nvr.app.control import Control
 from nvr.app.data import DataDirectory
 from nvr.app.desk import Desk
 from nvr.app.detector import model_of
-from nvr.app.doors import open_doors
+from nvr.app.doors import Doors, open_doors
 from nvr.app.exporter import Exporter, arrived
 from nvr.app.line_metrics import families
 from nvr.app.lines import BoardLines
@@ -35,6 +35,8 @@ from nvr.app.made import FILE as MADE
 from nvr.app.made import Book
 from nvr.app.masks import Hider, unmasked_out
 from nvr.app.metrics import Metrics
+from nvr.app.newsroom import Newsroom
+from nvr.app.notifiers import BoxNotifiers
 from nvr.app.onboard import Onboard
 from nvr.app.painter import Painter
 from nvr.app.relay import rtsp_server
@@ -60,7 +62,7 @@ from nvr.media.ingest import Ingest
 from nvr.record.plan import Gate
 from nvr.serve.recodes import Recodes
 from nvr.serve.rtsp import RtspServer
-from nvr.web.parts import Parts
+from nvr.web.parts import Parts, VolumeLook
 from nvr.web.server import Page
 from nvr.web.tls import Tls, load_tls
 
@@ -141,9 +143,8 @@ class Box:
         say: Callable[[str, str], None],
     ) -> None:
         config, clock = self._config, self._clock
-        burners, hiders = drawn
         cameras = CameraTable(
-            config, self._data, self._board, burners, clock, control.mount, hiders
+            config, self._data, self._board, drawn[0], clock, control.mount, drawn[1]
         )
         services.find = cameras.settings
         desk = self._desk(stack, control, cameras, audit)
@@ -205,11 +206,14 @@ class Box:
             doors.sessions,
             looks,
             cameras.encoding,
-            partial(families, lines),
+            lambda may: [*families(lines, may), *notifiers.families()],
         )
         shots = self._shots(control, looks)
         device = onvif_device(
             config, doors, clock, ingest, control.ptz, cameras, lines, looks, box, volumes
+        )
+        notifiers = self._notifiers(
+            stack, doors, cameras, lines, control, box, looks, volumes.volumes
         )
         page = Page(
             Parts(
@@ -246,6 +250,7 @@ class Box:
                 happenings=looks.store,
                 talks=CameraTalks(cameras.caller, clock),
                 onvif_device=device,
+                notifiers=notifiers,
                 back_up=lambda phrase: back_up(self._data.path, phrase, clock.wall_us()),
             ),
             tls,
@@ -277,6 +282,7 @@ class Box:
                     self._painter(services, cameras).run,
                     server.run,
                     device.run,
+                    notifiers.run,
                     looks.run,
                     lines.run,
                     desk.run,
@@ -286,6 +292,35 @@ class Box:
         )
         async with contextlib.aclosing(shots):
             await self._until_stopped(ingest, starts, open_page, storage, audit)
+
+    def _notifiers(
+        self,
+        stack: contextlib.ExitStack,
+        doors: Doors,
+        cameras: CameraTable,
+        lines: BoardLines,
+        control: Control,
+        box: BoxState,
+        looks: Analysis,
+        volumes: Callable[[], Sequence[VolumeLook]],
+    ) -> BoxNotifiers:
+        """Tell upstream systems what happens."""
+        newsroom = Newsroom(cameras, box, volumes, self._clock)
+        looks.store.told, doors.audit.told = newsroom.happened, newsroom.noted
+        notifiers = BoxNotifiers(
+            self._config,
+            self._data,
+            doors,
+            newsroom,
+            cameras,
+            lines,
+            control.ptz,
+            box,
+            looks.reported,
+            self._clock,
+        )
+        stack.callback(notifiers.close)
+        return notifiers
 
     def _listener(
         self,

@@ -22,7 +22,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +129,9 @@ class Audit:
         path: ``state.db``; the key is made beside it as ``audit.key``.
         clock: Time source.
         hardware_no: Number of this box, put where an entry names no other device.
+
+    Attributes:
+        told: Told of each entry and when it was recorded, from any thread: it must not wait.
     """
 
     def __init__(self, path: Path, clock: Clock, hardware_no: str) -> None:
@@ -145,6 +148,7 @@ class Audit:
         self._missing = 0
         self._lock = threading.Condition()
         self._ending = False
+        self.told: Callable[[int, Entry], None] = lambda _at_us, _entry: None
         self._waiters: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._thread = threading.Thread(target=self._write, name="audit", daemon=True)
         self._thread.start()
@@ -167,9 +171,11 @@ class Audit:
                     self._missing += 1
                     return
                 raise Unavailable("audit.full", "the audit log cannot be written")
-            self._queue.append((self._clock.wall_us(), entry))
+            now_us = self._clock.wall_us()
+            self._queue.append((now_us, entry))
             self._recorded += 1
             self._lock.notify_all()
+        self.told(now_us, entry)
 
     def control(self, action: str, who: Operator, camera: str, detail: str) -> None:
         """Record what a head was told; never raises, whoever moves asked `check_room` before."""

@@ -211,6 +211,22 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http DELETE /api/camera/{name}/wipe": _camera("relay"),
         "http GET /api/upstream/onvif": _ADMIN,
         "http PUT /api/upstream/onvif": _ADMIN,
+        "http GET /api/upstream/notify": _ADMIN,
+        "http PUT /api/upstream/notify/{kind}/{name}": _ADMIN,
+        "http DELETE /api/upstream/notify/{kind}/{name}": _ADMIN,
+        "http POST /api/upstream/notify/{kind}/{name}/test": _ADMIN,
+        # What a broker is told, and may have done, by the rights of its credential.
+        "mqtt box": _host(),
+        "mqtt volume": _host(),
+        "mqtt input": _host(),
+        "mqtt camera": _host("live"),
+        "mqtt output": _host("relay"),
+        "mqtt output set": _host("relay"),  # and as `output on` and so on have it
+        "mqtt preset": _host("ptz"),
+        "mqtt stop": _host("live"),  # whoever sees it move may stop it
+        "mqtt stop_all": _host(),
+        "mqtt caption": _host("config"),
+        "mqtt record": _host("relay"),
         "output on": _output("relay"),
         "output off": _output("relay"),
         "output pulse": _output("relay"),

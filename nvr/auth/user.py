@@ -73,9 +73,10 @@ class Subject:
 
 
 MACHINE_CEILING: frozenset[Right] = frozenset(
-    ("live", "playback", "export", "ptz", "relay", "unmasked")
+    ("live", "playback", "export", "ptz", "relay", "config", "unmasked")
 )
-"""``ptz`` and ``relay`` are of use over ONVIF only: nothing else takes commands of a machine."""
+"""``ptz``, ``relay`` and ``config`` (captions) are of use over ONVIF and MQTT only: nothing else
+takes commands of a machine."""
 NOBODY = Subject("nobody")
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,19 @@ async def first_end(*bodies: Coroutine[Any, Any, None]) -> None:
     for error in raised:
         if error is not None:
             raise error
+
+
+async def ended(tasks: Collection["asyncio.Task[Any]"], every_s: float = 3.0) -> None:
+    """Cancel tasks, again and again, until all have ended.
+
+    Before Python 3.12 `asyncio.wait_for` swallows a cancellation that comes just as what it waits
+    for is there; whoever calls a library that uses it has to insist.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=every_s)
 
 
 def leaves(group: BaseExceptionGroup[NvrError]) -> list[NvrError]:

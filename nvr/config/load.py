@@ -25,7 +25,7 @@ from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.file import replace_file
 from nvr.base.shape import Fault, faults
-from nvr.config import keyboard
+from nvr.config import keyboard, notify
 from nvr.config.analyse import MOST_ZONES, Analyse
 from nvr.config.camera import LOCAL, Camera, Plan, Sub
 from nvr.config.head import (
@@ -158,6 +158,18 @@ def edit_store_secret(path: Path, secret: str) -> Secrets:
     return _edit_secrets(path, change)
 
 
+def edit_notify_secret(path: Path, kind: str, name: str, secret: str | None) -> Secrets:
+    """Set (or, with None, forget) a broker's password or a webhook's secret."""
+
+    def change(document: TOMLDocument) -> None:
+        table = document.setdefault(kind, tomlkit.table())
+        table.pop(name, None)
+        if secret is not None:
+            table[name] = {"secret": secret}
+
+    return _edit_secrets(path, change)
+
+
 def _edit_secrets(path: Path, change: Callable[[TOMLDocument], None]) -> Secrets:
     """Change the secrets file.
 
@@ -240,6 +252,8 @@ def _unfit(
         found += unfit_head(at, camera.ptz, board)
     found += unfit_inputs(config, None if board is None else board.inputs)
     found += keyboard.unfit(config.keyboard, config.camera, board.keyboards if board else None)
+    for kind in ("mqtt", "webhook", "syslog"):
+        found += notify.unfit(kind, getattr(config, kind))
     return (
         found + _bad_endpoints(config) + _unfit_store(config.export.s3) + _ports_used_twice(config)
     )
@@ -411,13 +425,13 @@ def _unfit_store(s3: S3 | None) -> list[Fault]:
 
 def _bad_endpoints(config: Config) -> list[Fault]:
     found = []
-    for i, endpoint in enumerate(config.local_cameras):
-        try:
-            parse_endpoint(endpoint)
-        except ValueError:
-            found.append(
-                Fault(f"$.local_cameras[{i}]", f"{endpoint} is not like 127.0.0.1:554 or [::1]:*")
-            )
+    for key in ("local_cameras", "local_upstream"):
+        for i, endpoint in enumerate(getattr(config, key)):
+            try:
+                parse_endpoint(endpoint)
+            except ValueError:
+                wrong = f"{endpoint} is not like 127.0.0.1:554 or [::1]:*"
+                found.append(Fault(f"$.{key}[{i}]", wrong))
     return found
 
 

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from nvr.config.camera import Camera
 from nvr.config.keyboard import Keyboard
+from nvr.config.notify import Mqtt, NotifySecret, Syslog, Webhook
 from nvr.config.value import Name, Port, Title
 
 
@@ -161,6 +162,11 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # By the name of an alarm input of the board.
     input: dict[Name, InputAction] = {}
     keyboard: Annotated[list[Keyboard], Meta(max_length=8)] = []
+    # Where one of these three is on this box or the local link all the same: "127.0.0.1:1883".
+    local_upstream: Annotated[list[str], Meta(max_length=16)] = []
+    mqtt: Annotated[list[Mqtt], Meta(max_length=4)] = []
+    webhook: Annotated[list[Webhook], Meta(max_length=8)] = []
+    syslog: Annotated[list[Syslog], Meta(max_length=4)] = []
 
 
 class CameraSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -186,3 +192,5 @@ class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     camera: dict[str, CameraSecret] = {}
     export: ExportSecrets = ExportSecrets()
+    mqtt: dict[str, NotifySecret] = {}
+    webhook: dict[str, NotifySecret] = {}

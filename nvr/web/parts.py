@@ -26,6 +26,7 @@ from nvr.media.find import Finder
 from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happenings
 from nvr.media.joystick import Joysticks, NoJoysticks
+from nvr.media.notify import NoNotifiers, Notifiers
 from nvr.media.ports import Hub, Ptz
 from nvr.media.program import Programs
 from nvr.media.talk import Talks
@@ -264,6 +265,8 @@ class Parts:
     """The outputs and alarm inputs of the box."""
     onvif_device: OnvifDevice = field(default_factory=NoOnvifDevice)
     """The box as a device of upstream hosts."""
+    notifiers: Notifiers = field(default_factory=NoNotifiers)
+    """Upstream systems that are told what happens."""
     devices: Callable[[], tuple[Sequence[VideoDevice], Sequence[SoundDevice]]] = no_devices
     """The capture devices of the box; blocks."""
     captures: Captures = field(default_factory=NoCaptures)

@@ -86,6 +86,8 @@ STATUS: Mapping[str, int] = {
     "machine.too_many": 409,
     "machine.unknown": 404,
     "objects.no_class": 409,
+    "notify.unknown": 404,
+    "notify.off": 409,
     "onvif.fault": 409,
     "onvif.forbidden": 409,
     "onvif.locked": 409,

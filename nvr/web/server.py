@@ -36,6 +36,7 @@ from nvr.web.lock import LockPages
 from nvr.web.looked import Looked
 from nvr.web.mask import MaskPages
 from nvr.web.metrics import MetricsPage
+from nvr.web.notify import NotifyPages
 from nvr.web.onvif import OnvifPages
 from nvr.web.operation import ACTIONS
 from nvr.web.parts import Parts, Route
@@ -108,6 +109,7 @@ class Page:
         self._lines = LinePages(parts)
         self._talk = TalkPages(parts)
         self._upstream = UpstreamPages(parts)
+        self._notify = NotifyPages(parts)
         self._live = Live(parts)
         self._hls = Hls(parts)
         self._control = Control(parts, fingerprint)
@@ -155,6 +157,7 @@ class Page:
             self._lines,
             self._talk,
             self._upstream,
+            self._notify,
             self._live,
             self._hls,
             self._control,

@@ -51,7 +51,8 @@ class RunningBox:
         text = text.replace("8654", str(self.dome_port))
         text = re.sub(r"path = \"ring\".*\nsize_mib = 2048", volume, text)
         listeners = (
-            ('local_cameras = ["127.0.0.1:*"]\n' if more else "")  # the dome needs no leave
+            'local_upstream = ["127.0.0.1:*"]\n'
+            + ('local_cameras = ["127.0.0.1:*"]\n' if more else "")  # the dome needs no leave
             + f'[page]\nhost = "127.0.0.1"\nport = {self.page_port}\n'
             f'[rtsp]\nhost = "127.0.0.1"\nport = {self.rtsp_port}\ntls_port = {free_port()}\n'
         )

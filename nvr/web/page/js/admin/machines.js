@@ -6,13 +6,14 @@ import { el } from "../dom.js";
 import { stamp, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { button, confirmLoss, dialog, field, form, iconButton } from "../ui.js";
+import { notifyPanel } from "./notify.js";
 import { rightsEditor, rightsText } from "./rights.js";
 import { onvifPanel } from "./upstream.js";
 
 /** @param {any} app @param {HTMLElement} host @param {import("../dom.js").Part} part */
 export async function machinesPage(app, host, part) {
   const list = el("div.cards", {});
-  host.replaceChildren(list, await onvifPanel(app, part));
+  host.replaceChildren(list, await onvifPanel(app, part), await notifyPanel(app, part));
   await credentials(app, list);
 }
 

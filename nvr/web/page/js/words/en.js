@@ -9,6 +9,7 @@ import lines from "./en-lines.js";
 import serial from "./en-serial.js";
 import look from "./en-look.js";
 import streams from "./en-stream.js";
+import notify from "./en-notify.js";
 
 /** @type {Record<keyof typeof import("./zh.js").default, string>} */
 export default {
@@ -21,6 +22,7 @@ export default {
   ...serial,
   ...look,
   ...streams,
+  ...notify,
   "nav": "Main",
   "nav.live": "Live",
   "nav.playback": "Playback",

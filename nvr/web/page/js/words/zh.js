@@ -9,6 +9,7 @@ import lines from "./zh-lines.js";
 import serial from "./zh-serial.js";
 import look from "./zh-look.js";
 import streams from "./zh-stream.js";
+import notify from "./zh-notify.js";
 
 export default {
   ...auto,
@@ -20,6 +21,7 @@ export default {
   ...serial,
   ...look,
   ...streams,
+  ...notify,
   "nav": "主导航",
   "nav.live": "实时",
   "nav.playback": "回放",
