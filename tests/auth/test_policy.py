@@ -170,9 +170,8 @@ def test_people_and_machines_do_not_swap_doors():
     person = Subject("user", "u", "operator", rights)
     machine = Subject("machine", "m", None, rights)
     for action, rule in TABLE.items():
-        if action.startswith(("rtsp ", "onvif ", "http GET /link/")) and not rule.kinds >= {
-            "nobody"
-        }:
+        prefixes = ("rtsp ", "onvif ", "mqtt ", "http GET /link/")
+        if action.startswith(prefixes) and not rule.kinds >= {"nobody"}:
             assert answer(person, action, "gate").startswith("auth.denied")
             assert answer(machine, action, "gate") == "yes"
         elif action.startswith("output "):  # a door is opened by who may open this one
