@@ -27,6 +27,7 @@ PROBES = {
     "exfat-fuse": lambda: _in_sbin("mkfs.exfat") and _in_sbin("mount.exfat-fuse"),
     "device-tree-compiler": lambda: shutil.which("fdtoverlay") is not None,
     "swtpm": lambda: shutil.which("swtpm") is not None,
+    "tshark": lambda: shutil.which("tshark") is not None,
     "faketime": lambda: shutil.which("faketime") is not None,
     "gstreamer": lambda: shutil.which("gst-launch-1.0") is not None,
     "mosquitto": lambda: _in_sbin("mosquitto"),
