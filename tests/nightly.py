@@ -69,6 +69,7 @@ PROOFS = (
     Proof("analyse.score.keys", ("tests.analyse.score", "--keys")),
     Proof("analyse.night", ("tests.analyse.night",), timeout_s=3600),
     Proof("onvif", ("tests.bench.onvif",)),
+    Proof("onvif_peers", ("tests.app.onvif_peers", "--install")),
     Proof("encode", ("tests.bench.encode",)),
     Proof("overlay", ("tests.bench.overlay",)),
 )

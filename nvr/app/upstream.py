@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
 
 import tomlkit
@@ -15,9 +16,10 @@ from nvr.app.edit import Change
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError
 from nvr.base.log import event
+from nvr.base.permit import Permit
 from nvr.config.model import Config, Onvif
 from nvr.media.camera import BoxState
-from nvr.media.gpio import Lines
+from nvr.media.gpio import Lines, NoLines
 from nvr.media.ports import Hub, Ptz
 from nvr.media.upstream import Host, OnvifDeviceSettings, OnvifDeviceState
 from nvr.serve.onvif.device import scopes
@@ -52,9 +54,10 @@ class OnvifDevice:
         self._parts, self._settings, self._write, self._clock = parts, settings, write, clock
         self._changed = asyncio.Event()
         self._server = OnvifServer(parts)
-        parts.machines.subscribe(self._server.revoke)
-        self._responder: Responder | None = None
-        self._listening = False
+        self._channels: list[OnvifServer] = []
+        parts.machines.subscribe(self._revoke)
+        self._responders: list[Responder] = []
+        self._listening: set[int] = set()
         self._faults: dict[str, NvrError] = {}
 
     @property
@@ -69,25 +72,33 @@ class OnvifDevice:
             settings = self._settings
             self._faults.clear()
             tasks: list[asyncio.Task[None]] = []
-            if settings.on:
-                tasks.append(asyncio.create_task(self._serve(settings)))
+            devices = self._devices(settings) if settings.on else []
+            self._channels = [server for server, _, _ in devices[1:]]
+            for server, parts, port in devices:
+                tasks.append(asyncio.create_task(self._serve(server, settings.host, port)))
                 if settings.discovery:
-                    tasks.append(asyncio.create_task(self._be_found(settings)))
+                    tasks.append(asyncio.create_task(self._be_found(parts, port)))
             try:
                 await self._changed.wait()
             finally:
-                self._listening, self._responder = False, None
+                self._listening.clear()
+                self._responders.clear()
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     def state(self) -> OnvifDeviceState:  # noqa: D102 - see OnvifDevice
         return OnvifDeviceState(
-            OnvifDeviceSettings(self._settings.on, self._settings.port, self._settings.discovery),
-            self._listening,
+            OnvifDeviceSettings(
+                self._settings.on,
+                self._settings.port,
+                self._settings.discovery,
+                self._settings.channels,
+            ),
+            self._settings.port in self._listening,
             next(iter(self._faults.values()), None),
-            self._responder.answered if self._responder else 0,
-            [Host(**dataclasses.asdict(one)) for one in self._server.clients()],
+            sum(one.answered for one in self._responders),
+            sorted(self._hosts(), key=lambda one: -one.at_us),
         )
 
     async def write(self, wanted: OnvifDeviceSettings) -> None:  # noqa: D102 - see OnvifDevice
@@ -99,36 +110,51 @@ class OnvifDevice:
             port=wanted.port,
             discovery=wanted.discovery,
             clock_s=now.clock_s,
+            channels=dict(wanted.channels),
         )
         self._changed.set()
 
-    async def _serve(self, settings: Onvif) -> None:
+    def _devices(self, settings: Onvif) -> list[tuple[OnvifServer, Parts, int]]:
+        """The combined device, then one for each camera that has a port of its own."""
+        found = [(self._server, self._parts, settings.port)]
+        for name, port in settings.channels.items():
+            endpoint = str(uuid.uuid5(uuid.UUID(self._parts.endpoint), name))
+            parts = dataclasses.replace(self._parts, only=name, endpoint=endpoint, lines=NoLines())
+            found.append((OnvifServer(parts), parts, port))
+        return found
+
+    def _hosts(self) -> list[Host]:
+        servers = (self._server, *self._channels)
+        return [Host(**dataclasses.asdict(one)) for each in servers for one in each.clients()]
+
+    def _revoke(self, name: str) -> None:
+        for server in (self._server, *self._channels):
+            server.revoke(name)
+
+    async def _serve(self, server: OnvifServer, host: str, port: int) -> None:
         async def serve() -> None:
             ready = asyncio.Event()
-            serving = asyncio.create_task(self._server.serve(settings.host, settings.port, ready))
+            serving = asyncio.create_task(server.serve(host, port, ready))
             waiting = asyncio.create_task(ready.wait())
             try:
                 await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                self._listening = ready.is_set()
-                if self._listening:
-                    self._faults.pop("port", None)
+                if ready.is_set():
+                    self._listening.add(port)
+                    self._faults.pop(f"port {port}", None)
                 await serving
             finally:
-                self._listening = False
+                self._listening.discard(port)
                 for task in (serving, waiting):
                     task.cancel()
                 await asyncio.gather(serving, waiting, return_exceptions=True)
 
-        await self._keep_at_it("port", serve)
+        await self._keep_at_it(f"port {port}", serve)
 
-    async def _be_found(self, settings: Onvif) -> None:
-        parts = self._parts
-
+    async def _be_found(self, parts: Parts, port: int) -> None:
         async def respond() -> None:
-            self._responder = Responder(
-                parts.endpoint, lambda: scopes(parts), settings.port, self._clock
-            )
-            await self._responder.run()
+            responder = Responder(parts.endpoint, lambda: scopes(parts), port, self._clock)
+            self._responders.append(responder)
+            await responder.run()
 
         await self._keep_at_it("discovery", respond)
 
@@ -150,6 +176,8 @@ def _told(wanted: OnvifDeviceSettings) -> Change:
         table = document.setdefault("onvif", tomlkit.table())
         for key, value in dataclasses.asdict(wanted).items():
             table[key] = value
+        if not wanted.channels:
+            del table["channels"]
 
     return change
 
@@ -184,5 +212,6 @@ def onvif_device(
         version=__version__,
         rtsp_port=config.rtsp.port,
         window_s=float(config.onvif.clock_s),
+        permit=Permit(config.local_upstream),
     )
     return OnvifDevice(parts, config.onvif, cameras.roster.write, clock)

@@ -325,6 +325,10 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
             "GetAudioDecoderConfigurations GetMetadataConfigurations GetAnalyticsConfigurations "
             "GetOSDs GetMasks",
         ),
+        **_onvif("media", _host("live"), "GetOSD GetOSDOptions"),
+        **_onvif("media", _host("config"), "SetOSD CreateOSD DeleteOSD"),
+        **_onvif("media2", _host("live"), "GetOSDOptions"),
+        **_onvif("media2", _host("config"), "SetOSD CreateOSD DeleteOSD"),
         **_onvif("media2", _host("live"), "GetStreamUri GetSnapshotUri SetSynchronizationPoint"),
         "onvif snapshot": _relay("live"),
         **_onvif("ptz", _ANYBODY, "GetServiceCapabilities"),
@@ -346,7 +350,7 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
             _host(),
             "CreatePullPointSubscription GetEventProperties PullMessages SetSynchronizationPoint",
         ),
-        **_onvif("subscription", _host(), "Renew Unsubscribe"),
+        **_onvif("subscription", _host(), "Subscribe Renew Unsubscribe"),
         # Recordings: these show the cameras that the host may play back.
         **_onvif("search", _ANYBODY, "GetServiceCapabilities"),
         **_onvif("recording", _ANYBODY, "GetServiceCapabilities"),

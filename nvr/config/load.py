@@ -442,6 +442,9 @@ def _ports_used_twice(config: Config) -> list[Fault]:
         ("$.rtsp.port", config.rtsp.port),
         ("$.rtsp.tls_port", config.rtsp.tls_port),
     ]
+    if config.onvif.on and config.onvif.channels:  # by itself it says so where it listens
+        ports.append(("$.onvif.port", config.onvif.port))
+        ports += [(f"$.onvif.channels.{name}", it) for name, it in config.onvif.channels.items()]
     taken: dict[int, str] = {}
     for where, port in ports:
         if port is None:

@@ -81,6 +81,8 @@ class Onvif(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     discovery: bool = True
     # How far a host's clock may be off in a WS-UsernameToken.
     clock_s: Annotated[int, Meta(ge=5, le=3600)] = 60
+    # Cameras that are devices of their own as well, and the port of each.
+    channels: dict[Name, Port] = {}
 
 
 class S3(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,7 +1,7 @@
 """The box as a device of upstream hosts, as the page sees it; `app` implements the port."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from nvr.base.errors import NvrError
@@ -15,11 +15,13 @@ class OnvifDeviceSettings:
         on: It is there.
         port: TCP port of its services.
         discovery: It answers who looks for devices.
+        channels: Cameras that are devices of their own as well, and the port of each.
     """
 
     on: bool
     port: int
     discovery: bool
+    channels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class OnvifDeviceState:
 
     Attributes:
         settings: As they are in force.
-        listening: Connections are taken.
+        listening: Connections are taken, for the box as a whole.
         fault: Why not, or why nobody can find it.
         answered: Probes answered since it is on.
         hosts: Who used it, the latest first.

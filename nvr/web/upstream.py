@@ -17,6 +17,7 @@ class OnvifDeviceBody(Struct, frozen=True, forbid_unknown_fields=True):
     on: bool
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     discovery: bool = True
+    channels: dict[str, Annotated[int, Meta(ge=1, le=65535)]] = {}
 
 
 class OnvifDeviceAnswer(Struct, frozen=True):
@@ -25,6 +26,7 @@ class OnvifDeviceAnswer(Struct, frozen=True):
     on: bool
     port: int
     discovery: bool
+    channels: dict[str, int]
     listening: bool
     fault: FaultView | None
     answered: int
@@ -52,8 +54,8 @@ class UpstreamPages:
         settings = now.settings
         return answer(
             OnvifDeviceAnswer(
-                settings.on, settings.port, settings.discovery, now.listening, fault,
-                now.answered, list(now.hosts),
+                settings.on, settings.port, settings.discovery, dict(settings.channels),
+                now.listening, fault, now.answered, list(now.hosts),
             )
         )  # fmt: skip
 
@@ -61,5 +63,7 @@ class UpstreamPages:
         """``PUT /api/upstream/onvif``."""
         body = await read_json(request, OnvifDeviceBody)
         request[REASON] = f"on, port {body.port}" if body.on else "off"
-        await self._device.write(OnvifDeviceSettings(body.on, body.port, body.discovery))
+        await self._device.write(
+            OnvifDeviceSettings(body.on, body.port, body.discovery, body.channels)
+        )
         return await self.onvif(request, caller)

@@ -58,7 +58,12 @@ class Channels:
 
     def sources(self, subject: Subject) -> list[CameraState]:
         """Cameras that this host may see live."""
-        return [one for one in self._parts.cameras.all() if "live" in subject.may(one.name)]
+        return [one for one in self._all() if "live" in subject.may(one.name)]
+
+    def _all(self) -> list[CameraState]:
+        """Cameras of the device."""
+        only = self._parts.only
+        return [one for one in self._parts.cameras.all() if only in {"", one.name}]
 
     def profiles(self, subject: Subject) -> list[Profile]:
         """Their streams."""
@@ -68,7 +73,7 @@ class Channels:
         """Streams of the cameras on which this host has a right."""
         return [
             self._profile(subject, camera, which)
-            for camera in self._parts.cameras.all()
+            for camera in self._all()
             if right in subject.may(camera.name)
             for which in WHICH
             if which == "main" or camera.sub is not None

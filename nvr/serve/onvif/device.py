@@ -30,7 +30,7 @@ def scopes(parts: Parts) -> tuple[str, ...]:
     return (
         "onvif://www.onvif.org/type/video_encoder",
         "onvif://www.onvif.org/type/Network_Video_Transmitter",
-        f"onvif://www.onvif.org/name/{quote(parts.box.name)}",
+        f"onvif://www.onvif.org/name/{quote(parts.title)}",
         f"onvif://www.onvif.org/hardware/{MANUFACTURER}",
     )
 
@@ -213,7 +213,7 @@ class Device:
         parts = self._parts
         return "".join(
             (
-                leaf("tds:Manufacturer", MANUFACTURER), leaf("tds:Model", parts.box.name),
+                leaf("tds:Manufacturer", MANUFACTURER), leaf("tds:Model", parts.title),
                 leaf("tds:FirmwareVersion", parts.version),
                 leaf("tds:SerialNumber", parts.endpoint.replace("-", "")[:16]),
                 leaf("tds:HardwareId", "nvr"),
@@ -232,6 +232,9 @@ class Device:
         found: list[str] = []
         for _, name in interfaces():
             hardware = _read(_NET / name / "address") or "00:00:00:00:00:00"
+            if self._parts.only:  # made up, of the range for that
+                own = self._parts.endpoint.replace("-", "")[:10]
+                hardware = ":".join(["02", *(own[n : n + 2] for n in range(0, 10, 2))])
             info = tag("tt:Info", leaf("tt:Name", name), leaf("tt:HwAddress", hardware))
             found.append(
                 tag(

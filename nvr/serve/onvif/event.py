@@ -1,9 +1,8 @@
-"""The Event service: pull points for alarm inputs, relays and motion.
+"""The Event service: alarm inputs, relays and motion, by pull points or to a host's own server.
 
 States are properties: each is told once to who subscribes, and then when it changes. They are read
 from the box `SAMPLES_A_S` times a second, and only while somebody is subscribed; what lasts shorter
-may be missed. A host's own server is not called (WS-BaseNotification): who may have us open
-connections is another question.
+may be missed. Whose server we may call (WS-BaseNotification) is a question for `consumer`.
 
 Source: ONVIF Core Specification 23.06, section 9; WS-BaseNotification 1.3, sections 4 to 6.
 """
@@ -15,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from nvr.serve.onvif.channel import Channels
+from nvr.serve.onvif.consumer import Consumer, check
 from nvr.serve.onvif.outputs import Outputs, inputs_of
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service
 from nvr.wire.soap import Fault, child, count, duration_s, instant, instant_us, leaf, tag
@@ -41,7 +41,7 @@ _CONTENT = "http://www.onvif.org/ver10/tev/messageContentFilter/ItemFilter"
 
 @dataclass(slots=True)
 class _Subscription:
-    """One pull point."""
+    """One pull point, or one server that is told."""
 
     owner: str
     topics: tuple[str, ...]
@@ -50,6 +50,7 @@ class _Subscription:
     known: dict[tuple[str, str], str] = field(default_factory=dict)
     queue: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_QUEUED))
     came: asyncio.Event = field(default_factory=asyncio.Event)
+    consumer: Consumer | None = None
 
     def wants(self, topic: str) -> bool:
         """Whether its filter lets a topic through; no filter does."""
@@ -83,19 +84,27 @@ class EventService:
             ),
             Service(
                 "subscription", "wsnt", "subscription", (2, 60),
-                {"Renew": Operation(self.renew), "Unsubscribe": Operation(self.unsubscribe)},
+                {
+                    "Subscribe": Operation(self.notify),
+                    "Renew": Operation(self.renew),
+                    "Unsubscribe": Operation(self.unsubscribe),
+                },
                 self.capabilities, listed=False,
             ),
         )  # fmt: skip
 
     async def run(self) -> None:
         """See what changes, for as long as somebody is subscribed, until cancelled."""
-        while True:
-            await self._there.wait()
-            self._expire()
-            for one in list(self._subscriptions.values()):
-                self._look(one)
-            await self._parts.clock.sleep(1.0 / SAMPLES_A_S)
+        try:
+            while True:
+                await self._there.wait()
+                self._expire()
+                for one in list(self._subscriptions.values()):
+                    self._look(one)
+                await self._parts.clock.sleep(1.0 / SAMPLES_A_S)
+        finally:
+            for token in list(self._subscriptions):
+                self._drop(token)
 
     def capabilities(self, call: Call) -> str:  # noqa: ARG002 - a handler's shape
         """``GetServiceCapabilities``."""
@@ -107,6 +116,16 @@ class EventService:
 
     def subscribe(self, call: Call) -> str:
         """``CreatePullPointSubscription``."""
+        return self._subscribe("tev", call)
+
+    def notify(self, call: Call) -> str:
+        """``Subscribe``: told to the host's own server."""
+        where = child(call.body, "ConsumerReference")
+        url = "" if where is None else where.said("Address").strip()
+        check(url, call.address, self._parts.permit)
+        return self._subscribe("wsnt", call, url)
+
+    def _subscribe(self, prefix: str, call: Call, url: str = "") -> str:
         self._expire()
         owner, lease_s = call.subject.name, self._lease_s(call.said("InitialTerminationTime"))
         of_one = sum(one.owner == owner for one in self._subscriptions.values())
@@ -116,10 +135,12 @@ class EventService:
         one = _Subscription(owner, _topics(call), lease_s, now_s + lease_s)
         token = secrets.token_urlsafe(18)
         self._subscriptions[token] = one
+        if url:
+            one.consumer = Consumer(url, one.queue, one.came, self._parts.permit)
         self._there.set()
         self._look(one)
         where = leaf("wsa:Address", f"{call.base}/onvif/subscription/{token}")
-        return tag("tev:SubscriptionReference", where) + self._times("wsnt", one)
+        return tag(f"{prefix}:SubscriptionReference", where) + self._times("wsnt", one)
 
     def properties(self, call: Call) -> str:  # noqa: ARG002 - a handler's shape
         """``GetEventProperties``."""
@@ -188,6 +209,8 @@ class EventService:
         one = self._subscriptions.pop(token, None)
         if one is not None:
             one.came.set()  # who still pulls gets what there is
+            if one.consumer is not None:
+                one.consumer.close()
         if not self._subscriptions:
             self._there.clear()
 

@@ -10,6 +10,7 @@ Source: ONVIF Media Service Specification 21.06; media.wsdl and onvif.xsd of 202
 from collections.abc import Iterable
 
 from nvr.serve.onvif.channel import Channels, Profile
+from nvr.serve.onvif.osd import Osds
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service
 from nvr.serve.onvif.ptz_words import configuration as ptz_configuration
 from nvr.wire.soap import Fault, leaf, tag
@@ -56,7 +57,6 @@ class Media:
             "GetVideoAnalyticsConfigurations": lambda _: "",
             "GetAudioOutputConfigurations": lambda _: "",
             "GetAudioDecoderConfigurations": lambda _: "",
-            "GetOSDs": lambda _: "",
             "CreateProfile": self.create_profile,
             "DeleteProfile": self.delete_profile,
         }
@@ -68,7 +68,8 @@ class Media:
                 "GetStreamUri": Operation(self.stream_uri, about),
                 "GetSnapshotUri": Operation(self.snapshot_uri, about),
                 "SetSynchronizationPoint": Operation(lambda _: "", about),
-            },
+            }
+            | Osds(self._parts, self._channels, "trt").operations(),
             self.capabilities,
         )  # fmt: skip
 
@@ -79,7 +80,7 @@ class Media:
             "trt:Capabilities",
             tag("trt:ProfileCapabilities", MaximumNumberOfProfiles=most),
             tag("trt:StreamingCapabilities", RTPMulticast=False, RTP_TCP=False, RTP_RTSP_TCP=True),
-            SnapshotUri=True, Rotation=False, OSD=False,
+            SnapshotUri=True, Rotation=False, OSD=True,
         )  # fmt: skip
 
     def profiles(self, call: Call) -> str:

@@ -5,6 +5,7 @@ Source: ONVIF Media2 Service Specification 23.06; media2 of the specification's 
 
 from nvr.serve.onvif.channel import Channels, Profile
 from nvr.serve.onvif.media import MULTICAST, size, snapshot_url, stream_url, video_source
+from nvr.serve.onvif.osd import Osds
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service
 from nvr.serve.onvif.ptz_words import configuration as ptz_configuration
 from nvr.wire.soap import leaf, tag
@@ -34,12 +35,12 @@ class Media2:
                 "GetAudioDecoderConfigurations": Operation(lambda _: ""),
                 "GetMetadataConfigurations": Operation(lambda _: ""),
                 "GetAnalyticsConfigurations": Operation(lambda _: ""),
-                "GetOSDs": Operation(lambda _: ""),
                 "GetMasks": Operation(lambda _: ""),
                 "GetStreamUri": Operation(self.stream_uri, about),
                 "GetSnapshotUri": Operation(self.snapshot_uri, about),
                 "SetSynchronizationPoint": Operation(lambda _: "", about),
-            },
+            }
+            | Osds(self._parts, self._channels, "tr2").operations(),
             self.capabilities,
         )  # fmt: skip
 
@@ -54,7 +55,7 @@ class Media2:
             ),
             tag("tr2:StreamingCapabilities", RTSPStreaming=True, RTPMulticast=False,
                 RTP_RTSP_TCP=True, NonAggregateControl=False),
-            SnapshotUri=True, Rotation=False, OSD=False, Mask=False,
+            SnapshotUri=True, Rotation=False, OSD=True, Mask=False,
         )  # fmt: skip
 
     def profiles(self, call: Call) -> str:

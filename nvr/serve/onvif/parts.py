@@ -29,6 +29,8 @@ class Parts:
         version: Of the program.
         rtsp_port: Where streams are.
         window_s: How far the clock of who signs a request may be off.
+        permit: Where a host's own server may be.
+        only: The one camera that this device has; empty for all, and for what is the box's.
     """
 
     clock: Clock
@@ -46,7 +48,15 @@ class Parts:
     endpoint: str
     version: str
     rtsp_port: int
+    permit: Callable[[str, int], bool]
     window_s: float = 60.0
+    only: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people call the device."""
+        camera = self.cameras.find(self.only) if self.only else None
+        return (camera.title if camera else "") or self.only or self.box.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ _TYPE = "application/soap+xml"
 
 
 class OnvifServer:
-    """Serves one combined device: every camera that a host may see is a channel of it.
+    """Serves one device: every camera that a host may see is a channel of it, or one is all.
 
     Args:
         parts: What it talks to; outlives it.
@@ -218,6 +218,8 @@ class OnvifServer:
             name, which = request.match_info["camera"], _which(request)
             authorise(subject, _SNAPSHOT, name, masked=self._parts.masked)
             state = self._parts.cameras.find(name)
+            if self._parts.only not in {"", name}:
+                state = None
             if state is None or (which == "sub" and state.sub is None):
                 return web.Response(status=404)
             async with self._slots:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response
 
+from tests.app.box import RunningBox
 from tests.web.box import PASSWORD, Box
 
 
@@ -43,9 +44,14 @@ STANDING = """selector => [...document.querySelectorAll(selector)].map((tile) =>
 
 
 async def signed_in(
-    browser: Browser, box: Box, language: str, size: tuple[int, int], who: str = "admin"
+    browser: Browser,
+    box: Box | RunningBox,
+    language: str,
+    size: tuple[int, int],
+    who: str = "admin",
+    password: str = PASSWORD,
 ) -> Visit:
-    """Log in with `PASSWORD`; returns once the page is there. Whoever calls closes the context."""
+    """Log in; returns once the page is there. Whoever calls closes the context."""
     context = await browser.new_context(
         ignore_https_errors=True,
         viewport={"width": size[0], "height": size[1]},
@@ -57,7 +63,7 @@ async def signed_in(
     visit.watch()
     await page.goto(box.url)
     await page.locator("input[autocomplete=username]").fill(who)
-    await page.locator("input[type=password]").fill(PASSWORD)
+    await page.locator("input[type=password]").fill(password)
     await page.locator("button[type=submit]").click()
     await page.locator(".shell").first.wait_for()
     return visit

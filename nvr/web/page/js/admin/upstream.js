@@ -16,12 +16,16 @@ export async function onvifPanel(app, part) {
   const port = field(t("onvifd.port"), { type: "number", value: String(now.port), required: true });
   port.input.min = "1";
   port.input.max = "65535";
+  const each = el("input", { type: "checkbox", prop: { checked: Object.keys(now.channels).length > 0 } });
   const state = el("p.s", {});
   const place = el("div.place", {});
   const hosts = el("div.scroll-x", {});
 
   const draw = (told) => {
+    now.channels = told.channels;
+    const own = Object.entries(told.channels).map(([name, at]) => `${name} ${at}`).join(", ");
     put(state, told.listening ? t("onvifd.at", { url: `http://${location.hostname}:${told.port}/onvif/device_service` }) : t(told.on ? "onvifd.starting" : "onvifd.off"));
+    if (own) state.append(` · ${t("onvifd.ports", { ports: own })}`);
     place.replaceChildren(...(told.fault ? [problemBox(told.fault)] : []));
     hosts.replaceChildren(told.hosts.length ? table(told.hosts) : el("p.s.dim", {}, t("onvifd.nobody")));
   };
@@ -37,14 +41,27 @@ export async function onvifPanel(app, part) {
   return el("section.panel", {}, el("h2", {}, icon("link"), t("onvifd.title")), el("div.pb", {},
     el("p.s.sub", {}, t("onvifd.what")),
     form({
-      rows: [el("label.check", {}, on, t("onvifd.on")), el("label.check", {}, found, t("onvifd.discovery")), port.row],
+      rows: [el("label.check", {}, on, t("onvifd.on")), el("label.check", {}, found, t("onvifd.discovery")), port.row,
+        el("label.check", {}, each, t("onvifd.each")), el("p.hint", {}, t("onvifd.each.hint"))],
       act: t("save"),
       onSubmit: async () => {
-        draw(await api.put(PATH, { on: on.checked, port: Number(port.input.value), discovery: found.checked }));
+        draw(await api.put(PATH, { on: on.checked, port: Number(port.input.value), discovery: found.checked, channels: each.checked ? ports(app, port.input, now.channels) : {} }));
         setTimeout(look, 500);
       },
     }),
     state, place, el("h3", {}, t("onvifd.hosts")), hosts));
+}
+
+/** A port for each camera: the one it has, else the next that is free. */
+function ports(app, input, had) {
+  const taken = new Set([Number(input.value), ...Object.values(had)]);
+  let next = Number(input.value);
+  return Object.fromEntries(app.box.cameras.map(({ name }) => {
+    if (had[name]) return [name, had[name]];
+    while (taken.has(next)) next += 1;
+    taken.add(next);
+    return [name, next];
+  }));
 }
 
 function table(hosts) {
