@@ -1,10 +1,12 @@
 """The box as a device of upstream hosts: on or off as the settings say, while everything runs."""
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import tomlkit
 
@@ -14,14 +16,15 @@ from nvr.app.cameras import CameraTable
 from nvr.app.doors import Doors
 from nvr.app.edit import Change
 from nvr.base.clock import Clock
-from nvr.base.errors import NvrError
+from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
 from nvr.base.permit import Permit
 from nvr.config.model import Config, Onvif
 from nvr.media.camera import BoxState
 from nvr.media.gpio import Lines, NoLines
-from nvr.media.ports import Hub, Ptz
+from nvr.media.ports import Hub
 from nvr.media.upstream import Host, OnvifDeviceSettings, OnvifDeviceState
+from nvr.ptz.controller import Controller
 from nvr.serve.onvif.device import scopes
 from nvr.serve.onvif.discovery import Responder
 from nvr.serve.onvif.parts import Parts
@@ -182,12 +185,19 @@ def _told(wanted: OnvifDeviceSettings) -> Change:
     return change
 
 
+def _points(ptz: Controller, camera: str) -> bool:
+    with contextlib.suppress(Rejected):
+        it = ptz.reach(camera)
+        return it.points and it.position is not None
+    return False
+
+
 def onvif_device(
     config: Config,
     doors: Doors,
     clock: Clock,
     hub: Hub,
-    ptz: Ptz,
+    ptz: Controller,
     cameras: CameraTable,
     lines: Lines,
     looks: Analysis,
@@ -208,6 +218,8 @@ def onvif_device(
         audit=doors.audit,
         masked=cameras.masked,
         snapshot=looks.snapshot,
+        points=partial(_points, ptz),
+        point=ptz.point,
         endpoint=doors.endpoint,
         version=__version__,
         rtsp_port=config.rtsp.port,

@@ -341,7 +341,8 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         **_onvif(
             "ptz",
             _host("ptz"),
-            "GetStatus ContinuousMove Stop GetPresets SetPreset GotoPreset RemovePreset",
+            "GetStatus ContinuousMove Stop GetPresets SetPreset GotoPreset RemovePreset "
+            "AbsoluteMove RelativeMove GotoHomePosition SetHomePosition",
         ),
         **_onvif("ptz", _host("relay"), "SendAuxiliaryCommand"),
         **_onvif("event", _ANYBODY, "GetServiceCapabilities"),

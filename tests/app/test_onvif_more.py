@@ -234,3 +234,42 @@ async def test_many_who_send_slowly_keep_nobody_else_from_being_served(device: D
     finally:
         for writer in slow:
             writer.close()
+
+
+async def test_a_head_that_says_where_it_points_is_sent_to_a_place_and_home(
+    device: Device,
+) -> None:
+    async with device.camera("host") as camera:
+        ptz = await camera.create_ptz_service()
+        (node,) = await ptz.GetNodes()
+        assert len(node.SupportedPTZSpaces.AbsolutePanTiltPositionSpace) == 1
+        assert len(node.SupportedPTZSpaces.RelativeZoomTranslationSpace) == 1
+        media = await camera.create_media_service()
+        (profile,) = await media.GetProfiles()
+        assert profile.PTZConfiguration.DefaultAbsolutePantTiltPositionSpace is not None
+
+        async def stands(pan: float, tilt: float) -> None:
+            async with asyncio.timeout(60):
+                while True:
+                    at = (await ptz.GetStatus(P)).Position.PanTilt
+                    if abs(at.x - pan) < 0.01 and abs(at.y - tilt) < 0.02:
+                        return
+                    await asyncio.sleep(0.1)
+
+        await ptz.AbsoluteMove({**P, "Position": {"PanTilt": {"x": 0.25, "y": -0.2}}})
+        await stands(0.25, -0.2)
+        await ptz.RelativeMove({**P, "Translation": {"PanTilt": {"x": -0.1, "y": 0.1}}})
+        await stands(0.15, -0.1)
+        far = {**P, "Position": {"PanTilt": {"x": 1.5, "y": 0}}}
+        await refused(ptz.AbsoluteMove(far), "InvalidArgVal", "InvalidPosition")
+        other = {"x": 0, "y": 0, "space": "http://elsewhere"}
+        strange = {**P, "Translation": {"PanTilt": other}}
+        await refused(ptz.RelativeMove(strange), "InvalidArgVal", "SpaceNotSupported")
+        presets = {one.token for one in await ptz.GetPresets(P)}
+        if "1" not in presets:
+            await ptz.SetPreset({**P, "PresetToken": "1", "PresetName": "home"})
+        await ptz.GotoHomePosition(P)
+        await refused(ptz.SetHomePosition(P), "Action", "CannotOverwriteHome")
+    async with device.camera("viewer") as camera:
+        ptz = await camera.create_ptz_service()
+        await refused(ptz.GotoHomePosition(P), "InvalidArgVal", "NoPTZProfile")

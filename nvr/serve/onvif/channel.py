@@ -25,6 +25,7 @@ class Profile:
         stream: As it is now.
         sound: Its sound, None if it has none that is known.
         steered: The camera has a head that this host may steer.
+        points: That head says where it points, and goes where it is told.
     """
 
     camera: CameraState
@@ -32,6 +33,7 @@ class Profile:
     stream: StreamState
     sound: TrackConfig | None
     steered: bool
+    points: bool
 
     @property
     def token(self) -> str:
@@ -102,4 +104,5 @@ class Channels:
         config = self._parts.hub.stream(stream.stream).config or ()
         sound = next((track for track in config if track.kind == "audio"), None)
         steered = camera.name in self._parts.ptz.cameras() and "ptz" in subject.may(camera.name)
-        return Profile(camera, which, stream, sound, steered)
+        points = steered and self._parts.points(camera.name)
+        return Profile(camera, which, stream, sound, steered, points)

@@ -13,7 +13,7 @@ from nvr.base.errors import NvrError, Rejected
 from nvr.media.camera import BoxState, Cameras
 from nvr.media.gpio import Lines
 from nvr.media.owner import Operator
-from nvr.media.ports import Hub, Ptz
+from nvr.media.ports import Hub, Position, Ptz
 from nvr.serve.rtsp_replay import Archive
 from nvr.wire.soap import Fault
 from nvr.wire.xml import Element
@@ -24,6 +24,8 @@ class Parts:
     """Everything the device talks to, made and closed by whoever starts it.
 
     Attributes:
+        points: Whether a head says where it points, and goes where it is told.
+        point: Sends a head there. See `nvr.ptz.controller.Controller.point`.
         snapshot: Camera, stream and width in pixels (0: as it is) to a JPEG and its time.
         endpoint: Lasting UUID of the box.
         version: Of the program.
@@ -45,6 +47,8 @@ class Parts:
     audit: Audit
     masked: Masked
     snapshot: Callable[[str, str, int], Awaitable[tuple[bytes, int]]]
+    points: Callable[[str], bool]
+    point: Callable[[str, Operator, Position], None]
     endpoint: str
     version: str
     rtsp_port: int
@@ -136,6 +140,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "ptz.unknown_camera": ("ter:InvalidArgVal", "ter:NoPTZProfile"),
     "ptz.range": ("ter:InvalidArgVal", "ter:InvalidVelocity"),
     "ptz.unknown_preset": ("ter:InvalidArgVal", "ter:NoToken"),
+    "ptz.unaimed": ("ter:InvalidArgVal", "ter:SpaceNotSupported"),
     "ptz.unknown_output": ("ter:InvalidArgVal", "ter:NoToken"),
 }
 

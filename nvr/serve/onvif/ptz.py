@@ -1,4 +1,4 @@
-"""The PTZ service: speeds, stops and presets of whatever head is behind.
+"""The PTZ service: speeds, stops and presets of whatever head is behind; see `ptz_place` too.
 
 A host's motion lasts as long as it says, 5 s if it says nothing, and then ends by a command of ours
 in its name: to the arbiter that is letting go, as a lapsed lease would not be, and the next motion
@@ -17,6 +17,7 @@ from nvr.media.owner import Operator
 from nvr.media.ports import Position
 from nvr.serve.onvif.channel import Channels, Profile
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service
+from nvr.serve.onvif.ptz_place import Places
 from nvr.serve.onvif.ptz_words import (
     LONGEST_S,
     MOST_PRESETS,
@@ -55,6 +56,9 @@ class PtzService:
     def __init__(self, parts: Parts, channels: Channels) -> None:
         self._parts, self._channels = parts, channels
         self._motions: dict[tuple[str, Operator], _Motion] = {}
+        self._places = Places(
+            parts, self._steered, lambda call, camera: self._forget(camera, call.operator)
+        )
 
     def service(self) -> Service:
         """What there is of it."""
@@ -81,7 +85,8 @@ class PtzService:
         return Service(
             "ptz", "tptz", "ptz_service", (2, 60),
             {name: Operation(do) for name, do in gets.items()}
-            | {name: Operation(do, about) for name, do in does.items()},
+            | {name: Operation(do, about) for name, do in does.items()}
+            | self._places.operations(),
             self.capabilities,
         )  # fmt: skip
 
@@ -115,8 +120,8 @@ class PtzService:
 
     def configuration_options(self, call: Call) -> str:
         """``GetConfigurationOptions``."""
-        self._named(call, "ConfigurationToken", "ter:NoConfig")
-        return options("tptz:PTZConfigurationOptions")
+        one = self._named(call, "ConfigurationToken", "ter:NoConfig")
+        return options("tptz:PTZConfigurationOptions", one)
 
     def compatible(self, call: Call) -> str:
         """``GetCompatibleConfigurations``."""
@@ -270,10 +275,11 @@ class PtzService:
         words = [word for word, (output, _) in _AUX.items() if output in has]
         return tag(
             name, leaf("tt:Name", camera.title or camera.name),
-            spaces("tt:SupportedPTZSpaces"), leaf("tt:MaximumNumberOfPresets", MOST_PRESETS),
-            leaf("tt:HomeSupported", False),
+            spaces("tt:SupportedPTZSpaces", points=one.points),
+            leaf("tt:MaximumNumberOfPresets", MOST_PRESETS),
+            leaf("tt:HomeSupported", self._places.has_home(camera.name)),
             *(leaf("tt:AuxiliaryCommands", word) for word in words),
-            token=camera.name, FixedHomePosition=False,
+            token=camera.name, FixedHomePosition=True,
         )  # fmt: skip
 
 
