@@ -5,8 +5,12 @@ everything else of `nvr run`) is in the figure. *Batched* is ours as shipped: re
 80 ms at once. *Prompt* sends each picture as soon as it is whole, with the sound since the last
 one. Every reader checks that it got the stream whole: bytes, sequence numbers and, of ours, each
 picture's time.
+
+*GB* is a program stream over TCP, as platforms of GB/T 28181 take it, each with its own SSRC;
+against RTSP of the same process (`gb_desk`), which has neither a recorder nor a page to pay for.
 """
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -29,9 +33,11 @@ from tests.bench.recorder import Page, recorder, scratch
 
 WARM_S = 6
 PACKETS_PER_S = 377 + 47  # of the bench's camera: content.py at 1400 bytes a packet
+GB_PACKETS_PER_S = PACKETS_PER_S - 20  # pictures fill their packets
 
 RATIO_BATCHED = at_least(3.5, "one write a reader and tick instead of one a packet")
 RATIO_PROMPT = at_least(2, "without a tick: one write a reader and access unit")
+GB = at_most(2, "the same bytes, packed once for all, with an SSRC put into each packet")
 WHOLE = at_most(0, "a reader that keeps up gets every packet")
 
 
@@ -56,15 +62,28 @@ def measured(
     """Measure one server with its readers for `seconds`."""
     command = [reader_program(), port, path, readers, kind, *login]
     with line_program(command, "ready") as (process, _):
-        time.sleep(WARM_S)
-        asked(process)
-        window = Window([pid])
-        time.sleep(seconds)
-        share, elapsed = window.core_share()
-        seen = asked(process)
-    # GStreamer stamps packets by its own clock, so only ours promises 40 ms between pictures.
-    broken = seen["gaps"] + seen["closed"] + (seen["jumps"] if login else 0)
-    if seen["least_packets"] < (elapsed - 1) * PACKETS_PER_S:
+        # GStreamer stamps packets by its own clock, so only ours promises 40 ms between pictures.
+        return window_of(pid, process, readers, seconds, jumps=bool(login))
+
+
+def window_of(
+    pid: int,
+    process: subprocess.Popen[str],
+    readers: int,
+    seconds: float,
+    *,
+    jumps: bool = False,
+    packets_per_s: int = PACKETS_PER_S,
+) -> Cost:
+    """Measure one server with readers that play."""
+    time.sleep(WARM_S)
+    asked(process)
+    window = Window([pid])
+    time.sleep(seconds)
+    share, elapsed = window.core_share()
+    seen = asked(process)
+    broken = seen["gaps"] + seen["closed"] + (seen["jumps"] if jumps else 0)
+    if seen["least_packets"] < (elapsed - 1) * packets_per_s:
         broken += 1
     return Cost(share * 3600 / readers, seen["least_bytes"] * 8 / 1e6 / elapsed, broken)
 
@@ -95,6 +114,24 @@ def round_of_ours(running: Cameras, readers: int, seconds: float, mode: str, kin
         return measured(pid, port, "/cam/c0", readers, seconds, kind=kind, login=login)
 
 
+def round_of_desk(running: Cameras, readers: int, seconds: float, *, gb: bool) -> Cost:
+    """Measure our RTSP server or our media desk alone."""
+    desk = [sys.executable, "-m", "tests.bench.gb_desk", running.url(0)]
+    with line_program(desk, "port") as (process, port):
+        if not gb:
+            return measured(
+                process.pid, int(port), "/cam/c0", readers, seconds, kind="plain", login=[]
+            )
+        with line_program([reader_program(), 0, "-", readers, "gb"], "port") as (peer, there):
+            assert process.stdin
+            process.stdin.write(f"gb {there} {readers}\n")
+            process.stdin.flush()
+            assert peer.stdout
+            if peer.stdout.readline().strip() != "ready":
+                raise RuntimeError("the platforms were not all called")
+            return window_of(process.pid, peer, readers, seconds, packets_per_s=GB_PACKETS_PER_S)
+
+
 def main(words: list[str] | None = None) -> int:
     """Run the bench."""
     parser = arguments(__doc__ or "")
@@ -114,6 +151,8 @@ def main(words: list[str] | None = None) -> int:
                 "gst": lambda: round_of_gst(running, readers, seconds),
                 "ours_prompt": lambda: ours("prompt", "plain"),
                 "ours_tls": lambda: ours("batched", "tls"),
+                "desk_rtsp": lambda: round_of_desk(running, readers, seconds, gb=False),
+                "desk_gb": lambda: round_of_desk(running, readers, seconds, gb=True),
             },
             chosen.rounds,
         )
@@ -128,12 +167,20 @@ def main(words: list[str] | None = None) -> int:
         "ratio_gst_batched": middle["gst"] / middle["ours_batched"],
         "ratio_gst_prompt": middle["gst"] / middle["ours_prompt"],
         "ours_tls_over_plain": middle["ours_tls"] / middle["ours_batched"],
+        "desk_rtsp_cpu_s_per_reader_h": middle["desk_rtsp"],
+        "desk_gb_cpu_s_per_reader_h": middle["desk_gb"],
+        "gb_over_rtsp": middle["desk_gb"] / middle["desk_rtsp"],
         "readers_per_core": int(3600 / middle["ours_batched"]),
         "least_mbps": min(each.least_mbps for costs in results.values() for each in costs),
         "broken": sum(each.broken for name in results if name != "gst" for each in results[name]),
         "gst_broken": sum(each.broken for each in results["gst"]),
     }
-    limits = {"ratio_gst_batched": RATIO_BATCHED, "ratio_gst_prompt": RATIO_PROMPT, "broken": WHOLE}
+    limits = {
+        "ratio_gst_batched": RATIO_BATCHED,
+        "ratio_gst_prompt": RATIO_PROMPT,
+        "gb_over_rtsp": GB,
+        "broken": WHOLE,
+    }
     notes = [f"{name}: CPU-s per reader-hour {spread(values)}" for name, values in cpu.items()]
     return report("serve", figures, limits, as_json=chosen.json, notes=notes)
 

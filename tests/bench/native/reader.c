@@ -1,7 +1,9 @@
 /* Many RTSP readers of one address: each checks that it gets the stream whole, and throws it away.
  *
- * usage: reader PORT PATH READERS plain|tls [USER PASSWORD]
- * Prints "ready" when all of them play. Each line on standard input prints the counters since the
+ * usage: reader PORT PATH READERS plain|tls|gb [USER PASSWORD]
+ * Prints "ready" when all of them play. With gb they are platforms of GB/T 28181 that listen: it prints
+ * "port N" and waits there for as many connections, whose packets come behind two bytes of length;
+ * PORT and PATH say nothing then. Each line on standard input prints the counters since the
  * line before as one JSON object; the end of standard input ends it.
  */
 #define _GNU_SOURCE
@@ -9,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -19,11 +22,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 20, CHANNELS = 8, HEAD = 16, ROOM = 1 << 20, FRAME_TICKS = 90000 / 25 };
+enum { TICK_MS = 20, CHANNELS = 8, RTP = 12, HEAD = 4 + RTP, ROOM = 1 << 20, FRAME_TICKS = 90000 / 25 };
+
+static size_t before = 4; /* bytes before each RTP packet: '$' channel length, or length alone */
 
 struct reader {
     struct bench_wire wire;
-    uint8_t head[HEAD]; /* of the frame that is being read: '$' channel length, then RTP */
+    uint8_t head[HEAD]; /* of the frame that is being read, then RTP */
     size_t head_bytes, skip;
     unsigned long long bytes, packets, gaps, jumps;
     int closed;
@@ -61,10 +66,10 @@ static long tls_recv(struct bench_wire *w, void *to, size_t n)
 
 static void packet(struct reader *r)
 {
-    unsigned c = r->head[1];
-    uint16_t seq = (uint16_t)(r->head[6] << 8 | r->head[7]);
-    uint32_t ticks = (uint32_t)r->head[8] << 24 | (uint32_t)r->head[9] << 16 |
-                     (uint32_t)r->head[10] << 8 | r->head[11];
+    unsigned c = before == 4 ? r->head[1] : 0;
+    const uint8_t *rtp = r->head + before;
+    uint16_t seq = (uint16_t)(rtp[2] << 8 | rtp[3]);
+    uint32_t ticks = (uint32_t)rtp[4] << 24 | (uint32_t)rtp[5] << 16 | (uint32_t)rtp[6] << 8 | rtp[7];
     if (c & 1 || c >= CHANNELS) /* RTCP */
         return;
     r->packets++;
@@ -73,7 +78,7 @@ static void packet(struct reader *r)
             r->gaps++;
         /* Video comes first and runs at 25 frames a second: a lost group shows here even if the
          * server renumbers what is left. */
-        if (c == 0 && ticks != r->channel[c].ticks && ticks - r->channel[c].ticks != FRAME_TICKS)
+        if (before == 4 && c == 0 && ticks != r->channel[c].ticks && ticks - r->channel[c].ticks != FRAME_TICKS)
             r->jumps++;
     }
     r->channel[c].seen = 1;
@@ -90,17 +95,18 @@ static void take(struct reader *r, const uint8_t *p, size_t n)
             part = r->skip < n ? r->skip : n;
             r->skip -= part;
         } else {
-            part = HEAD - r->head_bytes < n ? HEAD - r->head_bytes : n;
+            size_t whole = before + RTP;
+            part = whole - r->head_bytes < n ? whole - r->head_bytes : n;
             memcpy(r->head + r->head_bytes, p, part);
             r->head_bytes += part;
-            if (r->head_bytes == HEAD) {
-                size_t length = (size_t)(r->head[2] << 8 | r->head[3]);
-                if (r->head[0] != '$' || length < 12) {
-                    fprintf(stderr, "reader: not an interleaved packet\n");
+            if (r->head_bytes == whole) {
+                size_t length = (size_t)(r->head[before - 2] << 8 | r->head[before - 1]);
+                if ((before == 4 && r->head[0] != '$') || length < RTP || r->head[before] != 0x80) {
+                    fprintf(stderr, "reader: not a packet\n");
                     exit(1);
                 }
                 packet(r);
-                r->skip = length - 12;
+                r->skip = length - RTP;
                 r->head_bytes = 0;
             }
         }
@@ -147,6 +153,31 @@ static void report(struct reader *readers, int count)
     fflush(stdout);
 }
 
+/* Take as many connections as there are readers. */
+static void listen_for(struct reader *readers, int count)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listener, (struct sockaddr *)&at, sizeof at) || listen(listener, count) ||
+        getsockname(listener, (struct sockaddr *)&at, &size)) {
+        perror("reader");
+        exit(1);
+    }
+    printf("port %d\n", ntohs(at.sin_port));
+    fflush(stdout);
+    for (int i = 0; i < count; i++) {
+        int fd = accept(listener, NULL, NULL);
+        if (fd < 0) {
+            perror("reader");
+            exit(1);
+        }
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+        readers[i].wire = (struct bench_wire){fd, NULL, plain_send, plain_recv};
+    }
+    close(listener);
+}
+
 int main(int argc, char **argv)
 {
     struct reader *readers;
@@ -158,7 +189,7 @@ int main(int argc, char **argv)
     int count, tls;
 
     if (argc != 5 && argc != 7) {
-        fprintf(stderr, "usage: reader PORT PATH READERS plain|tls [USER PASSWORD]\n");
+        fprintf(stderr, "usage: reader PORT PATH READERS plain|tls|gb [USER PASSWORD]\n");
         return 2;
     }
     count = atoi(argv[3]);
@@ -171,10 +202,14 @@ int main(int argc, char **argv)
     readers = calloc((size_t)count, sizeof *readers);
     if (!readers)
         return 1;
+    if (strcmp(argv[4], "gb") == 0) {
+        before = 2;
+        listen_for(readers, count);
+    }
     if (tls)
         context = SSL_CTX_new(TLS_client_method());
     snprintf(url, sizeof url, "%s://127.0.0.1:%s%s", tls ? "rtsps" : "rtsp", argv[1], argv[2]);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && before == 4; i++) {
         struct bench_wire *w = &readers[i].wire;
         size_t n;
         *w = (struct bench_wire){bench_connect(atoi(argv[1])), NULL, plain_send, plain_recv};
