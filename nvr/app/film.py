@@ -22,6 +22,7 @@ from typing import BinaryIO, Final
 import av
 from msgspec.structs import replace
 
+from nvr.app.film_again import SubAgain
 from nvr.app.film_desk import Desk
 from nvr.app.film_outlet import Outlet, SubOutlet, settings_of
 from nvr.app.film_sender import Sender
@@ -246,8 +247,7 @@ class Film:
 
     def _begin_sub(self, order: Sub, sock: socket.socket | None) -> None:
         if sock is None:
-            said = Failed("Unavailable", "film.silent", "its socket was lost on the way")
-            self._say(OfSub(order.number, said))
+            self._say(OfSub(order.number, _lost()))
             return
         sock.settimeout(_SEND_S)
         size = within(self._source.size, order.box)
@@ -310,7 +310,8 @@ def film(
             sender = Sender(sock, source.codec, clock)
             began = Began("camera", source.size, source.fps, (), source.codec)
             say(_with_sound(began, begin, sender, stack))
-            pass_on(source, sender, desk, Reporter(say, clock, pictures=False), going)
+            with contextlib.closing(Passing(source, sender, desk, say, clock)) as passing:
+                passing.run(going)
             return
         encoder = open_encoder(begin.wish.encoder, settings_of(begin.wish, source))
         stack.callback(encoder.close)
@@ -335,30 +336,74 @@ def turn(source: object, desk: Desk, say: Callable[[Report], None]) -> None:
             say(Refused("device.no_control", sentence))
 
 
-def pass_on(
-    source: CodedSource,
-    sender: Sender,
-    desk: Desk,
-    reporter: Reporter,
-    going: Callable[[], bool],
-) -> None:
-    """Send what a camera encodes itself, from its first key frame on, untouched.
+class Passing:
+    """What a camera encodes itself, sent on untouched; its sub stream is made of that again.
 
-    Raises:
-        NvrError: The source or the recorder gave up.
+    Used by one thread.
+
+    Args:
+        source: The camera.
+        sender: Where its pictures go.
+        desk: Where orders wait.
+        say: Reports.
+        clock: Time source.
     """
-    work, begun = Work(0, 0, 0.0, 0.0, 0.0, 0.0), False
-    while going():
-        turn(source, desk, reporter.say)
-        _, _, captions = desk.hand_over()
+
+    def __init__(
+        self,
+        source: CodedSource,
+        sender: Sender,
+        desk: Desk,
+        say: Callable[[Report], None],
+        clock: Clock,
+    ) -> None:
+        self._source, self._sender, self._desk, self._say = source, sender, desk, say
+        self._reporter, self._clock = Reporter(say, clock, pictures=False), clock
+        self._sub: SubAgain | None = None
+
+    def run(self, going: Callable[[], bool]) -> None:
+        """Send from its first key frame on, as long as `going` says so.
+
+        Raises:
+            NvrError: The source or the recorder gave up.
+        """
+        work, begun = Work(0, 0, 0.0, 0.0, 0.0, 0.0), False
+        while going():
+            self._obey()
+            unit = self._source.read_unit()
+            if unit is not None and (begun := begun or unit.key):
+                self._sender.send([unit])
+                work = replace(work, pictures=work.pictures + 1, late=self._source.late)
+                if self._sub is not None:
+                    self._sub.take(unit)
+            if self._reporter.look(self._source.lack, work) and self._sub is not None:
+                self._say(OfSub(self._sub.number, self._sub.work()))
+
+    def close(self) -> None:
+        """End the sub stream."""
+        sub, self._sub = self._sub, None
+        if sub is not None:
+            sub.close()
+
+    def _obey(self) -> None:
+        turn(self._source, self._desk, self._say)
+        _, _, captions = self._desk.hand_over()
         for one in captions:
             detail = "this camera encodes its own picture, which is recorded untouched"
-            reporter.say(Lacking(one.number, (), "caption.unsupported", detail))
-        unit = source.read_unit()
-        if unit is not None and (begun := begun or unit.key):
-            sender.send([unit])
-            work = replace(work, pictures=work.pictures + 1, late=source.late)
-        reporter.look(source.lack, work)
+            self._say(Lacking(one.number, (), "caption.unsupported", detail))
+        for waited, sock in self._desk.of_sub():
+            if isinstance(waited, Sub):
+                self.close()
+                if sock is None:
+                    self._say(OfSub(waited.number, _lost()))
+                    continue
+                sock.settimeout(_SEND_S)
+                self._sub = SubAgain(waited, sock, self._source, self._say, self._clock)
+            elif self._sub is not None and self._sub.number == waited.number:
+                if isinstance(waited, SubEnd):
+                    self.close()
+                else:
+                    self._sub.retarget(waited.wish)
 
 
 def _with_sound(began: Began, begin: Begin, sender: Sender, stack: contextlib.ExitStack) -> Began:
@@ -372,6 +417,10 @@ def _with_sound(began: Began, begin: Begin, sender: Sender, stack: contextlib.Ex
     stack.callback(ear.close)
     ear.start()
     return replace(began, sound=ear.config.hex())
+
+
+def _lost() -> Failed:
+    return Failed("Unavailable", "film.silent", "its socket was lost on the way")
 
 
 def _failed(err: NvrError) -> Failed:
@@ -395,8 +444,10 @@ def main() -> int:
     out = sys.stdout.buffer
     sys.stdout = sys.stderr  # what libraries print is no report
 
+    saying = threading.Lock()
+
     def say(said: Report) -> None:
-        with contextlib.suppress(OSError):
+        with saying, contextlib.suppress(OSError):
             out.write(line(said))
             out.flush()
 

@@ -20,7 +20,8 @@ from nvr.capture.state import Connection
 from nvr.media.film import Began, Condition, Failed, Refused, Wish, Work
 from nvr.media.ports import Stream
 
-_START_S: Final = 15.0
+_START_S: Final = 45.0
+"""Where a sandbox must be loaded first, on a small board, it takes a while."""
 _LOOK_S: Final = 0.5
 _WHY_S: Final = 3.0
 """So long may it take until it is known what ended a line that broke."""

@@ -120,7 +120,7 @@ class Sandbox:
 
     def _exchange(self, request: bytes, within_s: float, within_cpu_s: float) -> bytes:
         left = memoryview(request)
-        begun_s, begun_cpu_s = time.monotonic(), self._spent_s()
+        begun_s, begun_cpu_s = time.monotonic(), self.spent_s()
         while True:
             left = self._move(left)
             size = int.from_bytes(self._received[:4], "big")
@@ -130,7 +130,7 @@ class Sandbox:
                 answer = bytes(self._received[4 : 4 + size])
                 del self._received[: 4 + size]
                 return answer
-            spent_s = self._spent_s() - begun_cpu_s
+            spent_s = self.spent_s() - begun_cpu_s
             if time.monotonic() - begun_s > within_s or spent_s > within_cpu_s:
                 raise self._died("it hung")
 
@@ -161,7 +161,7 @@ class Sandbox:
             raise self._died(self._how()) from err
         return left
 
-    def _spent_s(self) -> float:
+    def spent_s(self) -> float:
         """Seconds of a processor it has had. See clock_getcpuclockid(3)."""
         try:
             return time.clock_gettime(~self._process.pid << 3 | 2)

@@ -302,9 +302,9 @@ def _unfit_making(at: str, camera: Camera, sub: Sub) -> list[Fault]:
     if sub.url:
         made = "the sub stream of a local camera is made of its own pictures: take url out"
         return [Fault(f"{at}.url", made)]
-    if camera.capture is not None and camera.capture.format == "h264":
-        passed = "with capture.format h264 pictures go on as they come: no sub stream can be made"
-        return [Fault(at, passed)]
+    if sub.codec == "h265" and camera.capture is not None and camera.capture.format == "h264":
+        again = "what a camera encodes itself is made small in H.264 only"
+        return [Fault(f"{at}.codec", again)]
     return []
 
 

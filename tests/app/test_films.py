@@ -15,10 +15,10 @@ from nvr.app.films import Films
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Unavailable
 from nvr.codec.encode import picture_of
-from nvr.config.camera import Camera, Encode, Sub
+from nvr.config.camera import Camera, Capture, Encode, Sub
 from nvr.encode.session import open_encoder
 from nvr.hal.board import Board, Encoder
-from nvr.media.film import Wish
+from nvr.media.film import Began, Wish
 from nvr.sim.pattern import Pattern
 from tests.capture.test_film import filmed
 
@@ -140,6 +140,34 @@ async def test_a_sub_stream_gives_way_to_any_main_stream(tmp_path: Path) -> None
             await films.sub_film("east").wish(None)
         films.forget("west/main")
         assert (await films.sub_film("east").wish(None)).encoder == "x264"
+    finally:
+        trying.cancel()
+        await asyncio.gather(trying, return_exceptions=True)
+
+
+async def test_what_a_camera_encodes_itself_is_decoded_on_the_same_account(tmp_path: Path) -> None:
+    """Only x264 is in the sandbox, and decoding the large picture takes processors, too."""
+    board = structs.replace(BOARD, encoder=(Encoder(name="x264"),), encode_cores=0.25)
+    device, capture = "v4l2:/dev/video9", Capture(format="h264", size=(1920, 1080))
+    sub = Sub(size=(320, 180))
+    cameras = {
+        "own": Camera(name="own", url=device, capture=capture, sub=sub),
+        "raw": Camera(name="raw", url="test:1920x1080@25", sub=sub),
+    }
+    films = Films(board, tmp_path, SystemClock(), lambda _: None, cameras.__getitem__)
+    trying = asyncio.ensure_future(films.run())
+    try:
+        for name in cameras:
+            assert (await films.sub_film(name).wish(None)).encoder == "x264"
+            films.sub_film(name).began(Began("x264", (320, 180), 10, ()))
+        films.film("own", device).began(Began("camera", (1920, 1080), 25, ()))
+        films.sub_film("own").began(Began("x264", (320, 180), 10, ()))
+        said = {one.stream: one.mpixel_s for one in films.report().streams}
+        assert said == {"own/sub": pytest.approx(10.94, abs=0.01), "raw/sub": 0.58}
+        # 4K at 60 a second is more than a quarter of a processor decodes.
+        films.film("own", device).began(Began("camera", (3840, 2160), 60, ()))
+        with pytest.raises(Unavailable, check=lambda err: err.code == "encoder.busy"):
+            await films.sub_film("own").wish(None)
     finally:
         trying.cancel()
         await asyncio.gather(trying, return_exceptions=True)

@@ -187,6 +187,40 @@ async def test_the_shape_of_a_pixel_goes_into_both_streams_and_their_files() -> 
             assert b"pasp\0\0\0\3\0\0\0\4" in fmp4.init_segment((track,))
 
 
+PASSED = {"module": "tests.capture.passed_film"}
+
+
+async def test_what_a_camera_encodes_itself_is_made_small_and_passes_untouched() -> None:
+    async with pair(**PASSED) as it:
+        await it.until(lambda: len(it.of(SUB)) >= 4, 120.0)
+        assert it.states == {MAIN: [("live", "")], SUB: [("live", "")]}
+        [main], [sub] = it.of(MAIN)[-1].config, it.of(SUB)[-1].config
+        assert [(one.width_px, one.height_px) for one in (main, sub)] == [(640, 360), (320, 180)]
+        assert it.main.began.encoder == "camera"
+        assert it.sub.began.encoder == "x264"
+        large, small = luma(it.of(MAIN)[-6:]), luma(it.of(SUB)[-6:])
+        halved = large.reshape(180, 2, 320, 2).mean(axis=(1, 3))
+        # But for its number and what moves, a test picture is the same from one to the next.
+        assert np.median(np.abs(halved - small)) < 8
+        parts = it.of(SUB)[1:]
+        seconds = sum(part.duration_90k for part in parts) / 90_000
+        assert 8 < sum(part.samples for part in parts) / seconds < 14
+        await it.until(lambda: it.sub.work and it.sub.work.pictures > 5)
+        await it.until(lambda: it.sub.work.cpu_s > 0)
+        runs = {part.run for part in it.of(MAIN)}
+        it.box = (160, 160)
+        it.sub.again()
+        await it.until(lambda: it.of(SUB)[-1].config[0].width_px == 160, 120.0)
+        assert {part.run for part in it.of(MAIN)} == runs, "the main stream never noticed"
+
+
+async def test_one_that_cannot_be_decoded_says_why_and_the_main_stream_goes_on() -> None:
+    async with pair(**PASSED) as it:
+        it.main._film = replace(it.main._film, url="test:bare")
+        await it.until(lambda: ("lost", "camera.no_parameter_sets") in it.states[SUB], 120.0)
+        assert all(state != "lost" for state, _ in it.states[MAIN])
+
+
 @pytest.mark.parametrize(
     ("size", "box", "fits"),
     [

@@ -140,6 +140,7 @@ def faults(camera):
     return [str(one) for one in load.check(text)]
 
 
+CODED = '[camera.capture]\nformat = "h264"\n'
 GOOD = 'url = "v4l2:/dev/v4l/by-id/usb-Maker_Cam_1-video-index0"\n'
 
 
@@ -150,6 +151,7 @@ def test_a_device_is_written_into_the_file():
         'standard = "pal"\ndeinterlace = "fields"\nno_signal = "gap"\nalsa = "CARD=Cam,DEV=0"\n'
     )
     assert faults(whole) == []
+    assert faults(GOOD + CODED + "[camera.sub]\nsize = [320, 180]\n") == []
 
 
 @pytest.mark.parametrize(
@@ -160,6 +162,7 @@ def test_a_device_is_written_into_the_file():
         ('url = "v4l2:video0"', "$.camera[0].url"),
         (GOOD + "[camera.capture]\nsize = [7, 5]", "size"),
         (GOOD + '[camera.capture]\nalsa = "hw:0"', "alsa"),
+        (GOOD + f'{CODED}[camera.sub]\ncodec = "h265"', "sub.codec"),
         (GOOD + '[camera.capture]\nformat = "h264"\n[camera.encode]\ngop_s = 1.0', "format"),
         ('url = "rtsp://192.0.2.1/x"\n[camera.capture]\nformat = "auto"', "$.camera[0].capture"),
         (GOOD + '[[camera]]\nname = "west"\n' + GOOD, "$.camera[1].url"),
