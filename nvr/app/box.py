@@ -234,6 +234,7 @@ class Box:
                 claim=doors.claim,
                 throttle=doors.throttle,
                 links=doors.links,
+                rtsp_port=config.rtsp.port,
                 audit=audit,
                 disks=storage.wear.report,
                 encoding=cameras,

@@ -71,10 +71,12 @@ class LinkAnswer(Struct, frozen=True):
     Attributes:
         path: Path and query of its playlist on this server.
         until_us: UTC microseconds at which it ends.
+        rtsp_port: Where the RTSP server listens, for who has a credential.
     """
 
     path: str
     until_us: int
+    rtsp_port: int
 
 
 class Hls:
@@ -196,7 +198,7 @@ class Hls:
         request[REASON] = f"{body.stream} {span[0]} to {span[1]}" if span else body.stream
         until_us = self._parts.clock.wall_us() + round(body.hours * 3600) * 1_000_000
         path = key.format(camera=camera, file=file)
-        return answer(LinkAnswer(f"/link/{made}{path}{query}", until_us))
+        return answer(LinkAnswer(f"/link/{made}{path}{query}", until_us, self._parts.rtsp_port))
 
     def _allow(self, caller: Caller, key: str, camera: str, span: Span | None) -> None:
         """Ask anew: masks and rights may have changed while something was waited for."""

@@ -272,6 +272,8 @@ class Parts:
     captures: Captures = field(default_factory=NoCaptures)
     serial: SerialLines = field(default_factory=NoSerialLines)
     """Its serial lines, and the keyboards on them."""
+    rtsp_port: int = 8554
+    """Where the RTSP server listens."""
     links: Links | None = None
     """Makes addresses for players that cannot sign in. None where there are none."""
     joysticks: Joysticks = field(default_factory=NoJoysticks)

@@ -4,6 +4,7 @@ import { el, Part, put } from "./dom.js";
 import { bytes, clock, span, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { exportDialog } from "./exports.js";
+import { linkDialog } from "./links.js";
 import { causeWords } from "./timeline-draw.js";
 import { button } from "./ui.js";
 
@@ -23,13 +24,14 @@ export class Export extends Part {
     this.gaps = el("ul.gaps", {});
     this.act = button("exp", t("export.do"), () => this.send(), { cls: "p grow", kbd: "E" });
     this.keep = button("lock", t("lock.do"), () => this.playback.lock());
+    this.link = button("link", t("link.do"), () => linkDialog(this.app, this.playback.camera, this.#range, this.playback.archive.hasSub));
     this.clear = button("", t("mark.clear"), () => this.#clear());
     this.hint = el("p.s.sub", {});
     this.replaceChildren(
       el("h2", {}, icon("exp"), el("span", {}, t("export"))),
       el("div.pb", {},
         el("div.io", {}, el("span.sub", {}, t("mark.in")), this.from, el("kbd", {}, "["), el("span.sub", {}, t("mark.out")), this.to, el("kbd", {}, "]"), el("span.sub", {}, t("export.length")), this.size, el("span", {})),
-        this.gaps, this.hint, el("div.row", {}, this.clear, this.keep, this.act),
+        this.gaps, this.hint, el("div.row", {}, this.clear, this.keep, this.link, this.act),
         el("nvr-exports", { prop: { app: this.app, most: 3 } })));
     this.draw();
   }
@@ -65,7 +67,7 @@ export class Export extends Part {
     const allowed = camera?.rights.includes("export") ?? false;
     put(this.hint, !allowed ? t("export.denied") : range ? (range.to_us > archive.recordedUntil_us ? t("export.future") : "") : t("export.how"));
     this.act.disabled = !allowed;
-    this.keep.disabled = !allowed;
+    this.keep.disabled = this.link.disabled = !allowed;
     this.clear.hidden = in_us === null && out_us === null;
   }
 
