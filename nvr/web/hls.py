@@ -7,7 +7,9 @@ with their session, machines with HTTP's Basic, players that can do neither with
 """
 
 import asyncio
+import contextlib
 import re
+import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +44,7 @@ SEEN_S: Final = 30.0
 """Who has asked for nothing for so long does not look on any more."""
 CHECK_S: Final = 1.0
 WRITE_S: Final = 20.0
-_PIECE_BYTES: Final = 128 * 1024
+_PIECE_BYTES: Final = 256 * 1024
 """So much at a time is given to a connection: what it does not take stays shared."""
 _GUESS_BPS: Final = 8_000_000
 _WHICH: Final = f"(?P<which>{'|'.join(WHICH)})"
@@ -294,6 +296,7 @@ async def _sent(request: web.Request, pieces: Sequence[Bytes]) -> web.StreamResp
     response.content_type = "video/mp4"
     response.content_length = sum(map(len, pieces))
     await response.prepare(request)
+    _widen(request)
     try:
         for piece in pieces:
             view = memoryview(piece)
@@ -306,6 +309,14 @@ async def _sent(request: web.Request, pieces: Sequence[Bytes]) -> web.StreamResp
             request.transport.abort()
         raise _stalled() from err
     return response
+
+
+def _widen(request: web.Request) -> None:
+    """Let the kernel take a piece at once: what is asked for is wanted, however old it gets."""
+    sock = request.transport.get_extra_info("socket") if request.transport else None
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _PIECE_BYTES)
 
 
 def _stalled() -> NvrError:

@@ -8,6 +8,8 @@ picture's time.
 
 *GB* is a program stream over TCP, as platforms of GB/T 28181 take it, each with its own SSRC;
 against RTSP of the same process (`gb_desk`), which has neither a recorder nor a page to pay for.
+
+*HLS* are players over TLS that fetch each part as soon as it is there, or whole segments.
 """
 
 import subprocess
@@ -35,6 +37,10 @@ WARM_S = 6
 PACKETS_PER_S = 377 + 47  # of the bench's camera: content.py at 1400 bytes a packet
 GB_PACKETS_PER_S = PACKETS_PER_S - 20  # pictures fill their packets
 
+HLS_WARM_S = 12
+HLS_READERS = 50
+
+HLS_OVER_RTSP = at_most(2, "no demuxer and no Python per picture, but a request for each piece")
 RATIO_BATCHED = at_least(3.5, "one write a reader and tick instead of one a packet")
 RATIO_PROMPT = at_least(2, "without a tick: one write a reader and access unit")
 GB = at_most(2, "the same bytes, packed once for all, with an SSRC put into each packet")
@@ -132,6 +138,27 @@ def round_of_desk(running: Cameras, readers: int, seconds: float, *, gb: bool) -
             return window_of(process.pid, peer, readers, seconds, packets_per_s=GB_PACKETS_PER_S)
 
 
+def round_of_hls(running: Cameras, readers: int, seconds: float, kind: str) -> Cost:
+    """Measure `nvr run` with players of HLS, over TLS as the page is."""
+    with ExitStack() as stack:
+        directory = stack.enter_context(scratch())
+        ours = stack.enter_context(recorder([running.url(0)], directory))
+        page = Page(ours.page_port, ours.claim)
+        stack.callback(page.close)
+        running.wait_for(1)
+        program = [sys.executable, "-m", "tests.bench.hls_reader"]
+        command = [*program, ours.page_port, "c0", readers, kind, "bench", page.machine("bench")]
+        process, _ = stack.enter_context(line_program(command, "ready"))
+        time.sleep(HLS_WARM_S)
+        asked(process)
+        window = Window([ours.pid])
+        time.sleep(seconds)
+        share, elapsed = window.core_share()
+        seen = asked(process)
+        broken = seen["gaps"] + seen["closed"] + (seen["least_pieces"] == 0)
+        return Cost(share * 3600 / readers, seen["least_bytes"] * 8 / 1e6 / elapsed, broken)
+
+
 def main(words: list[str] | None = None) -> int:
     """Run the bench."""
     parser = arguments(__doc__ or "")
@@ -153,6 +180,8 @@ def main(words: list[str] | None = None) -> int:
                 "ours_tls": lambda: ours("batched", "tls"),
                 "desk_rtsp": lambda: round_of_desk(running, readers, seconds, gb=False),
                 "desk_gb": lambda: round_of_desk(running, readers, seconds, gb=True),
+                "hls": lambda: round_of_hls(running, HLS_READERS, 2 * seconds, "parts"),
+                "hls_segments": lambda: round_of_hls(running, HLS_READERS, 2 * seconds, "segments"),
             },
             chosen.rounds,
         )
@@ -166,6 +195,11 @@ def main(words: list[str] | None = None) -> int:
         "gst_cpu_s_per_reader_h": middle["gst"],
         "ratio_gst_batched": middle["gst"] / middle["ours_batched"],
         "ratio_gst_prompt": middle["gst"] / middle["ours_prompt"],
+        "hls_cpu_s_per_reader_h": middle["hls"],
+        "hls_segments_cpu_s_per_reader_h": middle["hls_segments"],
+        "hls_over_rtsp": middle["hls"] / middle["ours_batched"],
+        "hls_over_rtsps": middle["hls"] / middle["ours_tls"],
+        "hls_segments_over_rtsp": middle["hls_segments"] / middle["ours_batched"],
         "ours_tls_over_plain": middle["ours_tls"] / middle["ours_batched"],
         "desk_rtsp_cpu_s_per_reader_h": middle["desk_rtsp"],
         "desk_gb_cpu_s_per_reader_h": middle["desk_gb"],
@@ -179,6 +213,7 @@ def main(words: list[str] | None = None) -> int:
         "ratio_gst_batched": RATIO_BATCHED,
         "ratio_gst_prompt": RATIO_PROMPT,
         "gb_over_rtsp": GB,
+        "hls_over_rtsp": HLS_OVER_RTSP,
         "broken": WHOLE,
     }
     notes = [f"{name}: CPU-s per reader-hour {spread(values)}" for name, values in cpu.items()]

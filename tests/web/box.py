@@ -184,7 +184,10 @@ class MemoryArchive:
         parts = self._of(stream)
         keys = [n for n, part in enumerate(parts) if part.key]
         at = max((n for n in keys if parts[n].wall_us <= t_us), default=keys[0] if keys else -1)
-        if at < 0 or t_us >= _end_us(parts[-1]):
+        there = [n for n in keys if (parts[n].run, parts[n].start_90k) == place]
+        if there:
+            at = there[0]
+        elif at < 0 or t_us >= _end_us(parts[-1]):
             return None
         end = next((n for n in keys if n > at), len(parts))
         group = parts[at:end]
