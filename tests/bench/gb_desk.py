@@ -17,8 +17,8 @@ from nvr.capture.rtsp import Caller
 from nvr.capture.source import Source
 from nvr.media.ingest import Ingest
 from nvr.playback.query import Ranges
-from nvr.serve.gb28181.dialog import Dialog
 from nvr.serve.gb28181.media import Limits, MediaDesk
+from nvr.serve.gb28181.sending import Sending
 from nvr.serve.rtsp import Limits as RtspLimits
 from nvr.serve.rtsp import RtspServer
 from nvr.wire.gb_sdp import Offer
@@ -54,7 +54,7 @@ async def serve(url: str) -> None:
     while stream.config is None:
         await asyncio.sleep(0.05)
     print("port", port, flush=True)
-    sessions: list[Dialog] = []
+    sessions: list[Sending] = []
     while line := await asyncio.to_thread(sys.stdin.readline):
         _, to, count = line.split()
         for _ in range(int(count)):

@@ -12,15 +12,15 @@ from nvr._native import RelayReader
 from nvr.base.errors import Rejected
 from nvr.media.ports import RelaySource
 from nvr.media.track import StreamConfig
-from nvr.serve.gb28181.dialog import Call, Dialog
 from nvr.serve.gb28181.ports import Refused
 from nvr.serve.gb28181.program import Program, Programs
+from nvr.serve.gb28181.sending import Call, Sending
 from nvr.wire import mansrtsp
 
 LOOK_S: Final = 1.0
 
 
-class Live(Dialog):
+class Live(Sending):
     """Sends a camera.
 
     Args:
@@ -37,12 +37,12 @@ class Live(Dialog):
         self._source, self._programs = source, programs
         self._joined: tuple[Program, RelayReader] | None = None
 
-    def steer(self, command: mansrtsp.Command) -> str:  # noqa: ARG002 - see Dialog
-        """See `Dialog.steer`: what is live cannot be steered."""
+    def steer(self, command: mansrtsp.Command) -> str:  # noqa: ARG002 - see Sending
+        """See `Sending.steer`: what is live cannot be steered."""
         raise Refused(400, "a live stream cannot be steered")
 
     async def send(self, sock: socket.socket) -> str:
-        """See `Dialog.send`."""
+        """See `Sending.send`."""
         while True:
             if not self.call.allowed(None):
                 return "denied"
@@ -70,7 +70,7 @@ class Live(Dialog):
         return True
 
     def release(self) -> None:
-        """See `Dialog.release`."""
+        """See `Sending.release`."""
         joined, self._joined = self._joined, None
         if joined is not None:
             self._programs.leave(*joined)

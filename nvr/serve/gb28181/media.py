@@ -13,12 +13,12 @@ from nvr.base.clock import Clock
 from nvr.base.errors import NvrError
 from nvr.media.name import stream_of
 from nvr.media.ports import RelaySource
-from nvr.serve.gb28181.dialog import Call, Dialog
 from nvr.serve.gb28181.leg import Leg, PortRange
 from nvr.serve.gb28181.live import Live
 from nvr.serve.gb28181.ports import Allowed, Refused
 from nvr.serve.gb28181.program import Programs
 from nvr.serve.gb28181.replay import Archive, Replay
+from nvr.serve.gb28181.sending import Call, Sending
 from nvr.wire.gb_sdp import Offer
 from nvr.wire.mpegps import muxer
 
@@ -84,7 +84,7 @@ class MediaDesk:
         remote_host: str,
         local_host: str,
         allowed: Allowed,
-    ) -> Dialog:
+    ) -> Sending:
         """See `nvr.serve.gb28181.ports.MediaDesk.open`.
 
         Raises:

@@ -19,9 +19,9 @@ from nvr.media.fragment import pieces, samples
 from nvr.media.track import StreamConfig
 from nvr.playback.query import Gop, Ranges
 from nvr.playback.track import Place
-from nvr.serve.gb28181.dialog import Call, Dialog
 from nvr.serve.gb28181.ports import FINISHED
 from nvr.serve.gb28181.program import program_relay
+from nvr.serve.gb28181.sending import Call, Sending
 from nvr.wire import mansrtsp
 
 MOST_SCALE: Final = 64.0
@@ -69,7 +69,7 @@ class Frame(NamedTuple):
     key: bool
 
 
-class Replay(Dialog):
+class Replay(Sending):
     """Sends a recording.
 
     Args:
@@ -110,11 +110,11 @@ class Replay(Dialog):
 
     @property
     def size_bytes(self) -> int:
-        """See `Dialog.size_bytes`."""
+        """See `Sending.size_bytes`."""
         return self._size_bytes if self._download else 0
 
     def steer(self, command: mansrtsp.Command) -> str:
-        """See `Dialog.steer`."""
+        """See `Sending.steer`."""
         scale = self._scale if command.scale is None else command.scale
         if command.method == "PAUSE":
             self._paused = True
@@ -131,13 +131,13 @@ class Replay(Dialog):
         return mansrtsp.respond(command, at_s=(self._stands_us - self._from_us) / 1e6)
 
     async def send(self, sock: socket.socket) -> str:
-        """See `Dialog.send`."""
+        """See `Sending.send`."""
         while not (why := await self._play(sock, self._turn, self._scale)):
             pass
         return why
 
     def release(self) -> None:
-        """See `Dialog.release`."""
+        """See `Sending.release`."""
         reader, self._reader, self._relay = self._reader, None, None
         if reader is not None:
             reader.close()

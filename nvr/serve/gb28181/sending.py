@@ -50,7 +50,7 @@ class Call:
     clock: Clock
 
 
-class Dialog(ABC):
+class Sending(ABC):
     """One stream to one platform. See `nvr.serve.gb28181.ports.Session`.
 
     Args:
