@@ -54,10 +54,12 @@ class Archive:
     def fetch(self, *packages: str) -> list[Path]:
         """Fetch packages alone, without what they depend on."""
         into = self.place / "archives"
-        said = self._apt("apt-get", "download", "--print-uris", "-qq", *packages, at=into)
-        names = [line.split()[1] for line in said.splitlines()]
         self._apt("apt-get", "download", "-qq", *packages, at=into)
-        return [into / name for name in names]
+        # What was there already is not told again; apt gives a file the time of its making.
+        return [
+            max(into.glob(f"{name}_*.deb"), key=lambda path: path.stat().st_mtime)
+            for name in packages
+        ]
 
     def closure(self, *packages: str) -> list[str]:
         """Return packages with all that they depend on, recommendations left out."""
