@@ -1,6 +1,7 @@
 # make run   the recorder on simulated hardware, from nothing
 # make test  the whole check; make dev prepares .venv for working on the code
 # make fuzz  looks for bytes that break a reader of them, MINUTES (10) long
+# make wheels   dist/*.whl for arm64 and x86-64, glibc and musl
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ MINUTES ?= 10
 BOARD ?= board/virtual.toml
 SOURCES := $(wildcard native/*.c native/*.h) pyproject.toml
 
-.PHONY: run dev test nightly fuzz clean
+.PHONY: run dev test nightly fuzz wheels clean
 
 run: $(VENV)/installed
 	@exec $(BIN)/nvr run --board $(BOARD) --data $(DATA)
@@ -26,6 +27,10 @@ nightly: $(VENV)/dev
 fuzz: $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group fuzz || true
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+wheels: $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group wheel
+	$(BIN)/python -m images.wheel
 
 # `nvr run` from a checkout uses the checkout's own code, so an edit needs no new install;
 # only a change of the compiled part does.

@@ -27,12 +27,12 @@ enum { THIRD = 1024 };
 #define SHIFT_ONE 0x170076fa /* x^(8 * THIRD - 33), bits reversed */
 #define SHIFT_TWO 0xa51b6135 /* x^(8 * 2 * THIRD - 33) */
 
-__attribute__((target("sse4.2,pclmul"))) static uint32_t shifted(uint32_t crc, uint32_t power) {
+__attribute__((target("sse4.2,crc32,pclmul"))) static uint32_t shifted(uint32_t crc, uint32_t power) {
   __m128i product = _mm_clmulepi64_si128(_mm_cvtsi32_si128((int)crc), _mm_cvtsi32_si128((int)power), 0);
   return (uint32_t)_mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
 }
 
-__attribute__((target("sse4.2,pclmul"))) static uint32_t thirds(uint32_t crc, const uint8_t *p) {
+__attribute__((target("sse4.2,crc32,pclmul"))) static uint32_t thirds(uint32_t crc, const uint8_t *p) {
   uint64_t a = crc, b = 0, c = 0, word[3];
   for (size_t i = 0; i < THIRD; i += 8) {
     memcpy(&word[0], p + i, 8);
@@ -45,7 +45,7 @@ __attribute__((target("sse4.2,pclmul"))) static uint32_t thirds(uint32_t crc, co
   return shifted((uint32_t)a, SHIFT_TWO) ^ shifted((uint32_t)b, SHIFT_ONE) ^ (uint32_t)c;
 }
 
-__attribute__((target("sse4.2"))) static uint32_t hardware_crc(uint32_t crc, const uint8_t *p, size_t len) {
+__attribute__((target("sse4.2,crc32"))) static uint32_t hardware_crc(uint32_t crc, const uint8_t *p, size_t len) {
   if (__builtin_cpu_supports("pclmul"))
     for (; len >= 3 * THIRD; p += 3 * THIRD, len -= 3 * THIRD) crc = thirds(crc, p);
   uint64_t wide = crc;
