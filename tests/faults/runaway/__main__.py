@@ -22,7 +22,7 @@ from tests.faults.runaway.rig import rig
 from tests.faults.runaway.scene import KINDS, LATE_S, Outcome, Play, Scenario, scenario
 
 STILL_S = 1.0
-TRIES = 3
+TRIES = 5
 PLANTS: dict[str, str] = {
     "no_guard": "process_killed",
     "no_stop_on_lapse": "page_frozen",
@@ -49,12 +49,13 @@ async def play(
     found = []
     async with rig(faked=faked, plant=plant) as it:
         for one in scenarios:
-            for _ in range(TRIES):
+            for replayed in range(TRIES):
                 try:
                     outcome = await Play(one, it).run()
                 except (TimeoutError, aiohttp.ClientError, OSError) as err:
                     outcome = Outcome(one, void=True, said=[repr(err)])
                     await it.again()
+                outcome.replayed = replayed
                 if not outcome.void:
                     break
             found.append(outcome)
@@ -100,6 +101,7 @@ def figures_of(found: Sequence[Outcome]) -> dict[str, Any]:
         "scenarios": len(found),
         "runaways": sum(one.still_s == float("inf") for one in found),
         "void": sum(one.void for one in found),
+        "replayed": sum(one.replayed for one in found),
         "worst_still_s": worst([one.still_s for one in wired]),
         "worst_no_wire_s": worst([one.still_s for one in found if not one.scenario.wired]),
         "worst_relay_s": worst([one.relay_s for one in found]),
@@ -167,7 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
     took_s = time.monotonic() - began_s
     missed = [plant for plant in PLANTS if not caught(plant)]
     bad = [
-        f"seed {one.scenario.seed} {sorted(one.scenario.kinds)}: {'; '.join(faults)}, {one.said}"
+        f"seed {one.scenario.seed} {sorted(one.scenario.kinds)}: {'; '.join(faults)}, {one.said}, "
+        + ", ".join(f"{at_s:+.2f} {what} {'on' if on else 'off'}" for at_s, what, on in one.story)
         for one in found
         if (faults := faults_of(one))
     ]

@@ -32,6 +32,8 @@ PRESETS = {1: View(0.0, -10.0, 1.0), 2: View(175.0, -10.0, 1.0)}
 PRESET_DPS = 60.0
 """Half a turn in three seconds, as ordinary domes do it."""
 LOOK_S = 0.01
+AWAY_S = 0.25
+"""Whoever looks later than this is no witness: what it saw may have been so for as long before."""
 BABBLE_BYTES = 6
 DECODER_S = MOTION_TIMEOUT_S
 
@@ -52,6 +54,7 @@ class Far:
         ]
         self._changes: list[tuple[float, str, bool]] = []
         self._known: dict[str, bool] = {}
+        self._naps: list[tuple[float, float]] = []
         self._lock = threading.Lock()
         self._plug = threading.Lock()
         self._link = link
@@ -89,7 +92,8 @@ class Far:
             relays = [(at_s, f"relay {name}", on) for name, on, at_s in list(self._relays.changes)]
             changes = sorted(one for one in (*self._changes, *relays) if one[0] >= since_s)
             known = {f"relay {name}": on for name, on in self._relays.state.items()}
-            return {"changes": changes, "now": self._known | known}
+            away_s = max((for_s for at_s, for_s in self._naps if at_s >= since_s), default=0.0)
+            return {"changes": changes, "now": self._known | known, "away_s": away_s}
 
     def _receive(self, data: bytes) -> bytes:
         with self._lock:
@@ -100,10 +104,15 @@ class Far:
 
     def _watch(self) -> None:
         """Notice what ends by itself: a preset reached, a decoder's time-out."""
+        looked_s = time.monotonic()
         while True:
             time.sleep(LOOK_S)
+            now_s = time.monotonic()
             with self._lock:
-                self._look(time.monotonic())
+                self._look(now_s)
+                if now_s - looked_s > AWAY_S:
+                    self._naps.append((now_s, now_s - looked_s))
+            looked_s = now_s
             with self._plug:
                 if self._babbles and self._line is not None:
                     with contextlib.suppress(BlockingIOError):  # nobody reads

@@ -6,10 +6,11 @@ the same time. Whoever else has a hand on a stick goes on holding it.
 
 import asyncio
 import contextlib
+import functools
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +31,7 @@ LATE_S = 0.5
 AWAY_S = (0.3, 1.0, 2.5, None, None)
 CLOCK_S = (-86_400 * 40, -3600, -61, 61, 3600, 86_400 * 40)
 _PATIENCE_S = 30.0
+_PUSHES = 10
 _LEFT = "c1"  # the head that is judged
 
 
@@ -127,7 +129,9 @@ class Outcome:
         relay_s: From the recorder's end until every relay was safe.
         over_s: By how much a relay, or the head's own lamp, was on for longer than it may.
         lamp_s: From the recorder's end or the adapter's return until the head's own lamp was off.
-        void: Nothing moved when it was to end, so nothing was shown.
+        void: Nothing moved when it was to end, or the far process was away itself, so nothing was
+            shown.
+        replayed: So often it was void before.
         said: For a person.
         story: What began and ended at the far end, in seconds from the ending.
     """
@@ -138,6 +142,7 @@ class Outcome:
     over_s: float | None = None
     lamp_s: float | None = None
     void: bool = False
+    replayed: int = 0
     said: list[str] = field(default_factory=list)
     story: list[tuple[float, str, bool]] = field(default_factory=list)
 
@@ -209,6 +214,9 @@ class Play:
             outcome.story = [
                 (at_s - self._ended_s, what, is_so) for at_s, what, is_so in answer["changes"]
             ]
+            if answer["away_s"]:
+                outcome.void = True
+                outcome.said.append(f"the far process was away for {answer['away_s']:.2f} s")
             for page in self._pages:
                 outcome.said += [str(one) for one in page.refused[:1]]
             return outcome
@@ -235,16 +243,14 @@ class Play:
         if it.by_stick:
             self._stick = await self._rig.joystick(f"stick{it.seed}")
         if not it.itself and (it.others == "takes" or not it.by_stick):
-            await self._hand.move(_LEFT, it.pan)
-            await self._until(lambda now: now.get("head 1", False))
+            await self._push(functools.partial(self._hand.move, _LEFT), it.pan)
         if it.others == "takes":
             await asyncio.sleep(0.3)
             if not it.by_stick:
                 await self._other.move(_LEFT, -it.pan)
                 self._hand, self._other = self._other, self._hand
         if self._stick is not None:
-            self._stick.move({ABS_X: -it.pan})
-            await self._until(lambda now: now.get("head 1", False))
+            await self._push(self._lean, -it.pan)
         if it.others == "beside":
             await self._other.move("c2", it.pan)
         for name in it.outputs:
@@ -252,6 +258,27 @@ class Play:
         if "clock_jumped" in it.kinds:
             self._rig.set_clock(it.clock_s)
         await asyncio.sleep(it.moving_s)
+
+    async def _lean(self, pan: float) -> None:
+        assert self._stick is not None
+        self._stick.move({ABS_X: pan})
+
+    async def _push(self, move: Callable[[float], Awaitable[None]], pan: float) -> None:
+        """Move, and let go and try again as people do where it was stopped before it began.
+
+        A recorder that was too busy for as long as a lease wants it to be let go first.
+        """
+        for again in range(_PUSHES):
+            await move(pan)
+            try:
+                await self._until(lambda now: now.get("head 1", False), _PATIENCE_S / _PUSHES)
+            except TimeoutError:
+                if again + 1 == _PUSHES:
+                    raise
+                await move(0.0)
+                await asyncio.sleep(0.5)
+            else:
+                return
 
     async def _flood(self, page: Page) -> None:
         """Restless sticks and presets on the other heads, more than the line carries."""
@@ -357,8 +384,10 @@ class Play:
         await self._until(lambda now: not any(now.values()))
         await page.close()
 
-    async def _until(self, met: Callable[[dict[str, bool]], bool]) -> None:
-        end_s = time.monotonic() + _PATIENCE_S
+    async def _until(
+        self, met: Callable[[dict[str, bool]], bool], within_s: float = _PATIENCE_S
+    ) -> None:
+        end_s = time.monotonic() + within_s
         while not met(now := await self._rig.far.now()):
             if time.monotonic() > end_s:
                 raise TimeoutError(f"seed {self._it.seed}: {now}")
