@@ -1,16 +1,19 @@
 """Recordings converted for a viewer over a WebSocket, whose end frees the converter at once.
 
-The client sends ``{"op": "gop", "n", "t_us", "key"?}``, and ``{"op": "drop", "n"}`` for one that it
-wants no more. Each is answered by one binary message: u32 little-endian size of a JSON head, the
-head, and the init segment and ``moof mdat ...``; or by a text message with what was wrong. What
-needs no converting goes out as it is. After half a minute without a question the converter is
-free for others; the next question takes it again.
+The client sends ``{"op": "gop", "n", "t_us", "key"?, "sound"?}``, and ``{"op": "drop", "n"}`` for
+one that it wants no more. Each is answered by one binary message: u32 little-endian size of a JSON
+head, the head, and the init segment and ``moof mdat ...``; or by a text message with what was
+wrong. What needs no converting goes out as it is; sound follows the pictures, telephone sound as
+FLAC. After half a minute without a question the converter is free for others; the next question
+takes it again.
 """
 
 import asyncio
 import collections
 import contextlib
+import logging
 import struct
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -18,6 +21,7 @@ from aiohttp import WSMsgType, web
 
 from nvr.auth.policy import authorise, unknown_camera
 from nvr.base.errors import Damaged, NvrError, Rejected, Unavailable
+from nvr.base.log import event
 from nvr.media.mask import Masks
 from nvr.media.name import camera_of, stream_of
 from nvr.media.part import Bytes
@@ -26,12 +30,14 @@ from nvr.playback.query import Gop
 from nvr.serve.recodes import Place
 from nvr.serve.regroup import Regroup
 from nvr.web import cover
-from nvr.web.fragment import FOREIGN, renumbered, shown, without
+from nvr.web.fragment import FOREIGN, Voice, renumbered, shown, without
 from nvr.web.frame import SIGNED_OUT
 from nvr.web.looked import Looked
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import which
 from nvr.wire import fmp4
+
+_log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 20.0
 IDLE_S: Final = 30.0
@@ -43,11 +49,12 @@ _KEY: Final = "ws /ws/playback/{camera}"
 
 
 class Ask(msgspec.Struct, frozen=True, tag_field="op", tag="gop", forbid_unknown_fields=True):
-    """The group of pictures of a time is wanted; `key`: of it the key frame only."""
+    """The group of pictures of a time is wanted; `key`: of it the key frame only, and no sound."""
 
     n: int
     t_us: int
     key: bool = False
+    sound: bool = True
 
 
 class Drop(msgspec.Struct, frozen=True, tag_field="op", tag="drop", forbid_unknown_fields=True):
@@ -149,6 +156,7 @@ class _Viewer:
         self._came = asyncio.Event()
         self._place: Place | None = None
         self._made: Regroup | None = None
+        self._voice = Voice()
 
     def take(self, text: str) -> bool:
         """Take a message; False if it is none."""
@@ -224,7 +232,7 @@ class _Viewer:
         masks = cover.hidden_from(self._parts, self._caller.subject, self._camera, span)
         if not masks and not any(track.codec in FOREIGN for track in config):
             plain = await asyncio.to_thread(without, gop.data, renumbered(config))
-            return _message(ask, gop, shown(config, sound=False), plain, None)
+            return await self._said(ask, gop, config, shown(config, sound=False), plain, None)
         return await self._converted(ask, gop, config, masks)
 
     async def _converted(
@@ -250,7 +258,29 @@ class _Viewer:
         if found is None:
             return None
         speed = found.span_s / max(found.took_s, 0.001)
-        return _message(ask, gop, found.config, found.data, speed)
+        return await self._said(ask, gop, config, found.config, found.data, speed)
+
+    async def _said(
+        self, ask: Ask, gop: Gop, recorded: StreamConfig, config: StreamConfig, data: Bytes,
+        speed: float | None,
+    ) -> bytes:  # fmt: skip
+        """A message of pictures, with the sound that was recorded beside them after them."""
+        heard = {n: track for n, track in enumerate(recorded, 1) if track.kind == "audio"}
+        if not ask.sound or not heard:
+            return _message(ask, gop, config, data, speed)
+        # The tracks are the same without the sound: an init segment is for all of a run.
+        if not ask.key:
+            data = bytes(data) + await asyncio.to_thread(self._sound, gop, recorded, heard)
+        return _message(ask, gop, (*config, *shown(tuple(heard.values()))), data, speed)
+
+    def _sound(self, gop: Gop, config: StreamConfig, ids: Iterable[int]) -> bytes:
+        """The sound of a group as browsers play it; none if it cannot be read."""
+        try:
+            turned = self._voice.turn(gop.data, config, gop.run)
+            return without(turned, {old: new for new, old in enumerate(ids, 2)})
+        except Damaged as err:
+            event(_log, logging.DEBUG, "page.fragment_left_out", error=str(err))
+            return b""
 
     def _allow(self, span: tuple[int, int]) -> None:
         """Refuse what this account may not play back."""

@@ -221,8 +221,12 @@ export class Archive {
   }
 
   async #converted(converter, t_us, keyOnly, signal) {
-    const found = await converter.ask(t_us, keyOnly, signal);
+    const found = await converter.ask(t_us, keyOnly, signal, !this.#quiet);
     const { init: bytes, mime, run } = found;
+    if (onlySoundUnknown(mime)) {
+      this.#quiet = "&sound=no";
+      return this.#converted(converter, t_us, keyOnly, signal);
+    }
     if (!this.#inits.has(run)) this.#inits.set(run, { bytes, mime, track: tracks(bytes)[0] });
     return found;
   }

@@ -35,9 +35,9 @@ export class Converter {
 
   /**
    * The group of pictures of a time.
-   * @param {number} t_us @param {boolean} key Only its key frame. @param {AbortSignal} [signal] @returns {Promise<any>}
+   * @param {number} t_us @param {boolean} key Only its key frame. @param {AbortSignal} [signal] @param {boolean} [sound] With its sound. @returns {Promise<any>}
    */
-  ask(t_us, key, signal) {
+  ask(t_us, key, signal, sound = true) {
     const n = (this.#n += 1);
     return new Promise((resolve, reject) => {
       const stop = () => {
@@ -49,7 +49,7 @@ export class Converter {
         return;
       }
       signal?.addEventListener("abort", stop, { once: true });
-      const said = JSON.stringify({ op: "gop", n, t_us: Math.round(t_us), key });
+      const said = JSON.stringify({ op: "gop", n, t_us: Math.round(t_us), key, sound });
       this.#asked.set(n, { said, key, resolve, reject });
       if (this.#socket) this.#send(said);
       else this.#open();
