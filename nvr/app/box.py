@@ -210,7 +210,17 @@ class Box:
         )
         shots = self._shots(control, looks)
         device = onvif_device(
-            config, doors, clock, ingest, control.ptz, cameras, lines, looks, box, volumes
+            config,
+            doors,
+            clock,
+            ingest,
+            control.ptz,
+            cameras,
+            lines,
+            looks,
+            box,
+            volumes,
+            tls.context,
         )
         notifiers = self._notifiers(
             stack, doors, cameras, lines, control, box, looks, volumes.volumes

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import ssl
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import msgspec
 import tomlkit
 
 from nvr import __version__
@@ -45,6 +47,7 @@ class OnvifDevice:
         settings: As the file says.
         write: Changes the file, for good.
         clock: Time source.
+        tls: Certificate for who comes over TLS.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class OnvifDevice:
         settings: Onvif,
         write: Callable[[Change], Awaitable[None]],
         clock: Clock,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self._tls = tls
         self._parts, self._settings, self._write, self._clock = parts, settings, write, clock
         self._changed = asyncio.Event()
         self._server = OnvifServer(parts)
@@ -78,7 +83,7 @@ class OnvifDevice:
             devices = self._devices(settings) if settings.on else []
             self._channels = [server for server, _, _ in devices[1:]]
             for server, parts, port in devices:
-                tasks.append(asyncio.create_task(self._serve(server, settings.host, port)))
+                tasks.append(asyncio.create_task(self._serve(server, parts, settings.host)))
                 if settings.discovery:
                     tasks.append(asyncio.create_task(self._be_found(parts, port)))
             try:
@@ -107,22 +112,26 @@ class OnvifDevice:
     async def write(self, wanted: OnvifDeviceSettings) -> None:  # noqa: D102 - see OnvifDevice
         await self._write(_told(wanted))
         now = self._settings
-        self._settings = Onvif(
+        self._settings = msgspec.structs.replace(
+            now,
             on=wanted.on,
-            host=now.host,
             port=wanted.port,
             discovery=wanted.discovery,
-            clock_s=now.clock_s,
             channels=dict(wanted.channels),
         )
         self._changed.set()
 
     def _devices(self, settings: Onvif) -> list[tuple[OnvifServer, Parts, int]]:
         """The combined device, then one for each camera that has a port of its own."""
+        if self._parts.port != settings.port:
+            self._parts = dataclasses.replace(self._parts, port=settings.port)
+            self._server = OnvifServer(self._parts)
         found = [(self._server, self._parts, settings.port)]
         for name, port in settings.channels.items():
             endpoint = str(uuid.uuid5(uuid.UUID(self._parts.endpoint), name))
-            parts = dataclasses.replace(self._parts, only=name, endpoint=endpoint, lines=NoLines())
+            parts = dataclasses.replace(
+                self._parts, only=name, endpoint=endpoint, lines=NoLines(), port=port, tls_port=0
+            )
             found.append((OnvifServer(parts), parts, port))
         return found
 
@@ -134,10 +143,13 @@ class OnvifDevice:
         for server in (self._server, *self._channels):
             server.revoke(name)
 
-    async def _serve(self, server: OnvifServer, host: str, port: int) -> None:
+    async def _serve(self, server: OnvifServer, parts: Parts, host: str) -> None:
+        port = parts.port
+        tls = (parts.tls_port, self._tls) if parts.tls_port and self._tls else None
+
         async def serve() -> None:
             ready = asyncio.Event()
-            serving = asyncio.create_task(server.serve(host, port, ready))
+            serving = asyncio.create_task(server.serve(host, port, ready, tls))
             waiting = asyncio.create_task(ready.wait())
             try:
                 await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -203,6 +215,7 @@ def onvif_device(
     looks: Analysis,
     box: BoxState,
     archive: Archive,
+    tls: ssl.SSLContext,
 ) -> OnvifDevice:
     """Build the device over the box's own parts."""
     parts = Parts(
@@ -225,5 +238,7 @@ def onvif_device(
         rtsp_port=config.rtsp.port,
         window_s=float(config.onvif.clock_s),
         permit=Permit(config.local_upstream),
+        port=config.onvif.port,
+        tls_port=config.onvif.tls_port or 0,
     )
-    return OnvifDevice(parts, config.onvif, cameras.roster.write, clock)
+    return OnvifDevice(parts, config.onvif, cameras.roster.write, clock, tls)

@@ -81,6 +81,8 @@ class Onvif(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     discovery: bool = True
     # How far a host's clock may be off in a WS-UsernameToken.
     clock_s: Annotated[int, Meta(ge=5, le=3600)] = 60
+    # The same over TLS, with the certificate of the page; for the box as a whole. None: not at all.
+    tls_port: Port | None = None
     # Cameras that are devices of their own as well, and the port of each.
     channels: dict[Name, Port] = {}
 

@@ -34,6 +34,7 @@ class Device:
     def __init__(self, box: RunningBox, port: int) -> None:
         self.box, self.port = box, port
         self.secrets: dict[str, str] = {}
+        self.tls_port = 0
 
     async def credential(self, name: str, *rights: str, outputs: tuple[str, ...] = ()) -> None:
         said = {"*": list(rights), **{f"@{one}": ["relay"] for one in outputs}}

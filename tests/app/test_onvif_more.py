@@ -11,7 +11,7 @@ import pytest_asyncio
 from aiohttp import web
 from zeep.exceptions import Fault
 
-from tests.app.box import running_box
+from tests.app.box import browser, running_box
 from tests.app.test_onvif_device import TDS, Device, P, refused
 from tests.ports import free_port
 
@@ -23,8 +23,12 @@ WSA = "http://www.w3.org/2005/08/addressing"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def device(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Device]:
-    async with running_box(tmp_path_factory.mktemp("box")) as box:
+    tls_port = free_port()
+    async with running_box(
+        tmp_path_factory.mktemp("box"), f"[onvif]\ntls_port = {tls_port}\n"
+    ) as box:
         device = Device(box, free_port())
+        device.tls_port = tls_port
         await put(device)
         await box.until("dome", "state", "live", 60)
         await device.credential("host", "live", "ptz", "relay", "config", "unmasked")
@@ -273,3 +277,21 @@ async def test_a_head_that_says_where_it_points_is_sent_to_a_place_and_home(
     async with device.camera("viewer") as camera:
         ptz = await camera.create_ptz_service()
         await refused(ptz.GotoHomePosition(P), "InvalidArgVal", "NoPTZProfile")
+
+
+async def test_the_same_is_there_over_tls(device: Device) -> None:
+    ask = f"<GetServices xmlns='{TDS}'/>"
+    url = f"https://127.0.0.1:{device.tls_port}/onvif/device_service"
+    async with browser() as session:
+        async with session.post(url, data=device.signed("viewer", ask)) as answer:
+            assert answer.status == 200
+            assert f"<tds:XAddr>{url}<" in await answer.text()
+        data = device.signed("viewer", f"<GetNetworkProtocols xmlns='{TDS}'/>")
+        async with session.post(url, data=data) as answer:
+            text = await answer.text()
+            for name, port in (("HTTP", device.port), ("HTTPS", device.tls_port)):
+                said = f"<tt:Name>{name}</tt:Name><tt:Enabled>true</tt:Enabled>"
+                assert f"{said}<tt:Port>{port}</tt:Port>" in text
+        async with session.post(url, data=data) as answer:
+            assert answer.status == 401  # a token counts once, whichever door it came by
+    assert "\ntls_port" in (device.box.data / "nvr.toml").read_text(encoding="utf-8")

@@ -110,7 +110,8 @@ class Device:
                 DynDNS=False, NTP=0, HostnameFromDHCP=False,
             ),
             tag(
-                "tds:Security", **{"TLS1.0": False, "TLS1.1": False, "TLS1.2": False},
+                "tds:Security",
+                **{"TLS1.0": False, "TLS1.1": False, "TLS1.2": bool(self._parts.tls_port)},
                 OnboardKeyGeneration=False, AccessPolicyConfig=False, DefaultAccessPolicy=False,
                 Dot1X=False, RemoteUserHandling=False, UsernameToken=True, HttpDigest=True,
                 MaxUsers=1,
@@ -246,13 +247,15 @@ class Device:
 
     def network_protocols(self, call: Call) -> str:
         """``GetNetworkProtocols``."""
-        http = int(call.base.rpartition(":")[2])
+        parts = self._parts
+        http = parts.port or int(call.base.rpartition(":")[2])
+        https = (("HTTPS", parts.tls_port),) if parts.tls_port else ()
         return "".join(
             tag(
                 "tds:NetworkProtocols", leaf("tt:Name", name), leaf("tt:Enabled", True),
                 leaf("tt:Port", port),
             )
-            for name, port in (("HTTP", http), ("RTSP", self._parts.rtsp_port))
+            for name, port in (("HTTP", http), *https, ("RTSP", parts.rtsp_port))
         )  # fmt: skip
 
     def users(self, call: Call) -> str:

@@ -31,6 +31,8 @@ class Parts:
         version: Of the program.
         rtsp_port: Where streams are.
         window_s: How far the clock of who signs a request may be off.
+        port: Where it listens, 0 if that is known from requests only.
+        tls_port: Where it does over TLS, 0 if it does not.
         permit: Where a host's own server may be.
         only: The one camera that this device has; empty for all, and for what is the box's.
     """
@@ -54,6 +56,8 @@ class Parts:
     rtsp_port: int
     permit: Callable[[str, int], bool]
     window_s: float = 60.0
+    port: int = 0
+    tls_port: int = 0
     only: str = ""
 
     @property

@@ -1,7 +1,8 @@
 """The ONVIF device's own HTTP port: SOAP in, SOAP out, and snapshots.
 
 Plain HTTP on a port of its own. Hosts look for devices there, do not take certificates that a box
-signs itself, and neither of their log-ins shows a secret. It never touches the page's port, whose
+signs itself, and neither of their log-ins shows a secret. The same over TLS on another, if the
+settings say so. It never touches the page's port, whose
 gate is made for browsers.
 
 Limits: connections as `nvr.serve.door` says, 64 KiB, 32 deep and 2000 elements a request, 10 s for
@@ -11,6 +12,8 @@ one to arrive, `AT_ONCE` snapshots made at a time.
 import asyncio
 import inspect
 import logging
+import socket
+import ssl
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -79,7 +82,7 @@ class OnvifServer:
         self._login = Login(parts.machines, parts.throttle, parts.clock, parts.window_s)
         self._clients = Clients(parts.clock.wall_us)
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._door: Door | None = None
+        self._doors: list[Door] = []
         self.port = 0
 
     def clients(self) -> list[Client]:
@@ -90,29 +93,46 @@ class OnvifServer:
         """End what a credential that is no more still has heads do."""
         self._ptz.close(name)
 
-    async def serve(self, host: str, port: int, ready: asyncio.Event | None = None) -> None:
+    async def serve(
+        self,
+        host: str,
+        port: int,
+        ready: asyncio.Event | None = None,
+        tls: tuple[int, ssl.SSLContext] | None = None,
+    ) -> None:
         """Serve until cancelled.
 
         Args:
             host: Address to listen on.
             port: TCP port, 0 for any; `port` holds the one in use once `ready` is set.
             ready: Set when connections are taken.
+            tls: Port and certificate of the same over TLS, None for none.
 
         Raises:
             Unavailable: ``onvif.port``.
         """
         sockets = listen(host, port, "onvif.port")
         self.port = sockets[0].getsockname()[1]
+        listening: list[tuple[list[socket.socket], ssl.SSLContext | None]] = [(sockets, None)]
+        if tls is not None:
+            try:
+                listening.append((listen(host, tls[0], "onvif.port"), tls[1]))
+            except NvrError:
+                for sock in sockets:
+                    sock.close()
+                raise
         app = web.Application(client_max_size=soap.MOST_BYTES)
         app.router.add_get("/onvif/snapshot/{camera}", self._snapshot)
         app.router.add_get("/onvif/snapshot/{camera}/{which}", self._snapshot)
         app.router.add_post("/{path:.*}", self._post)
         runner, server = await protocol(app, idle_s=IDLE_S, most_line_bytes=MOST_LINE_BYTES)
-        self._door = Door(server, None)
+        doors = [(Door(server, context), found) for found, context in listening]
+        self._doors = [door for door, _ in doors]
         event(_log, logging.INFO, "onvif.listening", host=host, port=self.port)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._door.serve(sockets))
+                for door, found in doors:
+                    tasks.create_task(door.serve(found))
                 tasks.create_task(self._events.run())
                 if ready is not None:
                     ready.set()
@@ -201,7 +221,7 @@ class OnvifServer:
 
     def _call(self, request: web.Request, subject: Subject, body: Element) -> Call:
         host, port = _place(request)
-        base = f"http://{host}:{port}"
+        base = f"{request.scheme}://{host}:{port}"
         return Call(subject, body, host, base, request.remote or "", request.path)
 
     def _refused(self, call: Call, key: str, err: Rejected, camera: str) -> None:
@@ -238,8 +258,8 @@ class OnvifServer:
         )
 
     def _heard(self, request: web.Request) -> None:
-        if self._door is not None:
-            self._door.heard(request.transport)
+        for door in self._doors:
+            door.heard(request.transport)
 
 
 def _which(request: web.Request) -> Which:
@@ -262,7 +282,7 @@ def _place(request: web.Request) -> tuple[str, int]:
     try:
         said = urlsplit(f"//{request.headers.get('Host', '')}")
         if said.hostname and all(c.isalnum() or c in ".-:" for c in said.hostname):
-            host, port = said.hostname, said.port or 80
+            host, port = said.hostname, said.port or (443 if request.scheme == "https" else 80)
     except ValueError:
         pass
     return (f"[{host}]" if ":" in host else host), port
