@@ -41,6 +41,7 @@ from nvr.serve.notify.mqtt_state import States
 from nvr.serve.notify.syslog import SyslogNotifier
 from nvr.serve.notify.webhook import WebhookNotifier
 from nvr.wire.openmetrics import Family
+from nvr.wire.webhook import secret_of
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +111,9 @@ class BoxNotifiers:
         """Tell them, until cancelled."""
         try:
             await self._look_at_secrets()
+            if (self._data.path / FILE).exists():  # hooks may have been taken out of the file
+                names = [one.name for one in self._config.webhook]
+                await self._on_disk(self._hooks().keep_only, names)
             for settings in _settings(self._config):
                 self._begin(settings)
             await self._newsroom.run()
@@ -120,15 +124,17 @@ class BoxNotifiers:
         return [self._state(key, one) for key, one in self._ones.items()]
 
     async def write(self, wanted: NotifySettings, secret: str | None) -> None:  # noqa: D102 - see Notifiers
+        if secret and wanted.kind != "mqtt":
+            _check_secret(wanted.kind, secret)
         await self._cameras.roster.write(_written(wanted))
-        if secret is not None:
+        if secret is not None and wanted.kind != "syslog":
             await asyncio.to_thread(
                 load.edit_notify_secret,
                 self._data.secrets_path, wanted.kind, wanted.name, secret or None,
             )  # fmt: skip
         await self._look_at_secrets()
-        await self._end((wanted.kind, wanted.name))
-        self._begin(wanted)
+        kept = await self._end((wanted.kind, wanted.name), leaves=not wanted.on)
+        self._begin(wanted, kept)
 
     async def remove(self, kind: NotifyKind, name: str) -> None:  # noqa: D102 - see Notifiers
         if (kind, name) not in self._ones:
@@ -138,7 +144,7 @@ class BoxNotifiers:
             await asyncio.to_thread(
                 load.edit_notify_secret, self._data.secrets_path, kind, name, None
             )
-        await self._end((kind, name))
+        await self._end((kind, name), leaves=True)
         del self._ones[kind, name]
         if kind == "webhook":
             await self._on_disk(self._hooks().forget, name)
@@ -176,17 +182,25 @@ class BoxNotifiers:
 
     # One of them.
 
-    def _begin(self, settings: NotifySettings) -> None:
+    def _begin(self, settings: NotifySettings, kept: tuple[str, ...] = ()) -> None:
         one = self._ones[settings.kind, settings.name] = _One(settings)
         if settings.on:
             one.notifier = self._made(settings)
+            if isinstance(one.notifier, MqttNotifier):
+                one.notifier.inherit(kept)
             one.task = asyncio.create_task(self._keep(settings, one.notifier))
 
-    async def _end(self, key: _Key) -> None:
+    async def _end(self, key: _Key, *, leaves: bool) -> tuple[str, ...]:
+        """End it; returns the topics that a broker keeps, for who comes after."""
         one = self._ones.get(key)
+        kept: tuple[str, ...] = ()
+        if one is not None and isinstance(one.notifier, MqttNotifier):
+            one.notifier.leaves = leaves
+            kept = one.notifier.kept()
         if one is not None and one.task is not None:
             await ended([one.task])
             one.task, one.notifier = None, None
+        return kept
 
     async def _keep(self, settings: NotifySettings, notifier: Notifier) -> None:
         async def once() -> None:
@@ -276,6 +290,15 @@ class BoxNotifiers:
             return  # whoever needs one says so
         kinds: tuple[NotifyKind, ...] = ("mqtt", "webhook")
         self._secrets = {(kind, name): True for kind in kinds for name in getattr(secrets, kind)}
+
+
+def _check_secret(kind: NotifyKind, secret: str) -> None:
+    if kind == "syslog":
+        raise Rejected("notify.secret", "a syslog server has no secret")
+    try:
+        secret_of(secret)
+    except ValueError as err:
+        raise Rejected("notify.secret", f"the secret of a webhook: {err}") from err
 
 
 def _settings(config: Config) -> list[NotifySettings]:

@@ -159,7 +159,13 @@ def edit_store_secret(path: Path, secret: str) -> Secrets:
 
 
 def edit_notify_secret(path: Path, kind: str, name: str, secret: str | None) -> Secrets:
-    """Set (or, with None, forget) a broker's password or a webhook's secret."""
+    """Set (or, with None, forget) a broker's password or a webhook's secret.
+
+    Raises:
+        Rejected: ``notify.secret``: it is empty, far too long, or for nobody that has one.
+    """
+    if kind not in {"mqtt", "webhook"} or (secret is not None and not 1 <= len(secret) <= 256):
+        raise Rejected("notify.secret", "brokers and webhooks have one, of 1 to 256 characters")
 
     def change(document: TOMLDocument) -> None:
         table = document.setdefault(kind, tomlkit.table())

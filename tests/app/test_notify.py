@@ -192,6 +192,7 @@ async def test_who_is_no_administrator_sees_and_changes_nothing_and_nonsense_is_
         ("mqtt", {**good, "url": "mqtt://a", "ca": "x.pem"}, 409),
         ("mqtt", {**good, "credential": ""}, 409),
         ("webhook", {"url": "ftp://a"}, 409),
+        ("webhook", {"url": "http://["}, 409),
         ("webhook", {"url": "https://a:99999/"}, 409),
         ("syslog", {"url": "tls://a/path"}, 409),
         ("elsewhere", {"url": "tls://a"}, 404),
@@ -199,6 +200,9 @@ async def test_who_is_no_administrator_sees_and_changes_nothing_and_nonsense_is_
     ):
         await box.call("PUT", f"{PATH}/{kind}/bad", body, status)
     await box.call("PUT", f"{PATH}/mqtt/BAD", good, 409)
+    for place, url in (("webhook/bad", "https://a/"), ("syslog/bad", "tcp://a")):
+        await box.call("PUT", f"{PATH}/{place}", {"url": url, "secret": "short"}, 403)
+    await box.call("PUT", f"{PATH}/mqtt/bad", {**good, "secret": "x" * 257}, 400)
     await box.call("POST", f"{PATH}/mqtt/none/test", {}, 404)
     await box.call("PUT", f"{PATH}/mqtt/later", good)
     await box.call("POST", f"{PATH}/mqtt/later/test", {}, 409)

@@ -28,6 +28,7 @@ from nvr.serve.notify import mqtt_command
 from nvr.serve.notify.mqtt import Incoming, MqttNotifier
 from nvr.serve.notify.mqtt_command import BURST, Commands
 from nvr.serve.notify.mqtt_state import States, VolumeSeen
+from nvr.serve.notify.tally import Tally
 from tests.serve.notify_servers import (
     Certificate,
     Heard,
@@ -373,20 +374,31 @@ async def test_home_assistant_is_told_only_if_said_and_without_commands_no_switc
         made = box.notifier(url(broker), discovery=True, commands=True)
         async with running(made):
             await heard.until(lambda h: len(h.kept) == 9)
+            first = made
         lamp = json.loads(heard.kept[f"homeassistant/switch/{node}/output_lamp/config"])
         assert lamp["command_topic"] == "site/box/output/lamp/set"
         assert lamp["availability_topic"] == "site/box/status"
         assert lamp["device"]["identifiers"] == [ENDPOINT]
+        # Set otherwise, it is told no more; given up for good, nothing of ours stays there.
+        made = box.notifier(url(broker))
+        made.inherit(first.kept())
+        async with running(made):
+            await heard.until(lambda h: not any(h.kept.values()))
+            async with hearing(broker, "site/box/#", "other") as all_:
+                await all_.until(lambda h: h.kept.get("site/box/status") == b"online")
+                made.leaves = True
+        async with hearing(broker, "#", "late") as late:
+            await asyncio.sleep(0.5)
+            assert late.kept == {}
 
 
 async def test_a_stop_goes_before_what_waits_and_fits_when_nothing_does() -> None:
-    queue = Incoming(maxsize=3)
-    for topic in ("a/set", "b/set", "c/set"):
+    tally = Tally(SystemClock())
+    queue = Incoming(tally, maxsize=3)
+    for topic in ("a/set", "b/set", "c/set", "d/set", "x/stop/set"):
         queue.put_nowait(SimpleNamespace(topic=topic))
-    with pytest.raises(asyncio.QueueFull):
-        queue.put_nowait(SimpleNamespace(topic="d/set"))
-    queue.put_nowait(SimpleNamespace(topic="x/stop/set"))
     assert [queue.get_nowait().topic for _ in range(3)] == ["x/stop/set", "a/set", "b/set"]
+    assert tally.refused == 2
 
 
 def test_commands_without_a_rule_do_not_start(box: Box, monkeypatch) -> None:

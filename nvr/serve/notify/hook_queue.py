@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,6 +107,11 @@ class HookQueue:
     def forget(self, hook: str) -> None:
         """There is no such receiver any more."""
         self._rows("DELETE FROM waiting WHERE hook = ?", hook)
+
+    def keep_only(self, hooks: Sequence[str]) -> None:
+        """Forget what waits for others."""
+        marks = ", ".join("?" * len(hooks))
+        self._rows(f"DELETE FROM waiting WHERE hook NOT IN ({marks})", *hooks)  # noqa: S608 - marks only
 
     def count(self, hook: str) -> int:
         """How many wait for a receiver."""

@@ -10,7 +10,8 @@ something happens; what is gone, or not to be known any more, is emptied.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -47,7 +48,16 @@ _LEAVE_S = 2.0
 
 
 class Incoming(asyncio.Queue[Any]):
-    """Messages of a broker, bounded: what does not fit is dropped; a STOP goes first, and fits."""
+    """Messages of a broker, bounded: what does not fit is dropped; a STOP goes first, and fits.
+
+    Args:
+        tally: Where what was dropped is counted; the library would log each.
+        maxsize: So many wait.
+    """
+
+    def __init__(self, tally: Tally, maxsize: int) -> None:
+        super().__init__(maxsize)
+        self._tally = tally
 
     def _put(self, item: Any) -> None:  # noqa: ANN401 - as of the base
         if str(item.topic).endswith(_STOP):
@@ -57,7 +67,10 @@ class Incoming(asyncio.Queue[Any]):
 
     def put_nowait(self, item: Any) -> None:  # noqa: ANN401 - as of the base
         """See `asyncio.Queue`."""
-        if self.full() and str(item.topic).endswith(_STOP):
+        if self.full():
+            self._tally.refused += 1
+            if not str(item.topic).endswith(_STOP):
+                return
             self._queue.pop()  # type: ignore[attr-defined] # as of the base
         super().put_nowait(item)
 
@@ -76,6 +89,9 @@ class MqttNotifier:
         permit: Where it may be.
         home: Where names of files in the configuration begin.
         clock: Time source.
+
+    Attributes:
+        leaves: It is not to come back: what the broker keeps is emptied at the end.
     """
 
     def __init__(
@@ -99,6 +115,7 @@ class MqttNotifier:
         self._prefix = settings.topic or f"nvr/{endpoint}"
         self._kept: dict[str, bytes] = {}
         self._look = asyncio.Event()
+        self.leaves = False
         self.tally = Tally(clock)
         self.outbox = Outbox(f"mqtt/{settings.name}")
 
@@ -107,6 +124,14 @@ class MqttNotifier:
         if wanted(news, self._settings.events, self._settings.cameras):
             self.outbox.put(news)
         self.look()
+
+    def kept(self) -> tuple[str, ...]:
+        """Topics that the broker keeps for us."""
+        return tuple(self._kept)
+
+    def inherit(self, topics: Iterable[str]) -> None:
+        """Empty these too, unless they are told again: somebody with other settings told them."""
+        self._kept = dict.fromkeys(topics, b"")
 
     def look(self) -> None:
         """Compare now: with what there is to tell, and with what its credential still may."""
@@ -160,7 +185,7 @@ class MqttNotifier:
             password=password or None,
             logger=_log,
             identifier=f"nvr-{self._endpoint[:8]}-{settings.name}",
-            queue_type=Incoming,
+            queue_type=partial(Incoming, self.tally),  # type: ignore[arg-type] # made like one
             will=aiomqtt.Will(f"{self._prefix}/{STATUS}", b"offline", qos=1, retain=True),
             clean_session=True,
             keepalive=KEEPALIVE_S,
@@ -179,11 +204,17 @@ class MqttNotifier:
             self._look.set()
             await self._do_all(client)
         finally:
-            # A broker tells the last will of who vanishes, not of who leaves.
             with contextlib.suppress(Exception):
-                await client.publish(
-                    f"{self._prefix}/{STATUS}", b"offline", qos=1, retain=True, timeout=_LEAVE_S
-                )
+                async with asyncio.timeout(_LEAVE_S):
+                    await self._leave(client)
+
+    async def _leave(self, client: "aiomqtt.Client") -> None:
+        """Say so: a broker tells the last will of who vanishes, not of who leaves."""
+        status = f"{self._prefix}/{STATUS}"
+        for topic in (*self._kept, status) if self.leaves else ():
+            await client.publish(topic, b"", qos=1, retain=True)
+        if not self.leaves:
+            await client.publish(status, b"offline", qos=1, retain=True)
 
     async def _do_all(self, client: "aiomqtt.Client") -> None:
         """Tell and obey until one of these fails; as `first_end`, but the library needs `ended`."""
