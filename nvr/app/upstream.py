@@ -28,7 +28,7 @@ from nvr.media.ports import Hub
 from nvr.media.upstream import Host, OnvifDeviceSettings, OnvifDeviceState
 from nvr.ptz.controller import Controller
 from nvr.serve.onvif.device import scopes
-from nvr.serve.onvif.discovery import Responder
+from nvr.serve.onvif.discovery import Responder, families_of
 from nvr.serve.onvif.parts import Parts
 from nvr.serve.onvif.server import OnvifServer
 from nvr.serve.rtsp_replay import Archive
@@ -81,11 +81,11 @@ class OnvifDevice:
             self._faults.clear()
             tasks: list[asyncio.Task[None]] = []
             devices = self._devices(settings) if settings.on else []
-            self._channels = [server for server, _, _ in devices[1:]]
-            for server, parts, port in devices:
+            self._channels = [server for server, _ in devices[1:]]
+            for server, parts in devices:
                 tasks.append(asyncio.create_task(self._serve(server, parts, settings.host)))
                 if settings.discovery:
-                    tasks.append(asyncio.create_task(self._be_found(parts, port)))
+                    tasks.append(asyncio.create_task(self._be_found(parts, settings.host)))
             try:
                 await self._changed.wait()
             finally:
@@ -121,18 +121,18 @@ class OnvifDevice:
         )
         self._changed.set()
 
-    def _devices(self, settings: Onvif) -> list[tuple[OnvifServer, Parts, int]]:
+    def _devices(self, settings: Onvif) -> list[tuple[OnvifServer, Parts]]:
         """The combined device, then one for each camera that has a port of its own."""
         if self._parts.port != settings.port:
             self._parts = dataclasses.replace(self._parts, port=settings.port)
             self._server = OnvifServer(self._parts)
-        found = [(self._server, self._parts, settings.port)]
+        found = [(self._server, self._parts)]
         for name, port in settings.channels.items():
             endpoint = str(uuid.uuid5(uuid.UUID(self._parts.endpoint), name))
             parts = dataclasses.replace(
                 self._parts, only=name, endpoint=endpoint, lines=NoLines(), port=port, tls_port=0
             )
-            found.append((OnvifServer(parts), parts, port))
+            found.append((OnvifServer(parts), parts))
         return found
 
     def _hosts(self) -> list[Host]:
@@ -165,9 +165,12 @@ class OnvifDevice:
 
         await self._keep_at_it(f"port {port}", serve)
 
-    async def _be_found(self, parts: Parts, port: int) -> None:
+    async def _be_found(self, parts: Parts, host: str) -> None:
         async def respond() -> None:
-            responder = Responder(parts.endpoint, lambda: scopes(parts), port, self._clock)
+            families = families_of(host)
+            responder = Responder(
+                parts.endpoint, lambda: scopes(parts), parts.port, self._clock, families
+            )
             self._responders.append(responder)
             await responder.run()
 

@@ -1,18 +1,21 @@
 """Our answers to who looks for devices, over a network of its own between two namespaces."""
 
 import asyncio
+import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from nvr.base.clock import FakeClock, SystemClock
 from nvr.link import discover
 from nvr.serve.onvif import discovery
-from nvr.serve.onvif.discovery import Responder
-from nvr.wire.wsdiscovery import GROUP_V4, KINDS, PORT, matches, probe
+from nvr.serve.onvif.discovery import V4, V6, Responder, families_of
+from nvr.wire.wsdiscovery import GROUP_V4, GROUP_V6, KINDS, PORT, matches, probe
 from tests.network import skip_without_one
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +41,7 @@ $PYTHON -m tests.serve.test_onvif_discovery look
 
 
 def us(clock=None) -> Responder:
-    return Responder("11112222-0000", lambda: SCOPES, 8000, clock or SystemClock())
+    return Responder("11112222-0000", lambda: SCOPES, 8000, clock or SystemClock(), families_of(""))
 
 
 async def respond() -> None:
@@ -71,7 +74,28 @@ async def look() -> None:
                 answered[name] = False
                 continue
             answered[name] = len(matches(got, frozenset((f"urn:uuid:{number}",)))) == 1
-    print(json.dumps({"found": found, "answered": answered}))
+    print(json.dumps({"found": found, "answered": answered, "six": over_six()}))
+
+
+def over_six() -> list[str]:
+    """Where we say that we are to who asks over IPv6; its addresses take a while to be there."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        index = socket.if_nametoindex("near")
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        for _ in range(30):
+            with contextlib.suppress(OSError):
+                sock.sendto(probe("urn:uuid:six", None), (GROUP_V6, PORT, 0, index))
+                got, _ = sock.recvfrom(65536)
+                return list(matches(got, frozenset(("urn:uuid:six",)))[0].addresses)
+            time.sleep(0.2)
+    return []
+
+
+def test_the_families_are_those_of_the_service() -> None:
+    assert families_of("0.0.0.0") == families_of("192.0.2.1") == (V4,)
+    assert families_of("::") == families_of("fd00::1") == (V6,)
+    assert families_of("") == (V4, V6)
 
 
 def test_all_four_habits_find_us_and_our_own_search_does(tmp_path: Path) -> None:
@@ -88,6 +112,8 @@ def test_all_four_habits_find_us_and_our_own_search_does(tmp_path: Path) -> None
         "any": True, "transmitter": True, "device": True, "both": True,
         "printer": False, "bomb": False, "nothing": False,
     }  # fmt: skip
+    (six,) = told["six"]
+    assert re.fullmatch(r"http://\[fe80:[0-9a-f:]+\]:8000/onvif/device_service", six)
 
 
 def test_nobody_has_us_answer_for_ever() -> None:
