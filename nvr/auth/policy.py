@@ -370,6 +370,12 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
             "GetRecordingConfiguration GetTrackConfiguration GetRecordingJobConfiguration "
             "GetRecordingJobState",
         ),
+        **_onvif("recording", _host(), "CreateRecordingJob"),  # there is no other than there are
+        **_onvif(
+            "recording",
+            _host("config"),
+            "SetRecordingJobMode SetRecordingJobConfiguration DeleteRecordingJob",
+        ),
         **_onvif("replay", _host(), "GetReplayConfiguration"),
         **_onvif("replay", _host("playback"), "GetReplayUri"),
     }

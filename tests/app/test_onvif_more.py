@@ -295,3 +295,40 @@ async def test_the_same_is_there_over_tls(device: Device) -> None:
         async with session.post(url, data=data) as answer:
             assert answer.status == 401  # a token counts once, whichever door it came by
     assert "\ntls_port" in (device.box.data / "nvr.toml").read_text(encoding="utf-8")
+
+
+async def test_a_host_with_the_right_switches_a_recording_job(device: Device) -> None:
+    await device.credential("keeper", "live", "playback", "config", "unmasked")
+    await device.credential("looker", "live", "playback", "unmasked")
+    job = {"JobToken": "dome.main"}
+
+    async def plan() -> str:
+        return str((await device.box.call("GET", "/api/camera/dome/plan"))["mode"])
+
+    async with device.camera("keeper") as camera:
+        control = await camera.create_recording_service()
+        before = await plan()
+        assert before != "off"
+        await control.SetRecordingJobMode({**job, "Mode": "Idle"})
+        assert await plan() == "off"
+        (told,) = await control.GetRecordingJobs()
+        assert told.JobConfiguration.Mode == "Idle"
+        configuration = await control.GetRecordingJobConfiguration(job)
+        configuration.Mode = "Active"
+        said = await control.SetRecordingJobConfiguration(
+            {**job, "JobConfiguration": configuration}
+        )
+        assert said.Mode == "Active"
+        assert await plan() == before
+        with pytest.raises(Fault):
+            await control.SetRecordingJobMode({**job, "Mode": "Perhaps"})
+        with pytest.raises(Fault):
+            await control.DeleteRecordingJob("dome.main")
+        await control.SetRecordingJobMode({**job, "Mode": "Active"})  # as it is
+    async with device.camera("looker") as camera:
+        control = await camera.create_recording_service()
+        await refused(control.SetRecordingJobMode({**job, "Mode": "Idle"}), "OperationProhibited")
+    assert await plan() == before
+    rows = (await device.box.call("GET", "/api/audit"))["rows"]
+    noted = [row["who"] for row in rows if row["action"] == "onvif recording SetRecordingJobMode"]
+    assert noted.count("keeper") == 2

@@ -1,9 +1,8 @@
-"""Search, recording control (to look at) and replay: what the archive holds, as recordings.
+"""Search, recording control and replay: what the archive holds, as recordings.
 
 A recording is a stream that is or was recorded; its token is its profile's, ``gate.main``, its one
 track ``VIDEO001``. What was found is kept for who asked, for as long as he said, at most a minute.
-Recorded pictures are fetched by RTSP at ``/rec/gate``. Jobs are the box's own plans: they can be
-seen, and are changed on its page.
+Recorded pictures are fetched by RTSP at ``/rec/gate``. Jobs are the box's own plans.
 
 Source: ONVIF Recording Search 21.12, Recording Control 22.06 and Replay Control 22.12
 Specifications; onvif.xsd of 2023.
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 
 from nvr.playback.query import Ranges
 from nvr.serve.onvif.channel import Channels, Profile
+from nvr.serve.onvif.jobs import Jobs, mode_of
 from nvr.serve.onvif.parts import Call, Operation, Parts, Service, unsupported
 from nvr.wire.soap import Fault, child, count, duration_s, instant, instant_us, leaf, tag
 
@@ -47,6 +47,7 @@ class Recordings:
     def __init__(self, parts: Parts, channels: Channels) -> None:
         self._parts, self._channels = parts, channels
         self._searches: OrderedDict[str, _Search] = OrderedDict()
+        self._jobs = Jobs(parts, self._recording, self._job)
 
     def services(self) -> tuple[Service, Service, Service]:
         """What there is of them."""
@@ -71,6 +72,7 @@ class Recordings:
             "GetTrackConfiguration": one(self.track_configuration, about),
             "GetRecordingJobConfiguration": one(self.job_configuration, about),
             "GetRecordingJobState": one(self.job_state, about),
+            **self._jobs.operations(),
         }
         replay = {
             "GetServiceCapabilities": one(self.replay_capabilities),
@@ -220,13 +222,15 @@ class Recordings:
     def jobs(self, call: Call) -> str:
         """``GetRecordingJobs``."""
         return "".join(
-            tag("trc:JobItem", leaf("tt:JobToken", one.token), _job("tt:JobConfiguration", one))
+            tag(
+                "trc:JobItem", leaf("tt:JobToken", one.token), self._job("tt:JobConfiguration", one)
+            )
             for one in self._shown(call)
         )
 
     def job_configuration(self, call: Call) -> str:
         """``GetRecordingJobConfiguration``."""
-        return _job("trc:JobConfiguration", self._recording(call))
+        return self._job("trc:JobConfiguration", self._recording(call))
 
     def job_state(self, call: Call) -> str:
         """``GetRecordingJobState``."""
@@ -269,6 +273,17 @@ class Recordings:
 
     def _about(self, call: Call) -> str:
         return self._recording(call).camera.name
+
+    def _job(self, name: str, one: Profile) -> str:
+        source = tag(
+            "tt:Source",
+            tag("tt:SourceToken", leaf("tt:Token", one.token),
+                Type="http://www.onvif.org/ver10/schema/Profile"),
+            tag("tt:Tracks", leaf("tt:SourceTag", one.token), leaf("tt:Destination", TRACK)),
+        )  # fmt: skip
+        mode = mode_of(self._parts, one)
+        return tag(name, leaf("tt:RecordingToken", one.token), leaf("tt:Mode", mode),
+                   leaf("tt:Priority", 1), source)  # fmt: skip
 
     def _scoped(self, call: Call) -> list[Profile]:
         scope = child(call.body, "Scope")
@@ -385,18 +400,6 @@ def _configuration(name: str, one: Profile) -> str:
 
 def _track_configuration(name: str) -> str:
     return tag(name, leaf("tt:TrackType", "Video"), leaf("tt:Description", ""))
-
-
-def _job(name: str, one: Profile) -> str:
-    source = tag(
-        "tt:Source",
-        tag("tt:SourceToken", leaf("tt:Token", one.token),
-            Type="http://www.onvif.org/ver10/schema/Profile"),
-        tag("tt:Tracks", leaf("tt:SourceTag", one.token), leaf("tt:Destination", TRACK)),
-    )  # fmt: skip
-    mode = "Active" if one.stream.recorded else "Idle"
-    return tag(name, leaf("tt:RecordingToken", one.token), leaf("tt:Mode", mode),
-               leaf("tt:Priority", 1), source)  # fmt: skip
 
 
 def _events(one: Profile, at_us: int, *, on: bool, start: bool = False) -> list[str]:
