@@ -230,6 +230,18 @@ READER_ACTION(play)
 READER_ACTION(pause)
 READER_ACTION(close)
 
+PyDoc_STRVAR(route_doc,
+"route(channel, fd, /)\n--\n\n"
+"Send packets of an interleaved channel to the connected datagram socket `fd` instead of as one\n"
+"stream; what is not routed then goes nowhere. Before `play`.");
+static PyObject *reader_route(ReaderObject *self, PyObject *args) {
+  int channel, fd;
+  if (!PyArg_ParseTuple(args, "ii", &channel, &fd)) return NULL;
+  if (nvr_reader_route(self->reader, channel, fd) < 0)
+    return PyErr_SetString(PyExc_ValueError, "not a channel, or not a socket, that packets can go to"), NULL;
+  Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(play_doc, "play()\n--\n\nBegin with the next key access unit.");
 PyDoc_STRVAR(pause_doc, "pause()\n--\n\nSend no more pictures after the one in transit.");
 PyDoc_STRVAR(close_doc, "close()\n--\n\nStop sending; the socket itself stays open.");
@@ -295,6 +307,7 @@ static PyMethodDef relay_methods[] = {
 };
 
 static PyMethodDef reader_methods[] = {
+    {"route", (PyCFunction)reader_route, METH_VARARGS, route_doc},
     {"play", (PyCFunction)reader_play, METH_NOARGS, play_doc},
     {"pause", (PyCFunction)reader_pause, METH_NOARGS, pause_doc},
     {"close", (PyCFunction)reader_close, METH_NOARGS, close_doc},

@@ -113,6 +113,9 @@ int nvr_relay_readers(nvr_relay *r);
 nvr_reader *nvr_reader_new(nvr_relay *r, int fd, const void *text, size_t len);
 /* All packets of this reader have `ssrc` instead of the relay's; before it plays. */
 void nvr_reader_name(nvr_reader *d, uint32_t ssrc);
+/* Packets of `channel` go to a duplicate of the connected datagram socket `fd`; once one is routed,
+ * those that are not go nowhere. Of a reader on a datagram socket, before it plays. 0, or -1. */
+int nvr_reader_route(nvr_reader *d, int channel, int fd);
 void nvr_reader_play(nvr_reader *d);
 void nvr_reader_pause(nvr_reader *d);
 int nvr_reader_send(nvr_reader *d, const void *text, size_t len);

@@ -85,6 +85,8 @@ struct nvr_reader {
   nvr_reader *next, **link;
   int fd;               /* -1: pulled */
   int datagrams;        /* one a packet, without its length */
+  int routed;           /* each channel to a socket of its own */
+  int to[2 * NVR_RELAY_TRACKS]; /* these, -1 for none */
   int named;
   uint8_t ssrc[4];
   double budget, budget_s; /* bytes that may go now, and as of when */

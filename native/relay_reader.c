@@ -23,6 +23,9 @@ static void end_reader(nvr_reader *d, int why) {
   clear_queue(d);
   if (d->fd >= 0) close(d->fd);
   d->fd = -1;
+  for (int i = 0; d->routed && i < 2 * NVR_RELAY_TRACKS; i++)
+    if (d->to[i] >= 0) close(d->to[i]);
+  d->routed = 0;
   if (d->link) {
     *d->link = d->next;
     if (d->next) d->next->link = d->link;
@@ -154,7 +157,7 @@ static void feed_reader(nvr_reader *d, chunk *c, chunk *reports, double now) {
     if (push(d, c, 0, c->len, 0, now)) return;
   } else if (d->state == NVR_READER_WAITING) {
     if (c->key >= 0 && !overfull(d, now)) {
-      if (reports && push(d, reports, 0, reports->len, 1, now)) return;
+      if (reports && push(d, reports, 0, reports->len, !d->routed, now)) return;
       if (push(d, c, (size_t)c->key, c->len, 0, now)) return;
       d->state = NVR_READER_PLAYING;
     } else {
@@ -237,6 +240,24 @@ void nvr_reader_name(nvr_reader *d, uint32_t ssrc) {
   put32(d->ssrc, ssrc);
   d->named = 1;
   pthread_mutex_unlock(&d->r->lock);
+}
+
+int nvr_reader_route(nvr_reader *d, int channel, int fd) {
+  if (channel < 0 || channel >= 2 * NVR_RELAY_TRACKS) return -1;
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) return -1;
+  pthread_mutex_lock(&d->r->lock);
+  int fits = d->datagrams && d->fd >= 0;
+  for (int i = 0; fits && !d->routed && i < 2 * NVR_RELAY_TRACKS; i++) d->to[i] = -1;
+  if (!fits || (d->routed && d->to[channel] >= 0)) {
+    close(copy);
+    fits = 0;
+  } else {
+    d->routed = 1;
+    d->to[channel] = copy;
+  }
+  pthread_mutex_unlock(&d->r->lock);
+  return fits ? 0 : -1;
 }
 
 void nvr_reader_play(nvr_reader *d) {

@@ -43,8 +43,15 @@ size_t nvr_reader_gather(const nvr_reader *d, struct iovec *iov, size_t room, si
   return n;
 }
 
-/* Packets at the head of the queue that may go now. */
-static unsigned batch(nvr_reader *d, struct mmsghdr *all, struct iovec *iov, size_t *sizes) {
+/* Where the packet at `at` of a chunk goes, -1 nowhere. */
+static int target(const nvr_reader *d, const chunk *c, size_t at) {
+  if (!d->routed) return d->fd;
+  uint8_t channel = c->data[at + 1];
+  return channel < 2 * NVR_RELAY_TRACKS ? d->to[channel] : -1;
+}
+
+/* Packets at the head of the queue that may go now, all to the same socket. */
+static unsigned batch(nvr_reader *d, struct mmsghdr *all, struct iovec *iov, size_t *sizes, int *fd) {
   unsigned count = 0;
   double budget = d->budget;
   for (size_t i = 0; i < d->used && count < BATCH; i++) {
@@ -54,6 +61,9 @@ static unsigned batch(nvr_reader *d, struct mmsghdr *all, struct iovec *iov, siz
       uint8_t *rtp = p->c->data + at + d->r->head;
       struct iovec *v = iov + 3 * count;
       size_t n = 0;
+      int to = target(d, p->c, at);
+      if (count && to != *fd) return count;
+      *fd = to;
       if (d->r->limits.peak_bytes_s > 0 && budget < (double)len) return count;
       budget -= (double)len;
       if (d->named) {
@@ -92,9 +102,10 @@ int nvr_reader_send_datagrams(nvr_reader *d, double now) {
       nvr_reader_took(d, d->q[d->head].to - d->q[d->head].from, now);
       continue;
     }
-    unsigned count = batch(d, all, iov, sizes);
+    int fd = -1;
+    unsigned count = batch(d, all, iov, sizes, &fd);
     if (!count) return 0;
-    int sent = sendmmsg(d->fd, all, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int sent = fd < 0 ? (int)count : sendmmsg(fd, all, count, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return 0;

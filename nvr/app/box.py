@@ -175,7 +175,7 @@ class Box:
         box = BoxState(config, self._wall, volumes, storage.health, control.warnings)
         exports = self._exports(storage, box, cameras, audit)
         stack.callback(exports.close)
-        server = rtsp_server(ingest, cameras, doors, clock, config.rtsp.per_address, volumes)
+        server = rtsp_server(ingest, cameras, doors, clock, config.rtsp, volumes)
         lines = BoardLines(
             self._board,
             config,

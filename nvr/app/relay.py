@@ -7,6 +7,7 @@ from nvr.auth.machine import REALM
 from nvr.auth.policy import authorise, require
 from nvr.auth.user import NOBODY, Span
 from nvr.base.clock import Clock
+from nvr.config.model import Rtsp
 from nvr.media.ingest import Ingest
 from nvr.media.name import camera_of, which_of
 from nvr.media.ports import RelaySource
@@ -21,7 +22,7 @@ def rtsp_server(
     cameras: CameraTable,
     doors: Doors,
     clock: Clock,
-    per_address: int,
+    settings: Rtsp,
     archive: Archive,
 ) -> rtsp.RtspServer:
     """Build the RTSP server: its streams, who may watch, and what is written of that.
@@ -61,7 +62,8 @@ def rtsp_server(
         find,
         Access(doors.machines.ha1, allow, doors.throttle.enter, doors.throttle.right, REALM),
         clock=clock,
-        limits=rtsp.Limits(per_address=per_address),
+        limits=rtsp.Limits(per_address=settings.per_address, watching=settings.watching),
         watched=watched,
         archive=archive,
+        datagrams=settings.udp,
     )

@@ -68,6 +68,10 @@ class Rtsp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_port: Port | None = 8322
     mode: Literal["batched", "prompt"] = "batched"
     per_address: Annotated[int, Meta(ge=1, le=1024)] = 32
+    # Readers that ask for it get live streams as datagrams; not over TLS, which those would bypass.
+    udp: bool = True
+    # Who may watch what is live at once; more get 453.
+    watching: Annotated[int, Meta(ge=1, le=1024)] = 256
 
 
 class Onvif(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

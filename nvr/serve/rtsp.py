@@ -23,6 +23,7 @@ from nvr.serve.rtsp_connection import Connection, House, Watch
 from nvr.serve.rtsp_login import Access, Doorkeeper
 from nvr.serve.rtsp_relay import Variants
 from nvr.serve.rtsp_replay import Archive
+from nvr.serve.rtsp_room import Room
 from nvr.wire.rtsp_session import METHODS
 
 _log = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class Limits:
         backlog_bytes: Size of unsent pictures, the same.
         stuck_s: Without any progress the reader is closed.
         config_wait_s: How long DESCRIBE waits for a camera that is just starting.
+        watching: Who may watch what is live at once, in all; more get 453.
+        watching_of_one: From one address.
     """
 
     per_address: int = 32
@@ -65,6 +68,8 @@ class Limits:
     backlog_bytes: int = 2 << 20
     stuck_s: float = 10.0
     config_wait_s: float = 5.0
+    watching: int = 256
+    watching_of_one: int = 256
 
 
 class RtspServer:
@@ -78,6 +83,7 @@ class RtspServer:
         prefix: Path before the name.
         watched: Told when somebody begins and stops watching.
         archive: What is recorded, None to serve what is live only.
+        datagrams: Live streams also go as datagrams; a server over TLS never does that.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class RtspServer:
         prefix: str = "cam/",
         watched: Callable[[Watch], None] | None = None,
         archive: Archive | None = None,
+        datagrams: bool = False,
     ) -> None:
         self._limits = limits or Limits()
         self._clock = clock
@@ -106,6 +113,8 @@ class RtspServer:
             self._limits.config_wait_s,
             watched,
             archive,
+            Room(self._limits.watching, self._limits.watching_of_one),
+            self._limits.send_bytes if datagrams else 0,
         )
         self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         self._open: set[Connection] = set()

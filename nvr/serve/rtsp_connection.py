@@ -8,70 +8,32 @@ pulled: whatever the relay has for it is encrypted here.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nvr._native import RelayReader
 from nvr.base.clock import Clock
 from nvr.base.errors import Rejected, Unavailable
 from nvr.base.log import event
-from nvr.media.name import WHICH, Which, stream_of
+from nvr.media.name import Which, stream_of
 from nvr.media.ports import RelaySource
 from nvr.media.track import StreamConfig
+from nvr.serve.rtsp_datagram import Datagrams
 from nvr.serve.rtsp_login import Denied, Doorkeeper, refused
+from nvr.serve.rtsp_place import Place, parse_place
 from nvr.serve.rtsp_relay import Variant, Variants, describe
 from nvr.serve.rtsp_replay import FEATURE, Archive, Replay, wish_of
+from nvr.serve.rtsp_room import Room
 from nvr.wire.digest import Counter
-from nvr.wire.rtsp import Headers, Request
+from nvr.wire.rtsp import Headers, Pair, Request
 from nvr.wire.rtsp_session import METHODS, Ended, Server
 
 _log = logging.getLogger(__name__)
 
 PULL_BYTES = 64 * 1024
+DATAGRAMS_S = 75.0
+"""A reader of datagrams that neither reports nor asks for so long has gone: its session is over."""
 RECORDED = "rec/"
 """Path before the name of what is recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a request is about.
-
-    Attributes:
-        name: The camera's name.
-        which: Which of its streams.
-        track: Number of the track, -1 for the whole.
-        recorded: What is recorded of it, not what is live.
-    """
-
-    name: str
-    which: Which = "main"
-    track: int = -1
-    recorded: bool = False
-
-    @property
-    def path(self) -> str:
-        """The stream in an address: ``gate``, ``gate/sub``."""
-        return self.name if self.which == "main" else f"{self.name}/{self.which}"
-
-
-def parse_place(uri: str, prefix: str) -> Place | None:
-    """Read ``rtsp://host/<prefix><name>[/sub][/track=N]``; None if it is something else."""
-    scheme, mark, rest = uri.partition("://")
-    path = rest.partition("/")[2] if mark and scheme in {"rtsp", "rtsps"} else uri.lstrip("/")
-    path = path.partition("?")[0].strip("/")
-    if not path.startswith(prefix):
-        return None
-    name, *tail = path.removeprefix(prefix).split("/")
-    which = next((one for one in WHICH if tail[:1] == [one]), None)
-    if which is not None:
-        del tail[0]
-    if not name or len(tail) > 1:
-        return None
-    if not tail:
-        return Place(name, which or "main")
-    number = tail[0].removeprefix("track=")
-    if number == tail[0] or not (number.isascii() and number.isdigit() and len(number) < 3):
-        return None
-    return Place(name, which or "main", int(number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +71,8 @@ class House:
     config_wait_s: float
     watched: Callable[[Watch], None] | None
     archive: Archive | None = None
+    room: Room = field(default_factory=lambda: Room(256, 256))
+    datagram_bytes: int = 0
 
 
 class Connection:
@@ -144,6 +108,7 @@ class Connection:
         self._config: StreamConfig | None = None
         self._variant: Variant | None = None
         self._reader: RelayReader | None = None
+        self._datagrams: dict[int, Datagrams] = {}
         self._leaving_s: float | None = None
         self.address = address
         self.user = ""
@@ -169,6 +134,8 @@ class Connection:
             pass  # the peer is gone
         finally:
             self._stop_watching()
+            for one in self._datagrams.values():
+                one.close()
             await self._end_replay()
 
     async def _answer_all(self) -> bool:
@@ -188,7 +155,7 @@ class Connection:
             self._send(data)
 
     def _send(self, data: bytes) -> None:
-        if self._reader is None:
+        if self._reader is None or self._datagrams:
             self._output.write(data)
         else:
             self._reader.send(data)
@@ -291,7 +258,32 @@ class Connection:
             raise Denied(404, ())
         self._config = config
         self._place = place
-        self._server.set_up(request, track)
+        with_datagrams = self._house.datagram_bytes and not self._tls
+        self._server.set_up(request, track, self._open(track) if with_datagrams else None)
+
+    def _open(self, track: int) -> Callable[[Pair], Pair | None]:
+        """What opens our two ports of a track."""
+
+        def opened(theirs: Pair) -> Pair | None:
+            own = self._output.get_extra_info("sockname")[0]
+            before = self._datagrams.pop(track, None)
+            if before:
+                before.close()
+            try:
+                made = Datagrams(
+                    own, self.address, theirs, self._house.datagram_bytes, self._listened
+                )
+            except OSError as err:
+                event(_log, logging.WARNING, "rtsp.no_datagrams", error=str(err))
+                return None
+            self._datagrams[track] = made
+            return made.ports
+
+        return opened
+
+    def _listened(self) -> None:
+        """The reader reported."""
+        self.heard_s = self._house.clock.monotonic_s()
 
     def _play(self, request: Request) -> None:
         # No RTP-Info (RFC 2326, 12.33): `seq` is the first packet this reader gets, `rtptime` the
@@ -312,8 +304,29 @@ class Connection:
         if source is None or config is None or place is None:
             raise Denied(455, ())
         transport = self._output.transport
-        fd = -1
-        if not self._tls:
+        self._house.room.take(self.address)
+        try:
+            self._attach(answer, transport, source, config, place)
+        except BaseException:
+            self._house.room.give(self.address)
+            raise
+        self.pull()
+        self._tell(began=True)
+
+    def _attach(
+        self,
+        answer: bytes,
+        transport: asyncio.WriteTransport,
+        source: RelaySource,
+        config: StreamConfig,
+        place: Place,
+    ) -> None:
+        fd, routes = -1, dict[int, int]()
+        if self._datagrams:
+            for track, one in self._datagrams.items():
+                routes |= {2 * track: one.rtp.fileno(), 2 * track + 1: one.rtcp.fileno()}
+            fd = next(iter(routes.values()))
+        elif not self._tls:
             if transport.get_write_buffer_size():
                 raise Denied(503, ())  # it does not even read our answers
             fd = transport.get_extra_info("socket").fileno()
@@ -324,13 +337,16 @@ class Connection:
                 config,
                 self._server.channels,
                 fd,
-                answer,
+                b"" if routes else answer,
                 self.pull if self._tls else None,
+                routes,
             )
         except OSError as err:
             raise Denied(503, ()) from err
-        self.pull()
-        self._tell(began=True)
+        except Rejected as err:
+            raise Denied(453, (("X-NVR-Code", err.code),)) from err
+        if routes:
+            transport.write(answer)
 
     def pull(self) -> None:
         """Encrypt what the relay has, unless the peer is still busy with the last lot."""
@@ -419,6 +435,7 @@ class Connection:
                 drops=drops,
             )
             self._tell(began=False)
+            self._house.room.give(self.address)
             self._house.variants.detach(self._variant, self._reader)
             self._variant = self._reader = None
 
@@ -441,6 +458,8 @@ class Connection:
             return end
         if self._leaving_s is not None and (not backlog or now_s - self._leaving_s > 2.0):
             return "left"
+        if self._datagrams and now_s - self.heard_s > DATAGRAMS_S:
+            return "it does not report"
         if self._source and self._source.config not in {None, self._config}:
             return "the camera's format changed"
         return ""

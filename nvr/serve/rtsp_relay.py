@@ -18,6 +18,9 @@ from nvr.wire import h264, h265, sdp
 
 _STATIC = {"pcmu": (0, 8000, 1), "pcma": (8, 8000, 1), "jpeg": (26, 90_000, 0)}
 _JPEG_PX = 2040
+PEAK_BYTES_S = 4e6
+"""Datagrams leave no faster: a key frame at once would overrun the buffers of who receives it."""
+NO_ROUTES: Mapping[int, int] = {}
 _ENCODING = {
     "h264": "H264",
     "h265": "H265",
@@ -99,7 +102,7 @@ class Variants:
         self._backlog_s = backlog_s
         self._backlog_bytes = backlog_bytes
         self._stuck_s = stuck_s
-        self._of: dict[tuple[str, StreamConfig, tuple[int, ...]], Variant] = {}
+        self._of: dict[tuple[str, StreamConfig, tuple[int, ...], bool], Variant] = {}
 
     def attach(
         self,
@@ -110,6 +113,7 @@ class Variants:
         fd: int,
         text: bytes,
         pull: Callable[[], None] | None = None,
+        routes: Mapping[int, int] = NO_ROUTES,
     ) -> tuple[Variant, RelayReader]:
         """Add a reader, paused.
 
@@ -121,19 +125,23 @@ class Variants:
             fd: Socket to send to, -1 to be pulled.
             text: What goes out first.
             pull: Called when a reader without a socket has something to pull.
+            routes: Datagram sockets of the channels, of which `fd` is one; empty where all goes
+                there.
 
         Raises:
             Rejected: ``relay.too_many``.
             OSError: No descriptor is left.
         """
         wanted = tuple(channels.get(index, -1) for index in range(len(config)))
-        key = (name, config, wanted)
+        key = (name, config, wanted, bool(routes))
         variant = self._of.get(key)
         if variant is None:
-            variant = self._make(source, config, wanted)
+            variant = self._make(source, config, wanted, paced=bool(routes))
             self._of[key] = variant
         try:
             reader = variant.relay.add(fd, text)
+            for channel, to in routes.items():
+                reader.route(channel, to)
         except OSError:
             self._drop_if_unused(variant)
             raise
@@ -154,7 +162,9 @@ class Variants:
         for variant in self._of.values():
             variant.relay.pump()
 
-    def _make(self, source: RelaySource, config: StreamConfig, wanted: tuple[int, ...]) -> Variant:
+    def _make(
+        self, source: RelaySource, config: StreamConfig, wanted: tuple[int, ...], *, paced: bool
+    ) -> Variant:
         wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         tracks = [
             (
@@ -174,6 +184,7 @@ class Variants:
             backlog_s=self._backlog_s,
             stuck_s=self._stuck_s,
             notify_fd=wake_fd,
+            peak_bytes_s=PEAK_BYTES_S if paced else 0.0,
         )
         variant = Variant(relay, source, wake_fd)
         try:

@@ -293,6 +293,7 @@ class Transport:
         destination: As given, empty if absent; not always an address.
         source: The same.
         ttl: Of multicast, 0 if absent.
+        client_port: Ports that the client wants datagrams at, None if absent.
     """
 
     protocol: str
@@ -304,6 +305,7 @@ class Transport:
     destination: str = ""
     source: str = ""
     ttl: int = 0
+    client_port: Pair | None = None
 
     @property
     def interleaved(self) -> bool:
@@ -345,6 +347,7 @@ def parse_transport(header: str) -> list[Transport]:
                     options.get("destination", ""),
                     options.get("source", ""),
                     int(ttl) if re.fullmatch(r"[0-9]{1,3}", ttl) else 0,
+                    _pair(options.get("client_port", ""), 1, 65535),
                 )
             )
     return found

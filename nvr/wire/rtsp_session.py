@@ -6,6 +6,7 @@ It checks what every request must have, and keeps the state between requests; wh
 Source: RFC 2326; session time-outs 12.37, interleaving 10.12, aggregate control C.1.1.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from nvr.wire.rtsp import (
     SESSION_TIMEOUT_S,
     Headers,
     Malformed,
+    Pair,
     Parser,
     Request,
     Response,
@@ -52,6 +54,8 @@ class Server:
         self.session = session
         self._features = features
         self.channels: dict[int, int] = {}
+        self.datagrams: set[int] = set()
+        """Tracks that go as datagrams; their channels are twice their numbers."""
         self._parser = Parser()
         self._out = bytearray()
         self._ended = False
@@ -139,10 +143,33 @@ class Server:
             sent.append(("Session", f"{self.session};timeout={SESSION_TIMEOUT_S:.0f}"))
         return Response(status, (*sent, *headers), body, reason).encode()
 
-    def set_up(self, request: Request, track: int) -> None:
-        """Answer SETUP of `track`: the first interleaved alternative, else 461."""
+    def set_up(
+        self, request: Request, track: int, ports: Callable[[Pair], Pair | None] | None = None
+    ) -> None:
+        """Answer SETUP of `track`: the first alternative that can be had, else 461.
+
+        Args:
+            request: The SETUP.
+            track: Which track.
+            ports: Opens ours for the client's two; None where all is to be interleaved. All tracks
+                of a session go the same way.
+        """
         for choice in parse_transport(request.header("Transport")):
-            if not choice.interleaved:
+            wanted = choice.client_port
+            if choice.datagrams and not choice.multicast and wanted and ports:
+                others = self.channels.keys() - {track}
+                ours = ports(wanted) if others <= self.datagrams else None
+                if ours is None:
+                    continue
+                self.datagrams.add(track)
+                self.channels[track] = 2 * track
+                transport = (
+                    f"RTP/AVP;unicast;client_port={wanted[0]}-{wanted[1]}"
+                    f";server_port={ours[0]}-{ours[1]}"
+                )
+                self.respond(request, 200, (("Transport", transport),))
+                return
+            if not choice.interleaved or self.datagrams:
                 continue
             others = {low for index, low in self.channels.items() if index != track}
             low = choice.channels[0] if choice.channels else 2 * track

@@ -1,5 +1,6 @@
 """The relay against real sockets: what a reader gets, and what it loses when it is slow."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -416,3 +417,40 @@ def test_no_order_of_calls_sends_anything_but_whole_frames(steps):
             data += read_all(theirs)
             relay.pump()
         split(data)
+
+
+def test_channels_go_to_sockets_of_their_own_and_others_nowhere():
+    first, second = (socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))
+    for sock in (*first, *second):
+        sock.setblocking(False)
+    relay = Relay([VIDEO, AUDIO])
+    stream, far = socket.socketpair()
+    with stream, far:
+        reader = relay.add(stream.fileno())
+        with pytest.raises(ValueError, match="not a channel"):
+            reader.route(0, first[0].fileno())  # a stream has no packets to route
+    reader = relay.add(first[0].fileno())
+    for channel in (-1, 16, 255):
+        with pytest.raises(ValueError, match="not a channel"):
+            reader.route(channel, first[0].fileno())
+    with pytest.raises(ValueError, match="not a channel"):
+        reader.route(1, 9999)
+    reader.route(0, first[0].fileno())
+    reader.route(1, second[0].fileno())
+    with pytest.raises(ValueError, match="not a channel"):
+        reader.route(1, second[0].fileno())
+    reader.play()
+    gop(relay, 1000)
+    relay.packet(1, rtp(5, 1000, payload_type=8), False)
+    relay.flush()
+    taken = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            taken.append(first[1].recv(65536))
+    assert len(taken) >= 20
+    assert {packet[1] & 127 for packet in taken} == {96}, "sound was not routed"
+    report = second[1].recv(65536)
+    assert report[1] == 200
+    assert reader.stats()[0] == "playing"
+    for sock in (*first, *second):
+        sock.close()

@@ -8,7 +8,7 @@ import pytest
 
 from nvr.base.errors import Rejected
 from nvr.serve.rtsp import Limits
-from nvr.serve.rtsp_connection import Place, parse_place
+from nvr.serve.rtsp_place import Place, parse_place
 from nvr.wire.digest import Login
 from nvr.wire.rtsp import Frame, Parser, Request
 from tests.serve.source import Camera, serving
