@@ -17,7 +17,7 @@ from nvr.base.errors import Misconfigured, NvrError, Unavailable
 from nvr.base.log import event
 from nvr.base.supervise import Backoff, supervise
 from nvr.config import camera as written
-from nvr.config.camera import Ptz
+from nvr.config.camera import Ptz, hung
 from nvr.config.model import Config
 from nvr.config.model import Control as ControlRules
 from nvr.gpio.output import Outputs
@@ -49,8 +49,8 @@ from nvr.ptz.schedule import Motion
 _log = logging.getLogger(__name__)
 
 PRESETS, PROGRAMS = "presets.json", "ptz.json"
-_MAX_ON_S = {"wiper": 60.0, "lamp": 1800.0}
-_MAX_ON_ONVIF_S = {"wiper": 30.0, "lamp": 600.0}
+_MAX_ON_S = {"wiper": 60.0, "washer": 10.0, "lamp": 1800.0}
+_MAX_ON_ONVIF_S = {"wiper": 30.0, "washer": 10.0, "lamp": 600.0}
 """No guard that outlives us tells a camera."""
 _ITSELF = Operator("nvr", "system", "ptz")
 
@@ -313,12 +313,12 @@ def ranks_of(control: ControlRules) -> Ranks:
 def _outputs(ptz: Ptz, board: Board, profile: Profile | None = None) -> dict[str, str | Aux]:
     """What the file says hangs where, and else what such a head has of its own.
 
-    What sprays for the wiper the board says, where it is one of the board's.
+    What sprays for the wiper the board says, where it is one of the board's and the file does not.
     """
     own = {"wiper": profile.aux.wiper, "lamp": profile.aux.lamp} if profile else {}
-    said = {place.aux for place in (ptz.wiper, ptz.lamp) if isinstance(place, written.Aux)}
+    said = {place.aux for _, place in hung(ptz) if isinstance(place, written.Aux)}
     found: dict[str, str | Aux] = {}
-    for function, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+    for function, place in hung(ptz):
         number = own.get(function)
         if isinstance(place, str):
             found[function] = place
@@ -329,14 +329,14 @@ def _outputs(ptz: Ptz, board: Board, profile: Profile | None = None) -> dict[str
             found[function] = Aux(number, _MAX_ON_S[function])
     blade = board.gpio.get(ptz.wiper) if isinstance(ptz.wiper, str) else None
     if blade is not None and blade.washer is not None:
-        found["washer"] = blade.washer
+        found.setdefault("washer", blade.washer)
     return found
 
 
 def _onvif_outputs(ptz: Ptz) -> dict[str, OnvifAux]:
     """The camera's own outputs, by what hangs on them."""
     found = {}
-    for function, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+    for function, place in hung(ptz):
         if place is not None and not isinstance(place, str):
             limit_s = _MAX_ON_ONVIF_S[function] if place.max_on_s is None else place.max_on_s
             off = "Auto" if str(place.aux).endswith("IRLamp") else "Off"

@@ -41,6 +41,7 @@ def settings_of(ptz: Ptz, kinds: Iterable[HeadKind]) -> HeadSettings:
         _output_of(ptz.wiper),
         _output_of(ptz.lamp),
         ptz.profile,
+        _output_of(ptz.washer),
     )
 
 
@@ -54,6 +55,7 @@ def table_of(head: HeadSettings) -> dict[str, Any]:
         "turbo": head.turbo,
         "tilt_reply": head.tilt_reply,
         "wiper": _value_of(head.wiper),
+        "washer": _value_of(head.washer),
         "lamp": _value_of(head.lamp),
     }
 

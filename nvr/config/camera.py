@@ -34,8 +34,9 @@ class Aux(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     # Over ONVIF the name of its command: ``tt:Wiper``, ``tt:Washer``, ``tt:IRLamp``.
     aux: Annotated[int, Meta(ge=1, le=8)] | Annotated[str, Meta(pattern=r"^[A-Za-z][\w:.-]{0,31}$")]
-    # None: 60 s for a wiper, which scratches a dry glass, half an hour for a lamp; over ONVIF 30 s
-    # and ten minutes, for a guard that outlives the recorder is missing there.
+    # None: 60 s for a wiper, which scratches a dry glass, ten for a washer, whose tank is small,
+    # half an hour for a lamp; over ONVIF 30 s, ten, and ten minutes, for a guard that outlives
+    # the recorder is missing there.
     max_on_s: Annotated[float, Meta(gt=0, le=86400)] | None = None
 
 
@@ -57,9 +58,16 @@ class Ptz(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     turbo: Literal[0, 0x40, 0xFF] | None = None
     # The name of an output of the board, or ``{ aux = 1 }``: the head's own.
     wiper: Name | Aux | None = None
+    # None: what the board says sprays for the wiper, where that is one of its outputs.
+    washer: Name | Aux | None = None
     lamp: Name | Aux | None = None
     # Names of positions that the head already keeps, for a box that has no names of its own yet.
     presets: dict[Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")], Title] = {}
+
+
+def hung(ptz: Ptz) -> tuple[tuple[str, str | Aux | None], ...]:
+    """What can hang on a head, and where the file says it does."""
+    return ("wiper", ptz.wiper), ("washer", ptz.washer), ("lamp", ptz.lamp)
 
 
 Segment = Annotated[

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nvr.base.shape import Fault
-from nvr.config.camera import Aux, Camera, Ptz
+from nvr.config.camera import Aux, Camera, Ptz, hung
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Has:
 
     Attributes:
         buses: Its serial lines with decoders.
-        outputs: Its switching outputs that may be a wiper or lamp.
+        outputs: Its switching outputs that may be a wiper, washer or lamp.
         inputs: Its alarm inputs.
         heads: Kinds of heads: profiles that are there; None of one that cannot be read, which is no
             fault of who uses it.
@@ -85,7 +85,7 @@ def unfit_onvif_head(at: str, ptz: Ptz, camera: Camera) -> list[Fault]:
         found.append(Fault(f"{at}.bus", "a head that is steered over ONVIF is on no serial line"))
     if ptz.profile:
         found.append(Fault(f"{at}.profile", "is of heads on a serial line only"))
-    for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+    for name, place in hung(ptz):
         if isinstance(place, Aux) and isinstance(place.aux, int):
             found.append(Fault(f"{at}.{name}.aux", 'over ONVIF a command, such as "tt:Wiper"'))
     return found
@@ -95,7 +95,7 @@ def _unfit_visca(at: str, ptz: Ptz) -> list[Fault]:
     found = []
     if ptz.address > 7:
         found.append(Fault(f"{at}.address", "a VISCA chain has 1 to 7"))
-    for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+    for name, place in hung(ptz):
         if isinstance(place, Aux):
             found.append(Fault(f"{at}.{name}", "with VISCA only an output of the board"))
     return found
@@ -109,7 +109,7 @@ def unfit_head(at: str, ptz: Ptz, board: Has | None) -> list[Fault]:
     if ptz.protocol == "pelco-p" and ptz.turbo == 0xFF:
         found.append(Fault(f"{at}.turbo", "Pelco-P knows no turbo but 0x40"))
     taken: dict[int | str, str] = {}
-    for name, place in (("wiper", ptz.wiper), ("lamp", ptz.lamp)):
+    for name, place in hung(ptz):
         if isinstance(place, Aux):
             before = taken.setdefault(place.aux, name)
             if before != name:

@@ -30,6 +30,7 @@ class HeadSettings:
             profile says.
         lamp: The same.
         profile: What kind of head it is, empty for the plain one of its protocol.
+        washer: As `wiper`; None if there is none but what the board says.
     """
 
     bus: str
@@ -40,6 +41,7 @@ class HeadSettings:
     wiper: str | OwnOutput | None = None
     lamp: str | OwnOutput | None = None
     profile: str = ""
+    washer: str | OwnOutput | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class HeadBody(Struct, frozen=True, forbid_unknown_fields=True):
     wiper: Place = None
     lamp: Place = None
     profile: str = ""
+    washer: Place = None
 
 
 class HeadAnswer(Struct, frozen=True):
@@ -368,6 +369,7 @@ class CameraPages:
             _own(body.wiper),
             _own(body.lamp),
             body.profile,
+            _own(body.washer),
         )
         await self._parts.cameras.write_head(name, head)
         return self._answer_head(name)
@@ -392,6 +394,7 @@ class CameraPages:
                 _place(head.wiper),
                 _place(head.lamp),
                 head.profile,
+                _place(head.washer),
             )
         return answer(HeadAnswer(shown, has.buses, has.outputs, has.kinds))
 

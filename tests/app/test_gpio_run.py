@@ -44,6 +44,13 @@ async def test_the_wiper_of_a_dome_is_washed_with_what_the_board_says(tmp_path: 
         wash = {"program": "wash", "strokes": 2}
         refused = await box.call("POST", "/api/camera/dome/wipe", wash, status=409)
         assert refused["code"] == "gpio.no_washer"
+        # Until it is said what sprays for it; another one, for that still rests.
+        told = await box.call("PUT", "/api/camera/dome/ptz", {**own, "washer": "lamp"})
+        assert (told["ptz"]["washer"], told["ptz"]["wiper"]["aux"]) == ("lamp", 1)
+        assert 'washer = "lamp"' in (box.data / "nvr.toml").read_text(encoding="utf-8")
+        assert (await box.camera("dome"))["ptz"]["washer"] is True
+        await box.call("POST", "/api/camera/dome/wipe", wash)
+        await until(lambda: "lamp" in on(box))
 
 
 async def test_killed_with_every_output_on_and_told_of_an_alarm(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_two_volumes_cannot_be_the_same() -> None:
 
 def test_outputs_are_relays_of_the_board_or_the_head_s_own() -> None:
     board = Has(frozenset({"ptz"}), frozenset({"relay-1"}))
-    good = HEAD + 'wiper = "relay-1"\nlamp = { aux = 2, max_on_s = 600 }\nturbo = 0x40\n'
+    good = HEAD + 'wiper = "relay-1"\nwasher = { aux = 3 }\nlamp = { aux = 2, max_on_s = 600 }\n'
     assert load.check(GOOD + good, board=board) == []
     (fault,) = load.check(GOOD + HEAD + 'lamp = "relay-2"\n', board=board)
     assert str(fault) == ("$.camera[0].ptz.lamp: the board has no output relay-2 (it has relay-1)")
@@ -102,6 +102,8 @@ def test_outputs_are_relays_of_the_board_or_the_head_s_own() -> None:
         ("lamp = { aux = 2, max_on_s = 0 }", "lamp.max_on_s"),
         ("wiper = 1", "wiper"),
         ("wiper = { aux = 1 }\nlamp = { aux = 1 }", "lamp.aux"),
+        ("wiper = { aux = 1 }\nwasher = { aux = 1 }", "washer.aux"),
+        ('washer = { aux = "tt:Washer" }', "washer.aux"),
         ("turbo = 65", "turbo"),
         ('protocol = "pelco-p"\nturbo = 255', "turbo"),
     ],
@@ -289,7 +291,8 @@ H264 = "[camera.capture]\nformat = 'h264'\n"
         ("test:", "", "size = [640, 360]\nfps = 10\nkbit_s = 300\ncodec = 'h265'\n", []),
         ("test:", "", "size = [64, 36]\n", ["$.camera[0].sub.size[0]", "$.camera[0].sub.size[1]"]),
         ("test:", "", "url = 'rtsp://192.0.2.10/2'\n", ["$.camera[0].sub.url"]),
-        ("v4l2:/dev/video0", H264, "", ["$.camera[0].sub"]),
+        ("v4l2:/dev/video0", H264, "", []),
+        ("v4l2:/dev/video0", H264, "codec = 'h265'\n", ["$.camera[0].sub.codec"]),
         ("rtsp://192.0.2.10/1", "", "", ["$.camera[0].sub.url"]),
         (
             "rtsp://192.0.2.10/1",

@@ -1,4 +1,4 @@
-// How a camera's head is reached: serial line, address, what kind it is, what wiper and lamp hang on.
+// How a camera's head is reached: serial line, address, what kind it is, what wiper, washer and lamp hang on.
 
 import * as api from "../api.js";
 import { el } from "../dom.js";
@@ -20,7 +20,7 @@ export async function headDialog(app, name) {
     app.notes.problem(error);
     return;
   }
-  const now = found.ptz ?? { bus: found.buses[0] ?? "", address: 1, protocol: "pelco-d", turbo: null, tilt_reply: null, wiper: null, lamp: null, profile: "" };
+  const now = found.ptz ?? { bus: found.buses[0] ?? "", address: 1, protocol: "pelco-d", turbo: null, tilt_reply: null, wiper: null, washer: null, lamp: null, profile: "" };
   const kinds = new Map(found.kinds.map((kind) => [kind.name, kind]));
   const named = now.protocol === ONVIF ? ONVIF : now.profile || `generic-${now.protocol}`;
   const places = [["", t("head.none")], ...found.outputs.map((output) => [output, output]),
@@ -32,6 +32,7 @@ export async function headDialog(app, name) {
   const about = el("p.sub", {});
   const at = field(t("head.onvif.address"), { value: own.onvif?.address ?? own.suggested, hint: t("head.onvif.hint"), max: 256 });
   const wiper = field(t("head.wiper"), { options: places, value: shown(now.wiper) });
+  const washer = field(t("head.washer"), { options: places, value: shown(now.washer) });
   const lamp = field(t("head.lamp"), { options: places, value: shown(now.lamp), hint: t("head.place.hint") });
   const turbo = field(t("head.turbo"), { options: [["", t("head.turbo.kind")], ["0", t("head.none")], ["64", "0x40"], ["255", "0xFF"]], value: String(now.turbo ?? ""), hint: t("head.turbo.hint") });
   // Over ONVIF it is on no line, and has no number there.
@@ -57,7 +58,7 @@ export async function headDialog(app, name) {
   const box = dialog({
     title: t("head.edit"),
     body: [form({
-      rows: [el("div.two", {}, bus.row, kind.row), about, address.row, at.row, el("div.two", {}, wiper.row, lamp.row), turbo.row],
+      rows: [el("div.two", {}, bus.row, kind.row), about, address.row, at.row, el("div.two", {}, wiper.row, washer.row), el("div.two", {}, lamp.row, turbo.row)],
       act: t("save"),
       onSubmit: async () => {
         const where = at.input.value.trim();
@@ -68,7 +69,7 @@ export async function headDialog(app, name) {
           ...now, bus: onvif ? "" : bus.input.value, address: Number(address.input.value),
           protocol: onvif ? ONVIF : kinds.get(chosen)?.protocol ?? now.protocol,
           profile: onvif ? "" : chosen === named ? now.profile : chosen,
-          turbo: turbo.input.value && !onvif ? Number(turbo.input.value) : null, wiper: place(wiper.input, now.wiper), lamp: place(lamp.input, now.lamp),
+          turbo: turbo.input.value && !onvif ? Number(turbo.input.value) : null, wiper: place(wiper.input, now.wiper), washer: place(washer.input, now.washer), lamp: place(lamp.input, now.lamp),
         });
         await done();
       },

@@ -310,6 +310,7 @@ export default {
   "head.address": "Address",
   "head.address.hint": "The number on the dome's switch",
   "head.wiper": "Wiper",
+  "head.washer": "Washer",
   "head.lamp": "Lamp",
   "head.none": "None",
   "head.aux": "The dome's own, aux {n}",

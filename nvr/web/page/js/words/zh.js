@@ -309,6 +309,7 @@ export default {
   "head.address": "地址",
   "head.address.hint": "球机拨码开关上的号",
   "head.wiper": "雨刷",
+  "head.washer": "喷水",
   "head.lamp": "灯",
   "head.none": "无",
   "head.aux": "球机自带，辅助 {n}",
