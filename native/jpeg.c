@@ -8,13 +8,17 @@
  * Pieces behind one that is missing are left out: without the bits before them a decoder would draw
  * them at the wrong place. So a damaged picture has its upper part.
  *
- * Source: RFC 2435 (1998); ITU-T T.81 (1992), annexes B and K. */
+ * ONVIF's header extension has segments of a JPEG file for what RFC 2435 knows no place for: sizes above
+ * 2040, grey pictures, Huffman tables, tables and intervals of one picture. What else is in it (APPn, COM)
+ * is left out. Pictures that are fields are counted and left out: nothing here joins them.
+ *
+ * Source: RFC 2435 (1998); ITU-T T.81 (1992), annexes B and K; ONVIF Streaming 23.06, "JPEG over RTP". */
 #include <stdlib.h>
 #include <string.h>
 
 #include "session_i.h"
 
-enum { MAIN = 8, DYNAMIC_Q = 255, HEADER_MAX = 1536 };
+enum { MAIN = 8, DYNAMIC_Q = 255, HEADER_MAX = 1024 + NVR_JPEG_EXTRA };
 
 /* T.81, tables K.1 and K.2, in the zigzag order of a DQT. */
 static const uint8_t quantisers[2][64] = {
@@ -50,7 +54,7 @@ static const uint8_t huffman[] = {
 typedef struct {
   uint32_t offset;
   unsigned width, height, interval;
-  uint8_t type, q, precision;
+  uint8_t specific, type, q, precision;
   const uint8_t *tables; /* in this packet */
   size_t tables_len;
   const uint8_t *scan;
@@ -63,6 +67,7 @@ static unsigned get16(const uint8_t *p) { return (unsigned)p[0] << 8 | p[1]; }
 static int parse(const uint8_t *p, size_t len, piece *out) {
   memset(out, 0, sizeof *out);
   if (len < MAIN) return -1;
+  out->specific = p[0];
   out->offset = (uint32_t)p[1] << 16 | get16(p + 2);
   out->type = p[4];
   out->q = p[5];
@@ -147,9 +152,21 @@ static uint8_t *segment(uint8_t *p, uint8_t marker, size_t len) {
   return p + 4;
 }
 
+/* The frame that RFC 2435 has no words for. */
+static void usual(const piece *one, int tables, nvr_jpeg_frame *out) {
+  out->width = (uint16_t)one->width;
+  out->height = (uint16_t)one->height;
+  out->count = 3;
+  for (int i = 0; i < 3; i++) {
+    out->components[i][0] = (uint8_t)(i + 1);
+    out->components[i][1] = i ? 0x11 : one->type & 1 ? 0x22 : 0x21;
+    out->components[i][2] = i && tables > 1;
+  }
+}
+
 /* What comes before the scan; its length. */
-static size_t header(const piece *one, const nvr_quantisers *tables, uint8_t *out) {
-  static const uint8_t components[] = {1, 0, 2, 0x11, 3, 0x11}, scan[] = {3, 1, 0, 2, 0x11, 3, 0x11, 0, 63, 0};
+static size_t header(const nvr_jpeg *j, const piece *one, const nvr_jpeg_frame *frame, const nvr_quantisers *tables,
+                     uint8_t *out) {
   uint8_t *p = out;
   *p++ = 0xFF;
   *p++ = 0xD8;
@@ -166,23 +183,124 @@ static size_t header(const piece *one, const nvr_quantisers *tables, uint8_t *ou
     memcpy(p, tables->data[i], size);
     p += size;
   }
-  p = segment(p, tables->precision ? 0xC1 : 0xC0, 17); /* baseline has tables of 8 bits only */
+  /* Baseline has tables of 8 bits only. */
+  p = segment(p, tables->precision ? 0xC1 : 0xC0, 8 + 3u * frame->count);
   *p++ = 8;
-  *p++ = (uint8_t)(one->height >> 8);
-  *p++ = (uint8_t)one->height;
-  *p++ = (uint8_t)(one->width >> 8);
-  *p++ = (uint8_t)one->width;
-  *p++ = 3;
-  for (int i = 0; i < 3; i++) {
-    *p++ = components[2 * i];
-    *p++ = i ? components[2 * i + 1] : one->type & 1 ? 0x22 : 0x21;
-    *p++ = i && tables->count > 1;
-  }
+  *p++ = (uint8_t)(frame->height >> 8);
+  *p++ = (uint8_t)frame->height;
+  *p++ = (uint8_t)(frame->width >> 8);
+  *p++ = (uint8_t)frame->width;
+  *p++ = frame->count;
+  memcpy(p, frame->components, 3u * frame->count);
+  p += 3u * frame->count;
   memcpy(p, huffman, sizeof huffman);
   p += sizeof huffman;
-  p = segment(p, 0xDA, 2 + sizeof scan);
-  memcpy(p, scan, sizeof scan);
-  return (size_t)(p + sizeof scan - out);
+  memcpy(p, j->huffman, j->huffman_len);
+  p += j->huffman_len;
+  p = segment(p, 0xDA, 6 + 2u * frame->count);
+  *p++ = frame->count;
+  for (int i = 0; i < frame->count; i++) {
+    *p++ = frame->components[i][0];
+    *p++ = i ? 0x11 : 0;
+  }
+  *p++ = 0;
+  *p++ = 63;
+  *p++ = 0;
+  return (size_t)(p - out);
+}
+
+void nvr_jpeg_extension(nvr_session *s, unsigned type, const uint8_t *p, size_t len, uint32_t ts) {
+  nvr_jpeg *j = &s->jpeg;
+  if (type != 0xFFD8 && type != 0xFFFF) return;
+  if (s->au_open && ts == s->au_ts) return; /* a picture begins with what stands before its first piece */
+  if (ts != j->extra_ts) j->extra_len = j->extra_over = 0;
+  j->extra_ts = ts;
+  if (len > sizeof j->extra - j->extra_len) {
+    j->extra_over = 1;
+    return;
+  }
+  memcpy(j->extra + j->extra_len, p, len);
+  j->extra_len = (uint16_t)(j->extra_len + len);
+}
+
+/* A SOF; 0, or -1 if it is of no picture that is taken: eight bits, grey or of three components. */
+static int framed(const uint8_t *p, size_t len, nvr_jpeg_frame *out) {
+  if (len < 9 || p[0] != 8 || (p[5] != 1 && p[5] != 3) || len != 6 + 3u * p[5]) return -1;
+  out->height = (uint16_t)get16(p + 1);
+  out->width = (uint16_t)get16(p + 3);
+  out->count = p[5];
+  memcpy(out->components, p + 6, 3u * p[5]);
+  for (int i = 0; i < out->count; i++)
+    if (out->components[i][2] > 1) return -1;
+  return out->width && out->height ? 0 : -1;
+}
+
+/* A DQT over the tables so far; 0, or -1 if it is none. */
+static int overridden(const uint8_t *p, size_t len, nvr_quantisers *out) {
+  while (len) {
+    int i = p[0] & 15, wide = p[0] >> 4;
+    size_t size = wide ? 128 : 64;
+    if (i > 1 || wide > 1 || len < 1 + size || i > out->count) return -1;
+    memcpy(out->data[i], p + 1, size);
+    out->precision = (uint8_t)((out->precision & ~(1 << i)) | wide << i);
+    if (i == out->count) out->count++;
+    p += 1 + size;
+    len -= 1 + size;
+  }
+  return 0;
+}
+
+/* DHT segments hold until others come; 0, or -1 if there is no room for them. */
+static int kept(nvr_jpeg *j, const uint8_t *p, size_t len) {
+  if (len > sizeof j->huffman - j->huffman_len) return -1;
+  memcpy(j->huffman + j->huffman_len, p, len);
+  j->huffman_len = (uint16_t)(j->huffman_len + len);
+  return 0;
+}
+
+/* What the extension says of a picture; 0, or -1 if it is nothing that can be taken. */
+static int extended(nvr_jpeg *j, piece *one, nvr_quantisers *tables) {
+  const uint8_t *p = j->extra, *end = p + j->extra_len;
+  int tabled = 0;
+  if (j->extra_over) return -1;
+  while (end - p >= 2) {
+    if (p[0] != 0xFF) return -1;
+    uint8_t marker = p[1];
+    if (marker == 0xFF) { /* what fills up to a whole word */
+      p++;
+      continue;
+    }
+    p += 2;
+    if (marker == 0xD8) continue;
+    if (marker == 0xDA || marker == 0xD9) break;
+    if (end - p < 2) return -1;
+    size_t len = get16(p);
+    if (len < 2 || len > (size_t)(end - p)) return -1;
+    const uint8_t *body = p + 2;
+    switch (marker) {
+      case 0xC0:
+      case 0xC1:
+        if (framed(body, len - 2, &j->frame) < 0) return -1;
+        one->width = one->height = 0; /* it goes before the packet's own */
+        break;
+      case 0xC4:
+        if (!tabled) j->huffman_len = 0;
+        tabled = 1;
+        if (kept(j, p - 2, len + 2) < 0) return -1;
+        break;
+      case 0xDB:
+        if (overridden(body, len - 2, tables) < 0) return -1;
+        break;
+      case 0xDD:
+        if (len != 4) return -1;
+        one->interval = get16(body);
+        break;
+      default:
+        if ((marker & 0xF0) == 0xC0) return -1; /* another kind of JPEG */
+    }
+    p += len;
+  }
+  return 0;
 }
 
 void nvr_jpeg_size(nvr_session *s, const uint8_t *p, size_t len) {
@@ -195,21 +313,33 @@ void nvr_jpeg_size(nvr_session *s, const uint8_t *p, size_t len) {
 static int begin(nvr_session *s, piece *one, uint32_t ts) {
   nvr_jpeg *j = &s->jpeg;
   uint8_t head[HEADER_MAX];
-  if (!one->width || !one->height) { /* over 2040 pixels: the SDP has it */
-    one->width = j->told_width;
-    one->height = j->told_height;
+  if (one->offset || !one->scan_len) return -1;
+  int more = (j->extra_len || j->extra_over) && j->extra_ts == ts;
+  const nvr_quantisers *tables = more && !one->q ? &j->now : tables_of(s, one);
+  nvr_quantisers made;
+  if (tables && more) {
+    made = *tables;
+    if (extended(j, one, &made) < 0) made.count = j->frame.count = j->huffman_len = 0;
+    j->extra_len = j->extra_over = 0;
+    j->now = made; /* what a Q of 0 goes on with */
+    tables = &made;
   }
-  if (one->offset || !one->scan_len || !one->width || !one->height) return -1;
-  const nvr_quantisers *tables = tables_of(s, one);
-  if (!tables) {
+  if (!tables || !tables->count) {
     s->stats.setless++;
     return -1;
   }
-  size_t len = header(one, tables, head);
+  nvr_jpeg_frame frame = j->frame;
+  if ((!one->width || !one->height) && !frame.count) { /* over 2040 pixels: the SDP has it */
+    one->width = j->told_width;
+    one->height = j->told_height;
+  }
+  if (one->width && one->height) usual(one, tables->count, &frame);
+  if (!frame.count || !frame.width || !frame.height) return -1;
+  size_t len = header(j, one, &frame, tables, head);
   nvr_au_begin(s, ts);
-  if (one->width != j->width || one->height != j->height) s->sets_changed = 1;
-  j->width = (uint16_t)one->width;
-  j->height = (uint16_t)one->height;
+  if (frame.width != j->width || frame.height != j->height) s->sets_changed = 1;
+  j->width = frame.width;
+  j->height = frame.height;
   j->next = 0;
   nvr_au_picture(s, 1);
   nvr_au_put(s, head, len);
@@ -228,6 +358,10 @@ void nvr_jpeg_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, 
   if (parse(p, len, &one) < 0) {
     s->stats.other++;
     s->au_damaged |= s->au_open;
+    return;
+  }
+  if (one.specific >= 1 && one.specific <= 3) {
+    s->stats.fields += !one.offset;
     return;
   }
   if (s->au_open && (ts != s->au_ts || !one.offset)) { /* without a marker */

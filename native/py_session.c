@@ -239,11 +239,11 @@ PyDoc_STRVAR(stats_doc,
 "stats()\n--\n\n"
 "As of the last tick: (bytes_in, packets, lost, damaged, frames, keys, other, last_packet, last_key,\n"
 "gop, gop_frames, reordered, sound, anchors, late, lead, lead_at, ntp_us, ntp_at, keyless, setless,\n"
-"restored, foreign, overrun, jitter_us); last_packet, last_key, gop, late, lead, lead_at and ntp_at in\n"
+"restored, foreign, overrun, jitter_us, fields); last_packet, last_key, gop, late, lead, lead_at and ntp_at in\n"
 "90 kHz ticks. From any thread.");
 static PyObject *session_stats(PyObject *o, PyObject *ignored) {
   const nvr_stats *s = &((SessionObject *)o)->stats;
-  return Py_BuildValue("(KKKKKKKLLLKKKKLLLLLKKKKKI)", (unsigned long long)s->bytes_in, (unsigned long long)s->packets,
+  return Py_BuildValue("(KKKKKKKLLLKKKKLLLLLKKKKKIK)", (unsigned long long)s->bytes_in, (unsigned long long)s->packets,
                        (unsigned long long)s->lost, (unsigned long long)s->damaged, (unsigned long long)s->frames,
                        (unsigned long long)s->keys, (unsigned long long)s->other, (long long)s->last_packet,
                        (long long)s->last_key, (long long)s->gop, (unsigned long long)s->gop_frames,
@@ -252,7 +252,8 @@ static PyObject *session_stats(PyObject *o, PyObject *ignored) {
                        (long long)s->lead_at, (long long)s->ntp_us, (long long)s->ntp_at,
                        (unsigned long long)s->keyless, (unsigned long long)s->setless,
                        (unsigned long long)s->restored, (unsigned long long)s->foreign,
-                       (unsigned long long)s->overrun, (unsigned int)s->jitter_us);
+                       (unsigned long long)s->overrun, (unsigned int)s->jitter_us,
+                       (unsigned long long)s->fields);
 }
 
 PyDoc_STRVAR(floors_doc, "floors()\n--\n\nWhere each track ends, in its own clock, and the reorder depth: (floors, reorder).");

@@ -173,9 +173,10 @@ static void rtp(nvr_session *s, int i, const uint8_t *p, size_t len) {
     s->stats.other++;
     return;
   }
-  size_t head = 12 + (size_t)(p[0] & 15) * 4, end = len;
+  size_t head = 12 + (size_t)(p[0] & 15) * 4, end = len, extension = 0;
   if (p[0] & 0x10) {
     if (head + 4 > len) goto bad;
+    extension = head;
     head += 4 + ((size_t)p[head + 2] << 8 | p[head + 3]) * 4;
   }
   if (p[0] & 0x20) {
@@ -211,6 +212,8 @@ static void rtp(nvr_session *s, int i, const uint8_t *p, size_t len) {
     }
     for (int r = 0; r < s->relay_count; r++) nvr_relay_packet(s->relays[r], i, p, len, key);
   }
+  if (extension && t->setup.codec == NVR_JPEG)
+    nvr_jpeg_extension(s, (unsigned)p[extension] << 8 | p[extension + 1], p + extension + 4, head - extension - 4, ts);
   if (i == s->video)
     nvr_video_packet(s, p + head, end - head, ts, p[1] >> 7, lost);
   else

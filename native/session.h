@@ -71,6 +71,7 @@ typedef struct {
   uint64_t bytes_in, packets, lost, damaged, frames, keys, other;
   uint64_t keyless; /* pictures passed over because no key frame came yet */
   uint64_t setless; /* key frames passed over because parameter sets are missing */
+  uint64_t fields;  /* JPEGs passed over because they are fields, every other line of a picture */
   int64_t last_packet, last_key; /* ticks of `now`, 0 none */
   int64_t gop;                   /* ticks of the line between the last two key frames */
   uint64_t gop_frames;           /* pictures from the one to the other */

@@ -13,6 +13,7 @@ enum {
   NVR_JUNK_MAX = 65536,    /* bytes that are neither frame nor message, in a row */
   NVR_SETS = 16,
   NVR_SET_MAX = 4096,
+  NVR_JPEG_EXTRA = 1024, /* bytes of RTP header extensions of one picture, and of Huffman tables */
   NVR_LATM_MAX = 16384, /* bytes of an AudioMuxElement in fragments */
   NVR_TICKS = 90000
 };
@@ -30,8 +31,19 @@ typedef struct {
   uint8_t data[2][128];
 } nvr_quantisers;
 
+/* The frame of a JPEG: a SOF segment without its length and precision. */
+typedef struct {
+  uint16_t width, height;
+  uint8_t count, components[3][3]; /* 1 grey or 3; of each: its number, sampling, table */
+} nvr_jpeg_frame;
+
 typedef struct {
   uint16_t width, height, told_width, told_height; /* told: by the SDP */
+  nvr_jpeg_frame frame; /* of the last extension that had one; no components: none had */
+  uint8_t extra[NVR_JPEG_EXTRA], huffman[NVR_JPEG_EXTRA]; /* extension of this picture; DHT segments that hold */
+  uint16_t extra_len, huffman_len;
+  uint32_t extra_ts;
+  int extra_over;
   uint32_t next;        /* offset of the piece that is to come */
   nvr_quantisers now, *kept; /* kept: of each Q from 128 to 254, NULL before the first */
   int missing;
@@ -143,6 +155,8 @@ void nvr_audio_packet(nvr_session *s, int i, const uint8_t *p, size_t len, uint3
 
 /* jpeg.c */
 void nvr_jpeg_packet(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts, int marker, unsigned lost);
+/* An RTP header extension of a packet, which comes next: its words after type and length. */
+void nvr_jpeg_extension(nvr_session *s, unsigned type, const uint8_t *p, size_t len, uint32_t ts);
 /* The size told beforehand: width(16), height(16). */
 void nvr_jpeg_size(nvr_session *s, const uint8_t *p, size_t len);
 /* Nothing of the open picture comes any more. */

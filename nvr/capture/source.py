@@ -266,7 +266,8 @@ class Source(Stated):
             if now_s - packets_s >= self._patience.silent_s:
                 raise Unavailable("camera.silent", "the camera sends nothing any more")
             self._keys_cease(stats, now_s)
-            passed_over = has_video and not pictures and stats.keyless + stats.setless > 0
+            passed_over = stats.keyless + stats.setless + stats.fields > 0
+            passed_over = passed_over and has_video and not pictures
             if passed_over:
                 self._not_begun(stats, now_s - began_s)
             elif now_s - moved_s >= self._patience.stuck_s:
@@ -288,6 +289,9 @@ class Source(Stated):
 
     def _not_begun(self, stats: RunStats, for_s: float) -> None:
         """Pictures come, and recording cannot begin with any of them."""
+        if stats.fields:
+            why = "its JPEGs are fields, every other line of a picture, which nothing here joins"
+            raise Damaged("camera.interlaced", why)
         if stats.setless and for_s >= self._patience.setless_s:
             why = "it never sends what decoding needs (SPS and PPS, or tables of JPEG)"
             raise Damaged("camera.no_parameter_sets", why)
@@ -318,6 +322,6 @@ def _state_of(error: NvrError) -> State:
     match error.code:
         case "camera.refused":
             return "refused"
-        case "camera.unsupported":
+        case "camera.unsupported" | "camera.interlaced":
             return "unsupported"
     return "lost"

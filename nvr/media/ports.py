@@ -52,6 +52,7 @@ class RunStats(msgspec.Struct, frozen=True):
         foreign: Datagrams that were refused because they came from another address.
         overrun: Datagrams that the kernel dropped because its buffer for them was full.
         jitter_s: How unevenly the datagrams of the first track come (RFC 3550, 6.4.1), 0 over TCP.
+        fields: JPEGs passed over because each is every other line of a picture.
     """
 
     bytes_in: int
@@ -79,6 +80,7 @@ class RunStats(msgspec.Struct, frozen=True):
     foreign: int = 0
     overrun: int = 0
     jitter_s: float = 0.0
+    fields: int = 0
 
 
 NO_DATAGRAMS: Mapping[int, Datagrams] = {}

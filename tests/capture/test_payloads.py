@@ -165,6 +165,22 @@ async def test_why_recording_cannot_begin_is_named_in_time(kinds, code):
     assert ("live", "") not in states
 
 
+async def test_fields_of_jpeg_are_named_and_not_recorded_at_half_their_height():
+    made = clip.jpeg(10)
+
+    async def then(writer):
+        for number, unit in enumerate(itertools.cycle(made.units)):
+            (payload,) = wire.jpeg_payloads(unit.nals[0], 60_000)
+            field = bytes((1 + number % 2,)) + payload[1:]
+            writer.write(wire.frame(0, wire.rtp(26, number, number * 1800, True, field)))
+            await asyncio.sleep(0.02)
+
+    camera = plays(then, b"m=video 0 RTP/AVP 26\n")
+    async with liar(camera) as url, watched(url, QUICK) as (states, _):
+        await until(lambda: ("unsupported", "camera.interlaced") in states)
+    assert ("live", "") not in states
+
+
 @pytest.mark.needs("gst-rtsp-server")
 async def test_sound_that_is_not_wanted_is_not_asked_for():
     async with gst_camera("h264-pcmu") as port:

@@ -223,7 +223,7 @@ async def liar(talk, tls=None):
 SDP = b"m=video 0 RTP/AVP 96\na=rtpmap:96 H264/90000\n"
 
 
-def plays(then):
+def plays(then, sdp=SDP):
     """A camera that plays and then does `then`."""
 
     async def talk(reader, writer):
@@ -237,7 +237,7 @@ def plays(then):
                     headers = [("CSeq", request.header("CSeq"))]
                     if request.method == "SETUP":
                         headers += [("Transport", request.header("Transport")), ("Session", "1")]
-                    body = SDP if request.method == "DESCRIBE" else b""
+                    body = sdp if request.method == "DESCRIBE" else b""
                     writer.write(Response(200, tuple(headers), body).encode())
                     if request.method == "PLAY":
                         await then(writer)

@@ -28,7 +28,7 @@ def _latm(sound: clip.Clip) -> list[tuple[float, int, bytes]]:
 
 
 def _jpeg() -> bytes:
-    """Pictures with tables in band, kept, and made of a quality; with and without restarts."""
+    """Pictures with tables in band, kept, made of a quality, and in an extension."""
     packets, at, seq = [], 0, 100
     for q, restarts, room, wide in (
         (255, True, 600, False), (200, False, 600, False), (60, True, 300, False),
@@ -44,7 +44,10 @@ def _jpeg() -> bytes:
             if wide:
                 pieces[0] = pieces[0][:9] + b"\3" + pieces[0][10:]
             for n, piece in enumerate(pieces, 1):
-                packets.append(wire.rtp(96, seq, at, n == len(pieces), piece))
+                packet = wire.rtp(96, seq, at, n == len(pieces), piece)
+                if n == 1 and number % 2:  # what a file has before its scan, but for its marker
+                    packet = wire.extended(packet, unit.nals[0][2:620])
+                packets.append(packet)
                 seq += 1
             at += 3600
     data = b"".join(wire.frame(0, packet) for packet in packets)

@@ -98,12 +98,13 @@ def jpeg(
     width: int = 320,
     height: int = 192,
     restarts: bool = False,
+    huffman: str = "default",
 ) -> Clip:
-    """JPEGs with the Huffman tables that RFC 2435 takes for granted."""
+    """JPEGs, unless told otherwise with the Huffman tables that RFC 2435 takes for granted."""
     ctx = av.CodecContext.create("mjpeg", "w")
     ctx.width, ctx.height, ctx.pix_fmt = width, height, "yuvj420p"
     ctx.time_base = fractions.Fraction(1, 25)
-    ctx.options = {"huffman": "default", "qmin": "3", "qmax": "3"}
+    ctx.options = {"huffman": huffman, "qmin": "3", "qmax": "3"}
     ctx.thread_count = 1
     if restarts:
         ctx.thread_type, ctx.thread_count = "SLICE", 2  # its slices begin at restart markers

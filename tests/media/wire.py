@@ -113,3 +113,10 @@ def packets(
             out.append((unit.pts, rtp(clip.track.payload_type, seq, ts + unit.pts, last, payload)))
             seq += 1
     return out
+
+
+def extended(packet: bytes, words: bytes, kind: int = 0xFFD8) -> bytes:
+    """A packet with a header extension, filled up to whole words as ONVIF has it."""
+    words += b"\xff" * (-len(words) % 4)
+    head = struct.pack(">HH", kind, len(words) // 4)
+    return bytes((packet[0] | 0x10,)) + packet[1:12] + head + words + packet[12:]

@@ -5,6 +5,8 @@ import struct
 import av
 import numpy
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nvr.media.fragment import samples
 from nvr.media.track import RtpTrack
@@ -268,3 +270,110 @@ def test_the_track_is_described_by_its_size():
     track = RtpTrack("video", "jpeg", 90_000, 26, 0)
     (told,) = config_of((track,), bytes((0, 0, 4)) + struct.pack(">HH", 1920, 1080))
     assert (told.codec, told.config, told.width_px, told.height_px) == ("jpeg", b"", 1920, 1080)
+
+
+def first_of(made, words, change=lambda _: None, **options):
+    """A clip whose pictures each begin with an extension, and with another header."""
+    out, seen = [], set()
+    for pts, packet in sent(made, **options):
+        payload = bytearray(packet[12:])
+        change(payload)
+        fresh = packet[:12] + bytes(payload)
+        out.append((pts, fresh if pts in seen else wire.extended(fresh, words(pts))))
+        seen.add(pts)
+    return out
+
+
+def segment(marker, body):
+    return struct.pack(">BBH", 255, marker, 2 + len(body)) + body
+
+
+def parts_of(made, wanted, number=0):
+    """Segments of a picture of a clip."""
+    found = segments(made.units[number].nals[0])
+    return b"".join(segment(marker, body) for marker, body in found if marker in wanted)
+
+
+@pytest.mark.parametrize("huffman", ["default", "optimal"])
+def test_an_extension_has_size_and_tables_that_packets_have_no_place_for(huffman):
+    made = clip.jpeg(4, width=2560, height=64, huffman=huffman)
+
+    def bare(payload):
+        payload[6:8] = b"\0\0"  # over 2040 pixels
+
+    wanted = {0xC0, 0xC4, 0xDB, 0xFE, 0xE0}
+    packets = first_of(made, lambda pts: parts_of(made, wanted, pts // 3600), bare, room=1300)
+    _, _, got, stats = taken(made, packets)
+    assert stats[3] == stats[20] == 0
+    for a, b in zip(got, shown(made), strict=True):
+        assert numpy.array_equal(a.to_ndarray(), b.to_ndarray())
+
+
+def test_what_an_extension_said_of_the_frame_holds_for_the_pictures_after_it():
+    made = clip.jpeg(4, width=2560, height=64)
+
+    def bare(payload):
+        payload[6:8] = b"\0\0"
+
+    told = parts_of(made, {0xC0, 0xC4})
+    packets = first_of(made, lambda pts: told if pts == 0 else segment(0xFE, b"n"), bare, room=1300)
+    _, _, got, _ = taken(made, packets)
+    assert len(got) == 4
+    assert numpy.array_equal(got[3].to_ndarray(), shown(made)[3].to_ndarray())
+
+
+def test_an_extension_over_packets_that_have_no_picture_yet_is_one():
+    made = clip.jpeg(1)
+    ((pts, packet), *rest) = sent(made, q=0)
+    tables = parts_of(made, {0xDB})
+    cut = len(tables) // 8 * 4
+    empty = packet[:12] + packet[12:20]
+    found = [wire.extended(empty, tables[:cut]), wire.extended(packet, tables[cut:], 0xFFFF)]
+    packets = [(pts, one) for one in (*found, *(one for _, one in rest))]
+    packets = [
+        (at, one[:2] + (n + 7).to_bytes(2, "big") + one[4:]) for n, (at, one) in enumerate(packets)
+    ]
+    _, _, (got,), _ = taken(made, packets)
+    assert numpy.array_equal(got.to_ndarray(), shown(made)[0].to_ndarray())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"\0\0\0\0", b"\xff\xc0\0\1", b"\xff\xdb\xff\xff", segment(0xDB, b"\4" + bytes(64)),
+        segment(0xC2, bytes((8, 0, 96, 0, 160, 1, 1, 17, 0))),
+        segment(0xC0, bytes((12, 0, 96, 0, 160, 1, 1, 17, 0))),
+        segment(0xC4, bytes(900)) * 2, segment(0xDD, b"\0"),
+    ],
+)  # fmt: skip
+def test_an_extension_that_cannot_be_taken_keeps_its_picture_out(words):
+    made = clip.jpeg(2)
+    with Taker(made.track) as taker:
+        play(taker, made, first_of(made, lambda _: words))
+        assert not taker.parts
+        assert taker.session.stats()[20] == 2, "setless"
+
+
+@given(st.binary(max_size=400).map(lambda some: some + bytes(-len(some) % 4)), st.booleans())
+@settings(deadline=None, max_examples=200)
+def test_any_extension_is_borne(words, begins):
+    made = clip.jpeg(2)
+    words = b"\xff\xd8\xff" + words + b"\0" if begins else words
+    with Taker(made.track) as taker:
+        play(taker, made, first_of(made, lambda _: words))
+        taker.end()
+
+
+@pytest.mark.parametrize("field", [1, 2, 3])
+def test_fields_are_counted_and_left_out(field):
+    made = clip.jpeg(3)
+
+    def half(payload):
+        payload[0] = field
+
+    packets = first_of(made, lambda _: b"", half)
+    with Taker(made.track) as taker:
+        play(taker, made, packets)
+        assert not taker.parts
+        stats = taker.session.stats()
+    assert (stats[4], stats[20], stats[25]) == (0, 0, 3), "frames, setless, fields"

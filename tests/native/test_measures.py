@@ -11,6 +11,7 @@ NAMES = (
     "bytes_in", "packets", "lost", "damaged", "frames", "keys", "other", "last_packet",
     "last_key", "gop", "gop_frames", "reordered", "sound", "anchors", "late", "lead", "lead_at",
     "ntp_us", "ntp_at", "keyless", "setless", "restored", "foreign", "overrun", "jitter_us",
+    "fields",
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ export default {
   "code.camera.lost": "The camera is gone, reconnecting. Check power and cable.",
   "code.camera.refused": "Wrong user or password. Check it first; it is tried only rarely, lest the camera lock us out.",
   "code.camera.garbage": "What it sends is no video stream. Check the address.",
+  "code.camera.interlaced": "It sends JPEG in fields, half a picture at a time. Set it to progressive, or to H.264.",
   "code.camera.no_parameter_sets": "It never sends what decoding needs (SPS, PPS). Update its firmware, or set the other codec.",
   "code.camera.unsupported": "This codec cannot be recorded. Set H.264 or H.265.",
   "cause.other": "Nothing recorded",

@@ -19,6 +19,7 @@ export default {
   "code.camera.lost": "摄像机断开，正在重连。查电源和网线。",
   "code.camera.refused": "用户名或密码不对。核对后再输；为免被摄像机锁定，隔很久才重试。",
   "code.camera.garbage": "对方发来的不是视频流。核对地址。",
+  "code.camera.interlaced": "它以隔行的半场发送 JPEG。请设为逐行，或改用 H.264。",
   "code.camera.no_parameter_sets": "它从不发送解码所需的参数（SPS、PPS）。升级固件，或换另一种编码。",
   "code.camera.unsupported": "这种编码不能录。改成 H.264 或 H.265。",
   "cause.other": "无录像",
