@@ -27,6 +27,11 @@ from hil.report import keep
 from images.archive import BUILD, ROOT, Archive, unpack
 
 DIST = ROOT / "dist"
+LEFT_OUT = {
+    "test_datagrams.py::test_what_the_kernel_drops_is_counted": "qemu-user hides the counter",
+    "test_scene.py::test_no_pixels_break_it_under_the_sanitizers": "compiles for this machine",
+}
+"""Of tests/native, what says nothing about a wheel under emulation."""
 _COMPILER = """\
 #!{python}
 # What the host's Python asks for of its own libraries is left out: they are another machine's.
@@ -182,12 +187,13 @@ def emulated(wheel: Path) -> dict[str, object]:
     qemu = ["qemu-aarch64-static", "-L", root, root / "usr/bin/python3.11"]
     said = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(site), "PATH": os.environ["PATH"]}
     look = "import nvr._native as n, platform as p; print(p.machine(), p.libc_ver(), n.__file__)"
+    deselected = [f"--deselect=tests/native/{name}" for name in LEFT_OUT]
     began_s = time.monotonic()
     imported = subprocess.run(
         [*qemu, "-c", look], cwd=tests, env=said, capture_output=True, text=True, check=False
     )
     ran = subprocess.run(
-        [*qemu, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/native"],
+        [*qemu, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/native", *deselected],
         cwd=tests, env=said, capture_output=True, text=True, check=False,
     )  # fmt: skip
     print(imported.stderr + ran.stdout[-5000:] + ran.stderr[-2000:], file=sys.stderr)
@@ -196,6 +202,7 @@ def emulated(wheel: Path) -> dict[str, object]:
         "wheel": wheel.name,
         "imported": imported.stdout.strip().replace(str(root), ""),
         "tests/native": ended,
+        "left out": LEFT_OUT,
         "failed": int(bool(imported.returncode)) + int(bool(ran.returncode)),
         "took_s": round(time.monotonic() - began_s),
     }

@@ -31,6 +31,7 @@ def split_nal(codec: str, nal: bytes, room: int = ROOM) -> list[bytes]:
     else:
         indicator = bytes((nal[0] & 0x81 | 49 << 1, nal[1]))
         kind, body = nal[0] >> 1 & 63, nal[2:]
+    room = min(room, (len(body) + 1) // 2)  # one that just does not fit is still cut in two
     pieces = [body[at : at + room] for at in range(0, len(body), room)]
     flags = [0x80] + [0] * (len(pieces) - 2) + [0x40]
     return [
