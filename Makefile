@@ -1,7 +1,7 @@
 # make run   the recorder on simulated hardware, from nothing
 # make test  the whole check; make dev prepares .venv for working on the code
 # make fuzz  looks for bytes that break a reader of them, MINUTES (10) long
-# make wheels   dist/*.whl for arm64 and x86-64, glibc and musl
+# make wheels   dist/*.whl for arm64 and x86-64, glibc and musl; make deb: dist/*.deb for Debian 12 and 13
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ MINUTES ?= 10
 BOARD ?= board/virtual.toml
 SOURCES := $(wildcard native/*.c native/*.h) pyproject.toml
 
-.PHONY: run dev test nightly fuzz wheels clean
+.PHONY: run dev test nightly fuzz wheels deb clean
 
 run: $(VENV)/installed
 	@exec $(BIN)/nvr run --board $(BOARD) --data $(DATA)
@@ -31,6 +31,10 @@ fuzz: $(VENV)/dev
 wheels: $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group wheel
 	$(BIN)/python -m images.wheel
+
+deb: $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group wheel
+	$(BIN)/python -m images.deb
 
 # `nvr run` from a checkout uses the checkout's own code, so an edit needs no new install;
 # only a change of the compiled part does.
