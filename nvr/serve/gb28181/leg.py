@@ -103,6 +103,10 @@ class Leg:
         assert self._sock is not None
         return self._sock
 
+    def meet(self, answer: Offer) -> None:
+        """Where the platform is, once it has answered an invitation of ours."""
+        self._offer = answer
+
     def close(self) -> None:
         """Free socket and port."""
         if self._sock is not None:

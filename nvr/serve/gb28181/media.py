@@ -13,13 +13,15 @@ from nvr.base.clock import Clock
 from nvr.base.errors import NvrError
 from nvr.media.name import stream_of
 from nvr.media.ports import RelaySource
+from nvr.media.talk import Talks
+from nvr.serve.gb28181.hearing import Hearing, invited
 from nvr.serve.gb28181.leg import Leg, PortRange
 from nvr.serve.gb28181.live import Live
 from nvr.serve.gb28181.ports import Allowed, Refused
 from nvr.serve.gb28181.program import Programs
 from nvr.serve.gb28181.replay import Archive, Replay
 from nvr.serve.gb28181.sending import Call, Sending
-from nvr.wire.gb_sdp import Offer
+from nvr.wire.gb_sdp import PCMA, Offer, Transport
 from nvr.wire.mpegps import muxer
 
 SizeOf = Callable[[str, int, int], int]
@@ -52,6 +54,7 @@ class MediaDesk:
         clock: Time source.
         limits: See `Limits`.
         size_of: For the size that a download announces; None to announce none.
+        talks: The loudspeakers of cameras; None where nothing can be spoken through.
     """
 
     def __init__(
@@ -62,10 +65,11 @@ class MediaDesk:
         limits: Limits | None = None,
         *,
         size_of: SizeOf | None = None,
+        talks: Talks | None = None,
     ) -> None:
         self._find, self._archive, self._clock = find, archive, clock
         self._limits = limits or Limits()
-        self._size_of = size_of
+        self._size_of, self._talks = size_of, talks
         self._ports = PortRange(self._limits.first_port, self._limits.last_port)
         self._peak_bytes_s = self._limits.peak_mbps * 125_000
         self._programs = Programs(self._peak_bytes_s)
@@ -90,6 +94,8 @@ class MediaDesk:
         Raises:
             Refused: 403, 480, 486, 488.
         """
+        if offer.session == "Talk" and offer.kind == "audio":
+            return self._hear(channel, offer, remote_host, local_host, allowed)
         payload_type = offer.program_stream
         if offer.kind != "video" or payload_type is None or offer.session == "Talk":
             raise Refused(488, "only program streams are sent")
@@ -97,9 +103,7 @@ class MediaDesk:
         span = (offer.from_s * 1_000_000, offer.to_s * 1_000_000) if recorded else None
         if not allowed(span):
             raise Refused(403, "this camera may not be seen")
-        if self._open >= self._limits.sessions:
-            raise Refused(486, "as many streams are sent as there may be")
-        self._open += 1
+        self._enter()
         try:
             source = None if recorded else self._source(channel, sub)
             size_bytes = await self._recorded(channel, sub, offer) if recorded else 0
@@ -118,6 +122,53 @@ class MediaDesk:
             size_bytes=size_bytes,
             peak_bytes_s=self._peak_bytes_s,
         )
+
+    def invite(
+        self,
+        channel: str,
+        transport: Transport,
+        remote_host: str,
+        local_host: str,
+        allowed: Allowed,
+    ) -> Hearing:
+        """Hear a broadcast: its `Hearing.invitation` is ours to send, then `meet` and `start`.
+
+        Args:
+            channel: Name of the camera that is to speak.
+            transport: How voice is to come; over TCP we connect.
+            remote_host: Address of the platform.
+            local_host: Address of ours that it reaches.
+            allowed: Whether it may speak, asked now and then.
+
+        Raises:
+            Refused: 403, 486, 488.
+        """
+        offer = invited(transport, remote_host)
+        return self._hear(channel, offer, remote_host, local_host, allowed)
+
+    def _hear(
+        self, channel: str, offer: Offer, remote_host: str, local_host: str, allowed: Allowed
+    ) -> Hearing:
+        talks = self._talks
+        if talks is None or PCMA not in offer.payload_types:
+            raise Refused(488, "only G.711 A-law is heard, and where cameras can speak")
+        if not allowed(None):
+            raise Refused(403, "this camera may not be spoken through")
+        if talks.talker(channel) is not None:
+            raise Refused(486, "somebody speaks through this camera now")
+        self._enter()
+        try:
+            leg = Leg(self._ports, offer, remote_host, local_host, self._clock)
+        except BaseException:
+            self._leave()
+            raise
+        call = Call(channel, offer, PCMA, leg, local_host, allowed, self._clock)
+        return Hearing(call, self._leave, lambda: talks.speak(channel, remote_host, remote_host))
+
+    def _enter(self) -> None:
+        if self._open >= self._limits.sessions:
+            raise Refused(486, "as many streams are sent as there may be")
+        self._open += 1
 
     def _leave(self) -> None:
         self._open -= 1

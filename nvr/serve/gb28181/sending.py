@@ -34,7 +34,7 @@ class Call:
     Attributes:
         camera: The camera's name.
         offer: Its offer.
-        payload_type: Of the program stream.
+        payload_type: Of the program stream, or of voice.
         leg: Where media leaves.
         local_host: Our address in the answer.
         allowed: Whether it may still see what is shown.
@@ -76,6 +76,10 @@ class Sending(ABC):
 
     def answer(self) -> str:
         """See `Session.answer`."""
+        return self.described().text()
+
+    def described(self) -> Answer:
+        """What the answer says."""
         call = self.call
         return Answer(
             device=call.offer.device,
@@ -90,7 +94,7 @@ class Sending(ABC):
             to_s=call.offer.to_s,
             size_bytes=self.size_bytes,
             format=call.offer.format,
-        ).text()
+        )
 
     def start(self) -> None:
         """See `Session.start`."""
@@ -149,6 +153,9 @@ class Sending(ABC):
     def release(self) -> None:
         """Let go of what `send` holds; may be called again."""
 
+    def heard(self, data: bytes) -> None:  # noqa: B027 - most have nothing to do with it
+        """Something came: mostly reports of receivers, which nobody reads."""
+
     async def _run(self) -> None:
         why = "lost"
         try:
@@ -181,10 +188,11 @@ class Sending(ABC):
             return
         except OSError:
             data = b""
-        if not data and sock.type == socket.SOCK_STREAM:
+        if data:
+            self.heard(data)
+        elif sock.type == socket.SOCK_STREAM:
             self._unwatch()
             self.finish("lost")
-        # What else comes are reports of receivers, which nobody here reads.
 
     def _refused(self) -> None:
         """Nobody listens there: a peer about to begin, or for long one that has gone."""
