@@ -105,6 +105,7 @@ hosts = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(
     st.integers(1, 1 << 20),
     st.integers(0, 1 << 40),
 )
+@settings(deadline=None)
 def test_an_answer_reads_back(
     session, host, port, transport, setup, ssrc, begin, long_s, size
 ) -> None:
@@ -141,7 +142,7 @@ lines = st.lists(
 
 
 @given(lines)
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_anything_is_an_offer_or_malformed(said: list[str]) -> None:
     try:
         offer = parse("\r\n".join(said))

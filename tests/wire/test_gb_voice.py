@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvr.wire.g711 import PCMA_TO_PCMU
@@ -45,6 +45,7 @@ def test_the_rest_of_the_header_is_passed_over() -> None:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=8), st.data())
+@settings(deadline=None)
 def test_splitting_the_stream_changes_nothing(said: list[bytes], data: st.DataObject) -> None:
     line = framed(*(rtp(n, one) for n, one in enumerate(said)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(line)))))
@@ -55,6 +56,7 @@ def test_splitting_the_stream_changes_nothing(said: list[bytes], data: st.DataOb
 
 
 @given(st.binary(max_size=300), st.booleans())
+@settings(deadline=None)
 def test_anything_is_borne(data: bytes, stream: bool) -> None:
     for one in Ear(framed=stream).feed(data):
         assert one.samples

@@ -1,7 +1,7 @@
 """MANSRTSP as platforms write it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nvr.wire.mansrtsp import Command, Malformed, parse, respond
@@ -53,6 +53,7 @@ def test_answers_say_the_number_and_where_it_plays() -> None:
 
 
 @given(st.text(max_size=200), st.sampled_from(["", "PLAY RTSP/1.0\r\n", "PLAY RTSP/1.0\r\nScale:"]))
+@settings(deadline=None)
 def test_anything_is_a_command_or_malformed(text: str, before: str) -> None:
     try:
         command = parse(before + text)
