@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.app.box import RunningBox, running_box
+from tests.app.box import NAME, PASSWORD, RunningBox, running_box
 from tests.ports import free_port
 from tests.serve.notify_servers import (
     Mosquitto,
@@ -207,3 +208,41 @@ async def test_who_is_no_administrator_sees_and_changes_nothing_and_nonsense_is_
     await box.call("PUT", f"{PATH}/mqtt/later", good)
     await box.call("POST", f"{PATH}/mqtt/later/test", {}, 409)
     await box.call("DELETE", f"{PATH}/mqtt/later")
+
+
+async def console(box: RunningBox, *words: str, told: str) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "nvr", "upstream", "--data", box.data, *words),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        out, _ = await process.communicate(f"{told}\n".encode())
+    return process.returncode, out.decode()
+
+
+async def test_the_console_says_how_they_do_sends_a_test_and_keeps_a_secret(
+    box: RunningBox,
+) -> None:
+    who = ("--user", NAME)
+    async with receiver(free_port()) as there:
+        await box.call("PUT", f"{PATH}/webhook/desk", {"url": f"http://127.0.0.1:{there.port}/"})
+        code, said = await console(box, *who, "--test", "webhook/desk", told=PASSWORD)
+        assert (code, "webhook/desk took it after" in said) == (0, True), said
+        assert len(there.came) >= 1
+        await box.call("POST", "/api/output/siren", {"do": "off"})
+        await box.call("POST", "/api/camera/dome/event", {})
+        await connected(box, "webhook")
+        code, said = await console(box, *who, told=PASSWORD)
+        assert (code, "connected since" in said) == (0, True), said
+        await box.call("PUT", f"{PATH}/webhook/desk", {"url": "http://127.0.0.1:1/"})
+        code, said = await console(box, *who, "--json", told=PASSWORD)
+        assert (code, json.loads(said)[0]["settings"]["name"]) == (1, "desk")
+    await box.call("DELETE", f"{PATH}/webhook/desk")
+    assert (await console(box, "--secret", "mqtt/plant", told="quiet"))[0] == 0
+    text = (box.data / "secrets.toml").read_text(encoding="utf-8")
+    assert 'secret = "quiet"' in text
+    assert (await console(box, "--secret", "syslog/x", told="quiet"))[0] == 2
+    code, said = await console(box, "--secret", "mqtt/plant", told="x" * 257)
+    assert (code, "notify.secret" in said) == (1, True)
+    assert (box.data / "secrets.toml").read_text(encoding="utf-8") == text
