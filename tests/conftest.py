@@ -26,6 +26,8 @@ PROBES = {
     "dosfstools": lambda: _in_sbin("mkfs.vfat"),
     "exfat-fuse": lambda: _in_sbin("mkfs.exfat") and _in_sbin("mount.exfat-fuse"),
     "device-tree-compiler": lambda: shutil.which("fdtoverlay") is not None,
+    "sip-tester": lambda: shutil.which("sipp") is not None,
+    "kamailio": lambda: _in_sbin("kamailio"),
     "swtpm": lambda: shutil.which("swtpm") is not None,
     "tshark": lambda: shutil.which("tshark") is not None,
     "faketime": lambda: shutil.which("faketime") is not None,

@@ -39,6 +39,7 @@ from nvr.app.newsroom import Newsroom
 from nvr.app.notifiers import BoxNotifiers
 from nvr.app.onboard import Onboard
 from nvr.app.painter import Painter
+from nvr.app.platforms import platform_table
 from nvr.app.relay import rtsp_server
 from nvr.app.services import Services, exceptions
 from nvr.app.shots import Shots
@@ -225,6 +226,9 @@ class Box:
         notifiers = self._notifiers(
             stack, doors, cameras, lines, control, box, looks, volumes.volumes
         )
+        platforms = platform_table(
+            config.gb28181, self._data, doors, clock, control, cameras, lines, box, volumes, ingest
+        )  # fmt: skip
         page = Page(
             Parts(
                 clock=clock,
@@ -262,6 +266,7 @@ class Box:
                 talks=CameraTalks(cameras.caller, clock),
                 onvif_device=device,
                 notifiers=notifiers,
+                platforms=platforms,
                 back_up=lambda phrase: back_up(self._data.path, phrase, clock.wall_us()),
             ),
             tls,
@@ -270,7 +275,6 @@ class Box:
         _listen(server, config, tls)
         doors.machines.subscribe(server.revoke)
         cameras.subscribe(partial(unmasked_out, server, doors.machines, {}))
-        listener = self._listener(services, cameras, control, looks, lines)
 
         async def open_page(group: asyncio.TaskGroup) -> None:
             ready = asyncio.Event()
@@ -289,11 +293,12 @@ class Box:
             *map(
                 _task_of,
                 (
-                    listener.run,
+                    self._listener(services, cameras, control, looks, lines).run,
                     self._painter(services, cameras).run,
                     server.run,
                     device.run,
                     notifiers.run,
+                    platforms.run,
                     looks.run,
                     lines.run,
                     desk.run,

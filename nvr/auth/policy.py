@@ -47,6 +47,7 @@ _ANYBODY = Rule(frozenset(("nobody", "user", "machine")))
 _SIGNED_IN = Rule(_USER)
 _SCRAPE = Rule(frozenset(("user", "machine")))
 _ADMIN = Rule(_USER, frozenset(("admin",)))
+_NEVER = Rule(frozenset())
 _AUDIT = Rule(_USER, frozenset(("admin", "auditor")))
 
 
@@ -77,6 +78,10 @@ def _host(right: Right | None = None) -> Rule:
 
 def _onvif(service: str, rule: Rule, operations: str) -> dict[str, Rule]:
     return {f"onvif {service} {name}": rule for name in operations.split()}
+
+
+def _gb(rule: Rule, commands: str) -> dict[str, Rule]:
+    return {f"gb {name}": rule for name in commands.split()}
 
 
 Masked = Callable[[str, Span | None], bool]
@@ -227,6 +232,9 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "mqtt stop_all": _host(),
         "mqtt caption": _host("config"),
         "mqtt record": _host("relay"),
+        "http GET /api/upstream/gb28181": _ADMIN,
+        "http PUT /api/upstream/gb28181/{name}": _ADMIN,
+        "http DELETE /api/upstream/gb28181/{name}": _ADMIN,
         "output on": _output("relay"),
         "output off": _output("relay"),
         "output pulse": _output("relay"),
@@ -376,6 +384,25 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
             _host("config"),
             "SetRecordingJobMode SetRecordingJobConfiguration DeleteRecordingJob",
         ),
+        **_gb(_host(), "Catalog DeviceInfo DeviceStatus ConfigDownload DeviceControl DeviceConfig"),
+        # These change what the platform itself is told, and nothing else.
+        **_gb(_host(), "GuardCmd AlarmCmd"),
+        "gb SUBSCRIBE Catalog": _host(),
+        "gb SUBSCRIBE Alarm": _host(),
+        **_gb(_host("playback"), "RecordInfo"),
+        **_gb(_host("ptz"), "PresetQuery HomePositionQuery CruiseTrackListQuery CruiseTrackQuery"),
+        **_gb(
+            _host("ptz"), "PTZPosition PTZCmd DragZoomIn DragZoomOut PTZPreciseCtrl HomePosition"
+        ),
+        "gb PTZCmd stop": _host("live"),  # whoever sees it move may stop it
+        "gb PTZCmd aux": _host("relay"),
+        **_gb(_host("relay"), "RecordCmd"),
+        **_gb(_host("live"), "IFameCmd"),
+        **_gb(_NEVER, "TeleBoot DeviceUpgrade FormatSDCard TargetTrack"),
+        "gb INVITE Play": _relay("live"),
+        "gb INVITE Playback": _relay("playback"),
+        "gb INVITE Download": _relay("export"),
+        "gb INVITE Talk": _host("relay"),
         **_onvif("replay", _host(), "GetReplayConfiguration"),
         **_onvif("replay", _host("playback"), "GetReplayUri"),
     }

@@ -25,7 +25,7 @@ from nvr.base.address import parse_endpoint
 from nvr.base.errors import Misconfigured, Rejected, Unavailable
 from nvr.base.file import replace_file
 from nvr.base.shape import Fault, faults
-from nvr.config import keyboard, notify
+from nvr.config import gb28181, keyboard, notify
 from nvr.config.analyse import MOST_ZONES, Analyse
 from nvr.config.camera import LOCAL, Camera, Plan, Sub
 from nvr.config.head import (
@@ -128,15 +128,23 @@ def edit(path: Path, change: Callable[[TOMLDocument], None], *, board: Has | Non
 
 def edit_secrets(path: Path, camera: str, password: str | None) -> Secrets:
     """Set (or, with None, forget) a camera's password."""
+    return _edit_password(path, "camera", camera, password)
 
+
+def edit_platform_secret(path: Path, platform: str, password: str | None) -> Secrets:
+    """Set (or, with None, forget) the password of our log-in at a GB/T 28181 platform."""
+    return _edit_password(path, "gb28181", platform, password)
+
+
+def _edit_password(path: Path, kind: str, name: str, password: str | None) -> Secrets:
     def change(document: TOMLDocument) -> None:
-        cameras = document.setdefault("camera", tomlkit.table())
+        known = document.setdefault(kind, tomlkit.table())
         if password is None:
-            cameras.pop(camera, None)
+            known.pop(name, None)
         else:
             entry = tomlkit.table()
             entry["password"] = password
-            cameras[camera] = entry
+            known[name] = entry
 
     return _edit_secrets(path, change)
 
@@ -257,6 +265,7 @@ def _unfit(
         found += unfit_profile(at, camera.ptz, heads)
         found += unfit_head(at, camera.ptz, board)
     found += unfit_inputs(config, None if board is None else board.inputs)
+    found += gb28181.unfit(config.gb28181, None if board is None else board.inputs)
     found += keyboard.unfit(config.keyboard, config.camera, board.keyboards if board else None)
     for kind in ("mqtt", "webhook", "syslog"):
         found += notify.unfit(kind, getattr(config, kind))

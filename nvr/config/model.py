@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from nvr.config.camera import Camera
+from nvr.config.gb28181 import Platform
 from nvr.config.keyboard import Keyboard
 from nvr.config.notify import Mqtt, NotifySecret, Syslog, Webhook
 from nvr.config.value import Name, Port, Title
@@ -157,6 +158,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     page: Page = Page()
     rtsp: Rtsp = Rtsp()
     onvif: Onvif = Onvif()
+    # GB/T 28181 platforms that the box is a device of.
+    gb28181: Annotated[list[Platform], Meta(max_length=8)] = []
     control: Control = Control()
     volume: Volume = Volume(path="ring")
     # Recorded on, in this order, while those before cannot be; played like the first at any time.
@@ -183,6 +186,12 @@ class CameraSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     password: Annotated[str, Meta(max_length=128)]
 
 
+class PlatformSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of our log-in at a GB/T 28181 platform."""
+
+    password: Annotated[str, Meta(max_length=128)]
+
+
 class StoreSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Secret half of the store's credential."""
 
@@ -199,6 +208,7 @@ class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``secrets.toml``, mode 0600."""
 
     camera: dict[str, CameraSecret] = {}
+    gb28181: dict[str, PlatformSecret] = {}
     export: ExportSecrets = ExportSecrets()
     mqtt: dict[str, NotifySecret] = {}
     webhook: dict[str, NotifySecret] = {}

@@ -23,6 +23,7 @@ from nvr.media.desk import NoSerialLines, SerialLines
 from nvr.media.device import Captures, NoCaptures, SoundDevice, VideoDevice
 from nvr.media.encoding import Encoding, NoEncoding
 from nvr.media.find import Finder
+from nvr.media.gb28181 import NoPlatforms, Platforms
 from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happenings
 from nvr.media.joystick import Joysticks, NoJoysticks
@@ -267,6 +268,8 @@ class Parts:
     """The box as a device of upstream hosts."""
     notifiers: Notifiers = field(default_factory=NoNotifiers)
     """Upstream systems that are told what happens."""
+    platforms: Platforms = field(default_factory=NoPlatforms)
+    """The GB/T 28181 platforms that it is a device of."""
     devices: Callable[[], tuple[Sequence[VideoDevice], Sequence[SoundDevice]]] = no_devices
     """The capture devices of the box; blocks."""
     captures: Captures = field(default_factory=NoCaptures)

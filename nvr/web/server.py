@@ -25,6 +25,7 @@ from nvr.web.export import ExportPages
 from nvr.web.find import FindPages
 from nvr.web.function import FunctionPages
 from nvr.web.gate import Gate
+from nvr.web.gb28181 import PlatformPages
 from nvr.web.head import HeadPages
 from nvr.web.health import HealthPages
 from nvr.web.hls import Hls
@@ -110,6 +111,7 @@ class Page:
         self._talk = TalkPages(parts)
         self._upstream = UpstreamPages(parts)
         self._notify = NotifyPages(parts)
+        self._gb28181 = PlatformPages(parts)
         self._live = Live(parts)
         self._hls = Hls(parts)
         self._control = Control(parts, fingerprint)
@@ -146,6 +148,7 @@ class Page:
             self._health,
             self._finding,
             self._onvif,
+            self._gb28181,
             self._devices,
             self._desk,
             self._joysticks,

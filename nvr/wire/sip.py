@@ -289,6 +289,7 @@ def reply(
     back = [("Via", one) for one in request.vias]
     back += [("From", request.get("from")), ("To", to), ("Call-ID", request.call_id)]
     back.append(("CSeq", request.get("cseq")))
+    back += [("Record-Route", one) for one in request.all("record-route")]
     return Response((*back, *headers), body, status, reason)
 
 

@@ -28,7 +28,7 @@ def concrete(route, camera):
         path = path.replace("{" + route.camera + "}", camera)
     path = path.replace("{name}", "some-one").replace("{number}", "7").replace("{file}", "x")
     path = path.replace("{input}", "fence").replace("{output}", "relay-1")
-    path = path.replace("{line}", "ptz").replace("{link}", "x.y")
+    path = path.replace("{line}", "ptz").replace("{link}", "x.y").replace("{kind}", "mqtt")
     query = QUERY.get(path.rsplit("/", 1)[-1])
     return path + (f"?{query}" if query else "")
 
@@ -57,7 +57,9 @@ async def test_every_handler_of_the_running_page_has_a_rule(box):
     assert keys <= TABLE.keys()
     assert set(ACTIONS) <= TABLE.keys()
     served = keys | set(ACTIONS) | set(OUTPUT_ACTIONS)
-    assert {key for key in TABLE if not key.startswith(("rtsp ", "onvif "))} == served
+    assert {
+        key for key in TABLE if not key.startswith(("rtsp ", "onvif ", "mqtt ", "gb "))
+    } == served
     for route in box.page.routes():
         assert bool(route.camera) == (TABLE[route.key].right is not None), route.key
 

@@ -8,12 +8,13 @@ import { icon } from "../icons.js";
 import { button, confirmLoss, dialog, field, form, iconButton } from "../ui.js";
 import { notifyPanel } from "./notify.js";
 import { rightsEditor, rightsText } from "./rights.js";
+import { platformsPanel } from "./gb28181.js";
 import { onvifPanel } from "./upstream.js";
 
 /** @param {any} app @param {HTMLElement} host @param {import("../dom.js").Part} part */
 export async function machinesPage(app, host, part) {
   const list = el("div.cards", {});
-  host.replaceChildren(list, await onvifPanel(app, part), await notifyPanel(app, part));
+  host.replaceChildren(list, await onvifPanel(app, part), await platformsPanel(app, part), await notifyPanel(app, part));
   await credentials(app, list);
 }
 

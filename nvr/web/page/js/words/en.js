@@ -3,6 +3,7 @@
 import auto from "./en-auto.js";
 import box from "./en-box.js";
 import encoding from "./en-encode.js";
+import gb28181 from "./en-gb28181.js";
 import joysticks from "./en-joystick.js";
 import keys from "./en-keys.js";
 import lines from "./en-lines.js";
@@ -16,6 +17,7 @@ export default {
   ...auto,
   ...box,
   ...encoding,
+  ...gb28181,
   ...joysticks,
   ...keys,
   ...lines,

@@ -3,6 +3,7 @@
 import auto from "./zh-auto.js";
 import box from "./zh-box.js";
 import encoding from "./zh-encode.js";
+import gb28181 from "./zh-gb28181.js";
 import joysticks from "./zh-joystick.js";
 import keys from "./zh-keys.js";
 import lines from "./zh-lines.js";
@@ -15,6 +16,7 @@ export default {
   ...auto,
   ...box,
   ...encoding,
+  ...gb28181,
   ...joysticks,
   ...keys,
   ...lines,
