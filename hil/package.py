@@ -97,7 +97,7 @@ def within(root: Path, *words: str, check: bool = True) -> str:
 
 def files(root: Path) -> set[str]:
     """Everything of a root but what dpkg itself writes down."""
-    own = ("var/lib/dpkg", "var/log", "var/cache", "tmp", "proc", "dev")
+    own = ("var/lib/dpkg", "var/log", "var/cache", "tmp", "proc", "dev", "run")
     names = (str(path.relative_to(root)) for path in root.rglob("*"))
     return {name for name in names if not name.startswith(own)}
 
