@@ -6,8 +6,8 @@ last. A stretch that two hold, since each begins with a key frame of its own, is
 What one holds as a copy counts only where nothing else is there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, pairwise
 from typing import TypeAlias
 
@@ -28,6 +28,7 @@ from nvr.playback.query import (
 )
 from nvr.playback.splice import Piece, Splice
 from nvr.playback.track import Place
+from nvr.playback.weave import SHORT_US, Stretch, found_in, left, woven
 from nvr.record.note import ELSEWHERE
 from nvr.record.retention import TermsOf
 from nvr.wire.fmp4 import init_segment
@@ -36,29 +37,8 @@ RUNS = 1 << 40
 """Runs of the second volume begin here, those of the third at twice that: JSON keeps 2^53."""
 _COPIES = 8
 """Copies on the first volume are numbered as if they lay on the ninth, and so on."""
-_SHORT_US = 333_333
-"""See `nvr.record.row.TOLERANCE_90K`."""
-_AGREE_US = 500_000
 _EVER_US = 1 << 62
 _UUID_CHARS = 36
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A recorded stretch, or what of it is not on another volume as well."""
-
-    slot: int
-    number: int
-    of: Recorded
-    from_us: int
-    to_us: int
-
-    @property
-    def place(self) -> Place:
-        return self.of.place or Place(self.of.run, 0)
-
-    def holds(self, run: int, from_us: int, to_us: int) -> bool:
-        return run == self.of.run and from_us < self.to_us and to_us > self.from_us
 
 
 class _Told:
@@ -130,12 +110,12 @@ class Joined:
     def account(self, stream: str) -> Iterator[Recorded | Gap]:
         """See `Archive.account`."""
         told = {slot: _Told(each.account(stream)) for slot, each in self._archives.items()}
-        woven = _woven({slot: each.recorded for slot, each in told.items()})
-        pieces = self._with_copies(woven, stream)
+        order = woven({slot: each.recorded for slot, each in told.items()})
+        pieces = self._with_copies(order, stream)
         if not pieces:
             yield from self._own(told, self._recording, 0, whole=False)
             return
-        before: _Piece | None = None
+        before: Stretch | None = None
         for piece in pieces:
             if before is None and piece.slot >= _COPIES:
                 now = self._recording
@@ -144,7 +124,7 @@ class Joined:
                 # It alone knows of steps of the clock between.
                 whole = before is not None
                 yield from self._own(told, piece.slot, piece.number, whole=whole)
-            elif piece.from_us - before.to_us > _SHORT_US:
+            elif piece.from_us - before.to_us > SHORT_US:
                 yield from self._said(told, before.slot, before.to_us, piece.from_us, whole=True)
             yield _shown(piece)
             before = piece
@@ -213,16 +193,16 @@ class Joined:
             return None
         return replace(gap, cause="away", code="volume.missing", by=name or ring)
 
-    def _pieces(self, stream: str) -> list[_Piece]:
+    def _pieces(self, stream: str) -> list[Stretch]:
         its = {slot: list(each.recorded(stream)) for slot, each in self._archives.items()}
-        return self._with_copies(_woven(its), stream)
+        return self._with_copies(woven(its), stream)
 
-    def _with_copies(self, pieces: list[_Piece], stream: str) -> list[_Piece]:
+    def _with_copies(self, pieces: list[Stretch], stream: str) -> list[Stretch]:
         """Add what is there only as a copy."""
         for slot, each in self._archives.items():
             for one in each.recorded(stream + COPY):
-                for from_us, to_us in _left(pieces, one.from_us, one.to_us):
-                    piece = _Piece(slot + _COPIES, -1, one, from_us, to_us)
+                for from_us, to_us in left(pieces, one.from_us, one.to_us):
+                    piece = Stretch(slot + _COPIES, -1, one, from_us, to_us)
                     later = (n for n, other in enumerate(pieces) if other.from_us > from_us)
                     pieces.insert(next(later, len(pieces)), piece)
         return pieces
@@ -271,7 +251,7 @@ class Joined:
             found = only[1].gop(stream, t_us, its, key_only=key_only)
             return found and _numbered(found, only[0])
         pieces = self._pieces(stream)
-        at = _found(pieces, t_us, slot, inner)
+        at = found_in(pieces, t_us, slot, inner)
         while at < len(pieces):
             piece = pieces[at]
             begin_us = min(max(t_us, piece.from_us), piece.to_us - 1)
@@ -304,7 +284,7 @@ class Joined:
     def key_us(self, stream: str, t_us: int) -> int | None:
         """See `Archive.key_us`."""
         pieces = self._pieces(stream)
-        at = _found(pieces, t_us, None, None)
+        at = found_in(pieces, t_us, None, None)
         if at == len(pieces):
             return None
         piece = pieces[at]
@@ -396,74 +376,7 @@ Recordings: TypeAlias = Archive | Joined
 """What is recorded, on one volume or several."""
 
 
-def _woven(recorded: Mapping[int, Sequence[Recorded]]) -> list[_Piece]:
-    """Put the stretches of all volumes into one order, and leave out what is there twice."""
-    if len(recorded) == 1:
-        ((slot, its),) = recorded.items()
-        return [_Piece(slot, n, one, one.from_us, one.to_us) for n, one in enumerate(its)]
-    at = dict.fromkeys(recorded, 0)
-    found: list[_Piece] = []
-    while heads := {s: its[at[s]] for s, its in recorded.items() if at[s] < len(its)}:
-        slot = min(heads, key=lambda s: (heads[s].from_us, s))
-        one = heads[slot]
-        at[slot] += 1
-        last = found[-1] if found else None
-        found.append(_Piece(slot, at[slot] - 1, one, one.from_us, one.to_us))
-        if last is None or last.slot == slot or not _twice(last, one):
-            continue
-        found[-2:-1] = [replace(last, to_us=one.from_us)] if last.from_us < one.from_us else []
-        if one.to_us < last.to_us:
-            found.append(replace(last, from_us=one.to_us))
-    return found
-
-
-def _left(pieces: Sequence[_Piece], from_us: int, to_us: int) -> list[tuple[int, int]]:
-    """Return what of a span none of the pieces holds."""
-    left = [(from_us, to_us)]
-    for piece in pieces:
-        left = [
-            part
-            for begin_us, end_us in left
-            for part in (
-                (begin_us, min(end_us, piece.from_us)),
-                (max(begin_us, piece.to_us), end_us),
-            )
-            if part[1] - part[0] > _SHORT_US
-        ]
-    return left
-
-
-def _twice(last: _Piece, one: Recorded) -> bool:
-    """Whether `one` begins with what is in `last` as well: at the same time by both clocks."""
-    if one.from_us >= last.to_us or one.place is None:
-        return False
-    by_wall_us = one.from_us - last.of.to_us
-    by_tick_us = (one.place.start_90k - last.of.end_90k) * 100 // 9
-    return abs(by_wall_us - by_tick_us) <= _AGREE_US
-
-
-def _found(pieces: Sequence[_Piece], t_us: int, slot: int | None, place: Place | None) -> int:
-    """Return which piece holds a place, else a time, the newest recording first, else the next."""
-    if place is not None:
-        for n in range(len(pieces) - 1, -1, -1):
-            piece = pieces[n]
-            begun_90k = piece.place.start_90k
-            if (
-                piece.slot == slot
-                and piece.of.run == place.run
-                and (begun_90k <= place.start_90k < piece.of.end_90k)
-            ):
-                at_us = piece.of.from_us + (place.start_90k - begun_90k) * 100 // 9
-                if piece.from_us - _AGREE_US <= at_us < piece.to_us:
-                    return n
-    for n in range(len(pieces) - 1, -1, -1):
-        if pieces[n].from_us <= t_us < pieces[n].to_us:
-            return n
-    later = [n for n in range(len(pieces)) if pieces[n].from_us > t_us]
-    return min(later, key=lambda n: pieces[n].from_us, default=len(pieces))
-
-
-def _shown(piece: _Piece) -> Recorded:
+def _shown(piece: Stretch) -> Recorded:
     return replace(
         piece.of,
         run=piece.of.run + piece.slot * RUNS,
