@@ -26,7 +26,7 @@ void nvr_describe(nvr_session *s, const nvr_table *tables, nvr_event *e, const u
   e->start = nvr_to_ticks(t->first_dts, hz);
   e->duration = nvr_to_ticks(t->first_dts + (int64_t)nvr_table_ticks(t, counts[lead]), hz) - e->start;
   e->lead = s->lead;
-  e->camera_us = nvr_camera_us(s, lead, t->first_dts);
+  e->camera_us = !s->replayed ? nvr_camera_us(s, lead, t->first_dts) : lead == s->video ? s->part_us : 0;
   e->key = s->video < 0 || (lead == s->video && (t->key || !t->inter));
   e->samples = counts[lead];
   for (int i = 0; i < s->count; i++)
@@ -38,6 +38,7 @@ static void clear(nvr_session *s, unsigned video_samples, size_t moved) {
     nvr_table *t = &s->tables[i];
     if (i == s->video) {
       nvr_table_drop(t, video_samples, t->last_dts);
+      s->part_us = s->held_us; /* of what is left, if anything is */
       continue;
     }
     nvr_table_drop(t, t->count, 0);

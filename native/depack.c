@@ -80,9 +80,10 @@ void nvr_au_picture(nvr_session *s, int key) {
     s->held = 0;
     nvr_portion_picture(s, s->au_start);
   }
+  int gone_on = !s->replayed || nvr_stamped(s, s->au_ts, anew);
   int changed = !s->started || (s->sets_changed && nvr_sets_ready(s)) || (key && s->mux_changed);
   if (changed && s->started) changed = nvr_sets_new(s);
-  if (table->count && ((key && table->inter) || anew || changed)) nvr_emit_part(s, table->count, s->au_start, key, 1);
+  if (table->count && ((key && table->inter) || anew || changed || !gone_on)) nvr_emit_part(s, table->count, s->au_start, key, 1);
   if (changed) nvr_sets_event(s);
   s->started = 1;
 }
@@ -231,6 +232,8 @@ void nvr_finish_au(nvr_session *s) {
     return;
   }
   if (table->count == 1) table->key = s->au_key;
+  if (table->count == 1) s->part_us = s->au_us;
+  s->held_us = s->au_us;
   if (s->relay_count) {
     uint32_t hz = s->tracks[s->video].setup.clock_hz;
     nvr_relay_units(s, s->video, s->buf->data + s->au_start, sample.size, nvr_to_ticks(s->au_dts, hz),

@@ -235,15 +235,28 @@ static PyObject *session_reports(PyObject *o, PyObject *args) {
   Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(replay_doc,
+"set_replay(wall_us, tick, /)\n--\n\n"
+"What comes was recorded before, and says when, as ONVIF's replay does; `wall_us` has its place at `tick`.\n"
+"camera_us of each part is its own time, 0 if nothing was said. Raises ValueError without video.");
+static PyObject *session_replay(PyObject *o, PyObject *args) {
+  SessionObject *self = (SessionObject *)o;
+  long long us, at;
+  if (!nvr_engine_idle(self->engine) || !PyArg_ParseTuple(args, "LL", &us, &at)) return NULL;
+  if (nvr_session_replay(self->link.session, us, at) < 0)
+    return PyErr_SetString(PyExc_ValueError, "a replay without video"), NULL;
+  Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(stats_doc,
 "stats()\n--\n\n"
 "As of the last tick: (bytes_in, packets, lost, damaged, frames, keys, other, last_packet, last_key,\n"
 "gop, gop_frames, reordered, sound, anchors, late, lead, lead_at, ntp_us, ntp_at, keyless, setless,\n"
-"restored, foreign, overrun, jitter_us, fields); last_packet, last_key, gop, late, lead, lead_at and ntp_at in\n"
+"restored, foreign, overrun, jitter_us, fields, replayed); last_packet, last_key, gop, late, lead, lead_at and ntp_at in\n"
 "90 kHz ticks. From any thread.");
 static PyObject *session_stats(PyObject *o, PyObject *ignored) {
   const nvr_stats *s = &((SessionObject *)o)->stats;
-  return Py_BuildValue("(KKKKKKKLLLKKKKLLLLLKKKKKIK)", (unsigned long long)s->bytes_in, (unsigned long long)s->packets,
+  return Py_BuildValue("(KKKKKKKLLLKKKKLLLLLKKKKKIKi)", (unsigned long long)s->bytes_in, (unsigned long long)s->packets,
                        (unsigned long long)s->lost, (unsigned long long)s->damaged, (unsigned long long)s->frames,
                        (unsigned long long)s->keys, (unsigned long long)s->other, (long long)s->last_packet,
                        (long long)s->last_key, (long long)s->gop, (unsigned long long)s->gop_frames,
@@ -253,7 +266,7 @@ static PyObject *session_stats(PyObject *o, PyObject *ignored) {
                        (unsigned long long)s->keyless, (unsigned long long)s->setless,
                        (unsigned long long)s->restored, (unsigned long long)s->foreign,
                        (unsigned long long)s->overrun, (unsigned int)s->jitter_us,
-                       (unsigned long long)s->fields);
+                       (unsigned long long)s->fields, s->replayed);
 }
 
 PyDoc_STRVAR(floors_doc, "floors()\n--\n\nWhere each track ends, in its own clock, and the reorder depth: (floors, reorder).");
@@ -278,6 +291,7 @@ static PyMethodDef session_methods[] = {
     {"set_relays", session_relays, METH_VARARGS, relays_doc},
     {"set_datagrams", nvr_session_set_datagrams, METH_VARARGS, nvr_datagrams_doc},
     {"set_reports", session_reports, METH_VARARGS, reports_doc},
+    {"set_replay", session_replay, METH_VARARGS, replay_doc},
     {"stats", session_stats, METH_NOARGS, stats_doc},
     {"floors", session_floors, METH_NOARGS, floors_doc},
     {NULL, NULL, 0, NULL},

@@ -64,6 +64,19 @@ void nvr_session_free(nvr_session *s) {
 
 void nvr_session_set(nvr_session *s, const uint8_t *nal, size_t len) { nvr_set_seen(s, nal, len); }
 
+int nvr_session_replay(nvr_session *s, int64_t us, int64_t at) {
+  if (s->video < 0) return -1;
+  s->replayed = 1;
+  s->replay_us = us;
+  s->now = s->replay_at = at;
+  return 0;
+}
+
+/* When bytes came; of a replay its stamps say where on the line they belong. */
+static void come(nvr_session *s, int64_t now) {
+  if (!s->replayed) s->now = now;
+}
+
 void nvr_fail(nvr_session *s) { s->failed = 1; }
 
 nvr_event *nvr_event_add(nvr_session *s, int kind) {
@@ -202,6 +215,10 @@ static void rtp(nvr_session *s, int i, const uint8_t *p, size_t len) {
   s->stats.sound += i != s->video;
   s->stats.last_packet = s->now;
   uint32_t ts = (uint32_t)p[4] << 24 | (uint32_t)p[5] << 16 | (uint32_t)p[6] << 8 | p[7];
+  if (s->replayed && i == s->video && p[0] & 0x10) {
+    size_t at = 12 + (size_t)(p[0] & 15) * 4;
+    nvr_stamp(s, p + at, head - at, ts);
+  }
   if (s->relay_count) {
     int key = 0;
     if (i == s->video) {
@@ -247,7 +264,7 @@ static void frame(nvr_session *s, unsigned channel, const uint8_t *p, size_t len
 
 void nvr_session_rtp(nvr_session *s, int i, const uint8_t *p, size_t len, int64_t now) {
   if (s->ended) return;
-  s->now = now;
+  come(s, now);
   s->stats.bytes_in += len;
   rtp(s, i, p, len);
   if (s->failed) nvr_session_end(s, ENOMEM);
@@ -255,7 +272,7 @@ void nvr_session_rtp(nvr_session *s, int i, const uint8_t *p, size_t len, int64_
 
 void nvr_session_rtcp(nvr_session *s, int i, const uint8_t *p, size_t len, int64_t now) {
   if (s->ended) return;
-  s->now = now;
+  come(s, now);
   s->stats.bytes_in += len;
   nvr_report(s, i, p, len);
 }
@@ -404,7 +421,7 @@ static int keep(nvr_session *s, const uint8_t *p, size_t len) {
 
 void nvr_session_feed_in_place(nvr_session *s, uint8_t *p, size_t len, int64_t now) {
   if (s->ended) return;
-  s->now = now;
+  come(s, now);
   s->stats.bytes_in += len;
   p -= s->pending_len;
   len += s->pending_len;
@@ -416,7 +433,7 @@ void nvr_session_feed_in_place(nvr_session *s, uint8_t *p, size_t len, int64_t n
 
 void nvr_session_feed(nvr_session *s, const uint8_t *p, size_t len, int64_t now) {
   if (s->ended) return;
-  s->now = now;
+  come(s, now);
   s->stats.bytes_in += len;
   size_t used = 0;
   if (!s->pending_len) {

@@ -85,6 +85,7 @@ typedef struct {
    * whose buffer was full; and the jitter of the first track (RFC 3550). */
   uint64_t restored, foreign, overrun;
   uint32_t jitter_us;
+  int replayed;                  /* a replay said that it ends here */
 } nvr_stats;
 
 typedef struct nvr_session nvr_session;
@@ -98,6 +99,11 @@ void nvr_session_free(nvr_session *s);
 void nvr_session_set(nvr_session *s, const uint8_t *nal, size_t len);
 /* The StreamMuxConfig of LATM track `i`, from the SDP: it is then not in the packets. 0 or -1. */
 int nvr_session_mux(nvr_session *s, int i, const uint8_t *p, size_t len);
+
+/* What comes was recorded before: each picture says when, in the header extension of ONVIF's replay, and
+ * lies on the line where it was taken; `us` (UTC microseconds) has its place at tick `at`. Times handed
+ * in later as `now` do not count. Without a stamp a part has no `camera_us`. -1 without video. */
+int nvr_session_replay(nvr_session *s, int64_t us, int64_t at);
 
 /* Parse `len` bytes at `p`; what is not complete yet stays with the session. */
 void nvr_session_feed(nvr_session *s, const uint8_t *p, size_t len, int64_t now);

@@ -118,6 +118,12 @@ struct nvr_session {
   nvr_jpeg jpeg;
   nvr_portion portion;
   unsigned stopped; /* pictures in a row with the same RTP time */
+  /* a replay: what the packets say of when they were taken, UTC microseconds */
+  int replayed, stamped;
+  int64_t replay_us, replay_at;     /* a time, and its place on the line in ticks */
+  uint32_t stamp_ts;                /* RTP time of the last stamp */
+  int64_t stamp_us, au_us, held_us; /* of the last stamp; of the open picture and the one that waits: their decode times */
+  int64_t part_us;                  /* of the first sample of the open part */
   nvr_set sets[NVR_SETS];
   int set_count, sets_changed, mux_changed;
   uint8_t *config; /* as last told */
@@ -139,6 +145,10 @@ void nvr_fail(nvr_session *s); /* out of memory: the session ends */
 int nvr_place(nvr_session *s, int i, uint32_t ts);
 void nvr_report(nvr_session *s, int i, const uint8_t *p, size_t len);
 int64_t nvr_camera_us(const nvr_session *s, int i, int64_t at);
+/* The extension of an RTP packet of time `ts`: 4 bytes of head and what follows. */
+void nvr_stamp(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts);
+/* When the picture of RTP time `ts` was taken; whether that goes on from the one before. */
+int nvr_stamped(nvr_session *s, uint32_t ts, int anew);
 
 /* sets.c */
 void nvr_set_seen(nvr_session *s, const uint8_t *nal, size_t len);

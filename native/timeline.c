@@ -4,7 +4,7 @@
 #include "relay.h"
 #include "session_i.h"
 
-enum { JUMP_S = 10, LATE_S = 2, STOPPED = 8, NTP_TO_UNIX_S = 2208988800u };
+enum { JUMP_S = 10, LATE_S = 2, STOPPED = 8, STAMP_OFF_US = 200000, NTP_TO_UNIX_S = 2208988800u };
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -131,6 +131,32 @@ void nvr_report(nvr_session *s, int i, const uint8_t *p, size_t len) {
     p += size;
     len -= size;
   }
+}
+
+/* ONVIF Streaming Specification, 6.3: 0xABAC, 3 words: NTP time(64), C E D mbz..., CSeq, padding. */
+void nvr_stamp(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts) {
+  if (len < 16 || p[0] != 0xAB || p[1] != 0xAC) return;
+  uint64_t ntp = 0;
+  for (int k = 4; k < 12; k++) ntp = ntp << 8 | p[k];
+  int64_t us = unix_us(ntp);
+  if (us <= 0) return;
+  s->stamped = 1;
+  s->stamp_ts = ts;
+  s->stamp_us = s->stats.ntp_us = us;
+  s->stats.replayed |= p[12] >> 4 & 1;
+  int64_t since = us - s->replay_us, most = (int64_t)1 << 38; /* three days: no replay lasts longer */
+  if (since < most && since > -most) s->now = s->replay_at + since * 9 / 100;
+}
+
+int nvr_stamped(nvr_session *s, uint32_t ts, int anew) {
+  if (!s->stamped) return 1;
+  int64_t hz = s->tracks[s->video].setup.clock_hz, before = s->au_us;
+  int64_t us = s->stamp_us + (int64_t)(int32_t)(ts - s->stamp_ts) * 1000000 / hz;
+  us += (s->au_dts - s->au_pts) * 1000000 / hz;
+  int64_t step = (s->au_dts - s->tables[s->video].last_dts) * 1000000 / hz;
+  s->au_us = us;
+  int64_t off = us - before - step;
+  return anew || !s->tables[s->video].count || (off < STAMP_OFF_US && off > -STAMP_OFF_US);
 }
 
 int64_t nvr_camera_us(const nvr_session *s, int i, int64_t at) {

@@ -168,6 +168,7 @@ static void round_of(nvr_pool *pool, const uint8_t *corpus, size_t corpus_len, u
                                    (uint16_t)(roll(2) ? 0 : roll(300))};
   nvr_session *session = nvr_session_new(pool, tracks, 4);
   if (!session) fault("no memory");
+  if (roll(4) == 0) nvr_session_replay(session, 1780000000000000, (int64_t)roll(1u << 30) - (1 << 29));
   uint8_t mux[12];
   for (size_t i = 0; i < sizeof mux; i++) mux[i] = (uint8_t)roll(256);
   if (roll(2)) memcpy(mux, "\x40\x00\x23\x10\x3f\xc0", 6); /* RFC 6416, 9.2 */

@@ -22,6 +22,7 @@ from nvr.media.track import AudioCodec, PictureCodec, RtpTrack
 from nvr.media.transport import Carried, Proof, Way, Wish
 from nvr.wire.digest import Login
 from nvr.wire.rtsp_client import Client, Failed, Moved, Playing, Track
+from nvr.wire.rtsp_replay import ReplayClient
 from nvr.wire.rtsp_talk import TalkClient
 
 __all__ = ["Account", "Call", "Caller", "failure", "nobody", "rtp_track", "untrusting_tls"]
@@ -205,6 +206,33 @@ class Caller:
             if isinstance(found, Moved):
                 found = Failed("camera.redirected", "the camera wants to be spoken to elsewhere")
             yield line, client, found.tracks[0] if isinstance(found, Playing) else found
+
+    @asynccontextmanager
+    async def replay(
+        self, url: str, span: tuple[int, int]
+    ) -> AsyncIterator[tuple[Line, Client, Playing]]:
+        """Connect once more, for a stretch of what the camera recorded by itself.
+
+        Args:
+            url: Where it said that recording can be had.
+            span: UTC microseconds of begin and end, by its clock.
+
+        Raises:
+            Rejected: ``camera.redirected``: it is reached by TLS, and would send this without.
+            NvrError: As `call`.
+        """
+        if self.secure and not url.startswith("rtsps:"):
+            detail = "the camera would send its recordings without TLS, which we refuse"
+            raise Rejected("camera.redirected", detail)
+        account = await asyncio.to_thread(self.account)
+        login = Login(account.user, account.password) if account else None
+        ways: tuple[Way, ...] = self.memory.ways(self.transport, secure=self.secure)[:1]
+        async with self._open(url, ways if ways == ("http",) else ("tcp",), login) as line:
+            client = ReplayClient(url, login, span, cnonce=lambda: secrets.token_hex(8))
+            found = await self._negotiate(line, client)
+            if isinstance(found, Moved):
+                raise Rejected("camera.redirected", "the camera keeps its recordings elsewhere")
+            yield line, client, found
 
     def _judged(self, error: NvrError, ways: tuple[Way, ...], *, withheld: bool) -> NvrError:
         """Learn from a call that came to nothing, and say what it means."""

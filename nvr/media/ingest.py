@@ -21,6 +21,7 @@ from nvr.base.errors import Damaged, Unavailable
 from nvr.media.live import Mailbox
 from nvr.media.part import Fragment, Part, Portion
 from nvr.media.ports import PartSink
+from nvr.media.replay import Replay
 from nvr.media.source import IngestRun, IngestStream
 
 _MESSAGE, _CLOSED, _CONFIG, _PART, _LIVE, _PORTION = range(6)
@@ -213,6 +214,11 @@ class Ingest:
         """End `run` when what it has completed so far is taken."""
         self._ending.append(run)
 
+    def placed(self, replay: Replay) -> tuple[int, int]:
+        """Return a time by the clock of a replay, and the tick at which it was."""
+        ago_us = self._clock.wall_us() + replay.ahead_us - replay.from_us
+        return replay.from_us, self.now_90k - ago_us * TICKS_PER_S // 1_000_000
+
     def forget(self, run: IngestRun) -> None:
         """Take `run`, which has ended, out of the ticks."""
         self._ended = True
@@ -254,7 +260,13 @@ class Ingest:
         if run.config is None:
             return
         wall_us = self._arrived_us(start_90k, lead_90k)
-        if camera_us and not 0 <= wall_us - camera_us <= _CAMERA_CLOCK_US:
+        if run.replay is not None:
+            taken_us = run.replay.ours(camera_us)
+            if taken_us is None:
+                return
+            wall_us = taken_us
+            uncertainty_ms = max(uncertainty_ms, run.replay.uncertainty_ms)
+        elif camera_us and not 0 <= wall_us - camera_us <= _CAMERA_CLOCK_US:
             run.doubted_parts = _DOUBTED_PARTS
         elif camera_us and run.doubted_parts:
             run.doubted_parts -= 1

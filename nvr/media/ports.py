@@ -17,6 +17,7 @@ from nvr.media.owner import Operator as Operator  # noqa: PLC0414 - has its home
 from nvr.media.owner import PtzLock, Reserved
 from nvr.media.part import Fragment, Part, Portion
 from nvr.media.program import AutoState
+from nvr.media.replay import Replay
 from nvr.media.track import RtpTrack, StreamConfig
 
 
@@ -53,6 +54,7 @@ class RunStats(msgspec.Struct, frozen=True):
         overrun: Datagrams that the kernel dropped because its buffer for them was full.
         jitter_s: How unevenly the datagrams of the first track come (RFC 3550, 6.4.1), 0 over TCP.
         fields: JPEGs passed over because each is every other line of a picture.
+        replayed: A replay said that it ends here.
     """
 
     bytes_in: int
@@ -81,6 +83,7 @@ class RunStats(msgspec.Struct, frozen=True):
     overrun: int = 0
     jitter_s: float = 0.0
     fields: int = 0
+    replayed: bool = False
 
 
 NO_DATAGRAMS: Mapping[int, Datagrams] = {}
@@ -159,12 +162,14 @@ class Stream(Protocol):
         datagrams: Mapping[int, Datagrams] = NO_DATAGRAMS,
         *,
         writes: bool = True,
+        replay: Replay | None = None,
     ) -> Run:
         """Begin a run. `sock` (non-blocking) is read and written by the ingest thread alone from
         here on; None means `Run.feed` brings the bytes. `first` was read before the hand-over.
 
         `datagrams`, by the channel of their track, are read beside `sock` and closed with the run.
-        With `writes` off `sock` is only read, as of a tunnel whose way back is another one.
+        With `writes` off `sock` is only read, as of a tunnel whose way back is another one. A
+        `replay` comes faster or slower than it happened, and says itself when it did.
         """  # noqa: D205 - one thought
         ...
 

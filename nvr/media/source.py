@@ -22,6 +22,7 @@ from nvr.media.fragment import samples
 from nvr.media.live import Deliver, DeliverPortions, Mailbox, Watcher
 from nvr.media.part import PORTION_90K, Fragment, Part, Portion
 from nvr.media.ports import NO_DATAGRAMS, NOTHING_YET, RunStats
+from nvr.media.replay import Replay
 from nvr.media.told import config_of, setup, taken
 from nvr.media.track import RtpTrack, StreamConfig
 
@@ -60,6 +61,10 @@ class Thread(Protocol):
         """Take what sessions have completed without reading any socket."""
         ...
 
+    def placed(self, replay: Replay) -> tuple[int, int]:
+        """A time by the clock of a replay, and its tick."""
+        ...
+
     def opened(self, run: "IngestRun") -> None:
         """Take `run` into the ticks."""
         ...
@@ -86,6 +91,7 @@ class IngestRun:
         datagrams: Mapping[int, Datagrams] = NO_DATAGRAMS,
         *,
         writes: bool = True,
+        replay: Replay | None = None,
     ) -> None:
         self._ingest = ingest
         self.stream = stream
@@ -95,6 +101,7 @@ class IngestRun:
         self.datagrams = datagrams
         self.hasty = any(one.hasty for one in datagrams.values())
         self._writes = writes
+        self.replay = replay
         self.session: Session | None = None
         self.config: StreamConfig | None = None
         self._messages: collections.deque[bytes] = collections.deque()
@@ -170,6 +177,8 @@ class IngestRun:
         fd = self.sock.fileno() if self.sock else -1
         try:
             self.session = Session(engine, self, tracks, sets, fd)
+            if self.replay is not None:
+                self.session.set_replay(*self._ingest.placed(self.replay))
             if ports := native(self.tracks, self.datagrams):
                 self.session.set_datagrams(ports)
             else:
@@ -288,6 +297,7 @@ class IngestStream:
         datagrams: Mapping[int, Datagrams] = NO_DATAGRAMS,
         *,
         writes: bool = True,
+        replay: Replay | None = None,
     ) -> IngestRun:
         """Begin a run, ending the one before. See `Stream`.
 
@@ -298,7 +308,16 @@ class IngestStream:
         if not usable:
             raise Damaged("camera.unsupported", "no track can be taken", stream=self.name)
         self._numbers += 1
-        run = IngestRun(self._ingest, self, self._numbers, usable, sock, datagrams, writes=writes)
+        run = IngestRun(
+            self._ingest,
+            self,
+            self._numbers,
+            usable,
+            sock,
+            datagrams,
+            writes=writes,
+            replay=replay,
+        )
         self._ingest.command(lambda: self._open(run, first))
         return run
 

@@ -21,10 +21,11 @@ from nvr.serve.rtsp_datagram import Datagrams
 from nvr.serve.rtsp_login import Denied, Doorkeeper, refused
 from nvr.serve.rtsp_place import Place, parse_place
 from nvr.serve.rtsp_relay import Variant, Variants, describe
-from nvr.serve.rtsp_replay import FEATURE, Archive, Replay, wish_of
+from nvr.serve.rtsp_replay import Archive, Replay, wish_of
 from nvr.serve.rtsp_room import Room
 from nvr.wire.digest import Counter
 from nvr.wire.rtsp import Headers, Pair, Request
+from nvr.wire.rtsp_replay import FEATURE
 from nvr.wire.rtsp_session import METHODS, Ended, Server
 
 _log = logging.getLogger(__name__)

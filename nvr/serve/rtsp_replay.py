@@ -34,11 +34,11 @@ from nvr.wire import h264, h265
 from nvr.wire.nal import nals as nals_of
 from nvr.wire.rtp import H264Packetizer, H265Packetizer, interleave
 from nvr.wire.rtsp import Request
+from nvr.wire.rtsp_replay import stamp
 from nvr.wire.rtsp_session import Server
 
 _log = logging.getLogger(__name__)
 
-FEATURE: Final = "onvif-replay"
 STUCK_S: Final = 10.0
 _JOINED_US: Final = 200_000
 """Two groups of pictures of one run that are no further apart follow each other."""
@@ -136,11 +136,6 @@ def _us(text: str) -> int:
     return round(at.timestamp()) * 1_000_000 + int(f"{rest:0<6}"[:6])
 
 
-def _stamp(at_us: int) -> str:
-    at = datetime.fromtimestamp(at_us / 1e6, UTC)
-    return f"{at:%Y%m%dT%H%M%S}.{at_us // 1000 % 1000:03}Z"
-
-
 @dataclass(slots=True)
 class _Frame:
     """A picture that waits to be sent until it is known what follows it."""
@@ -216,7 +211,7 @@ class Replay:
             raise Denied(404, (("X-NVR-Code", "archive.nothing"),))
         first_us = min(run.from_us for run in ranges.runs)
         last_us = max(run.to_us for run in ranges.runs)
-        more = f"a=range:clock={_stamp(first_us)}-{_stamp(last_us)}\r\na=x-onvif-track:VIDEO001\r\n"
+        more = f"a=range:clock={stamp(first_us)}-{stamp(last_us)}\r\na=x-onvif-track:VIDEO001\r\n"
         return describe(name, (self._video,), own) + more.encode()
 
     async def set_up(self, request: Request) -> None:
@@ -236,8 +231,8 @@ class Replay:
         gop = await self._gop(begin_us, None, wish)
         headers = [("Rate-Control", "yes" if wish.paced else "no"), ("Scale", f"{wish.scale:g}")]
         if gop is not None:
-            end = "" if wish.to_us is None else _stamp(wish.to_us)
-            headers.insert(0, ("Range", f"clock={_stamp(max(begin_us, gop.from_us))}-{end}"))
+            end = "" if wish.to_us is None else stamp(wish.to_us)
+            headers.insert(0, ("Range", f"clock={stamp(max(begin_us, gop.from_us))}-{end}"))
         self._server.respond(request, 200, tuple(headers))
         self._output.write(self._server.to_send())
         self._task = asyncio.get_running_loop().create_task(self._run(gop, wish))

@@ -12,6 +12,7 @@ NAMES = (
     "last_key", "gop", "gop_frames", "reordered", "sound", "anchors", "late", "lead", "lead_at",
     "ntp_us", "ntp_at", "keyless", "setless", "restored", "foreign", "overrun", "jitter_us",
     "fields",
+    "replayed",
 )  # fmt: skip
 
 
