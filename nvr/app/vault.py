@@ -22,7 +22,7 @@ from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
 from nvr.config.load import edit
 from nvr.config.model import Volume
-from nvr.media.name import is_copy
+from nvr.media.name import is_beside
 from nvr.media.ports import Acknowledged
 from nvr.playback.query import Archive
 from nvr.record import resize
@@ -192,7 +192,7 @@ class Vault:
         about: dict[str, str] = dict.fromkeys(recording.store.catalog.streams(), "")
         about |= {n.stream: n.cause for n in recording.store.ring.notes if n.stream}
         for stream, cause in about.items():
-            if stream not in wanted and cause != "removed" and not is_copy(stream):
+            if stream not in wanted and cause != "removed" and not is_beside(stream):
                 now_us = self._clock.wall_us()
                 gap = Note("gap", now_us, stream=stream, cause="removed", by="configuration")
                 self._notes.append(gap)

@@ -25,7 +25,7 @@ from nvr.base.clock import Clock, beat
 from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
 from nvr.config.model import Volume
-from nvr.media.name import is_copy, original
+from nvr.media.name import is_beside, original
 from nvr.media.part import Part
 from nvr.media.ports import Acknowledged
 from nvr.media.track import StreamConfig
@@ -113,7 +113,7 @@ class Volumes:
         several = len(volumes) > 1
 
         def rank(stream: str) -> int:
-            return -1 if is_copy(stream) else priority(stream)
+            return -1 if is_beside(stream) else priority(stream)
 
         self.all = [
             Vault(
@@ -146,7 +146,7 @@ class Volumes:
 
     def _take(self, slot: int, done: list[Acknowledged]) -> None:
         if slot == self._slot:  # what another one still had in hand is written here again
-            self._acknowledged([one for one in done if not is_copy(one.stream)])
+            self._acknowledged([one for one in done if not is_beside(one.stream)])
 
     def _told(self, slot: int, ring: str) -> Sequence[Note]:
         """What a volume is to be told when it is opened."""
@@ -271,6 +271,16 @@ class Volumes:
         with self._guard:
             vault = self.vault
             vault.queue.put(parts, now_s, written=vault.there)
+
+    @property
+    def queue(self) -> DropNewestGopQueue:
+        """What waits to be written."""
+        return self.vault.queue
+
+    @property
+    def ready(self) -> bool:
+        """Whether the volume recorded on takes what comes."""
+        return self.vault.healthy
 
     @property
     def fault(self) -> NvrError | None:

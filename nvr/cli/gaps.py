@@ -11,15 +11,18 @@ from nvr.app.outage import load
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Misconfigured, Rejected
 from nvr.cli import archive, where
-from nvr.playback.gap import Gap
+from nvr.playback.gap import Fetch, Gap
+from nvr.playback.query import Recorded
 
 UNKNOWN = 3
+FILLED = "filled"
 LATEST = 1 << 62
 _DESCRIPTION = """\
 Lists every stretch of time that was not recorded, with its length and its cause,
 the one that lasts until now included. Only reads: works while the recorder is
 running, and on the disk of another box (--volume). Several volumes are one archive:
-what was recorded on any of them that is there is no gap.
+what was recorded on any of them that is there is no gap. What was fetched later from
+the camera's own storage is listed too, with the cause `filled`: when, and from where.
 """
 _EXAMPLES = """\
 examples:
@@ -41,6 +44,7 @@ WORDS = {
     "away": "recorded on a volume that is not there",
     "gone": "was recorded, is not on the disk any more",
     "unread": "still being looked through",
+    "filled": "no gap any more: fetched",
     "unknown": "cause not known",
 }
 
@@ -54,6 +58,7 @@ class _Row(msgspec.Struct, frozen=True):
     code: str
     by: str
     open: bool
+    fetch: Fetch | None = None
 
 
 def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -104,11 +109,11 @@ def run(chosen: argparse.Namespace) -> int:
                 camera=chosen.camera,
                 known=", ".join(found.noted()),
             )
-        rows = [
-            _row(stream, gap, begin_us, end_us)
-            for stream in streams
-            for gap in found.ranges(stream, begin_us, end_us).gaps
-        ]
+        rows: list[_Row] = []
+        for stream in streams:
+            ranges = found.ranges(stream, begin_us, end_us)
+            rows += [_row(stream, gap, begin_us, end_us) for gap in ranges.gaps]
+            rows += [_filled(stream, run, begin_us, end_us) for run in ranges.runs if run.fetch]
     rows.sort(key=lambda row: (row.camera, row.from_us))
     if chosen.json:
         sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
@@ -129,7 +134,14 @@ def _row(stream: str, gap: Gap, begin_us: int, end_us: int) -> _Row:
         gap.code,
         gap.by,
         gap.open and to_us == gap.to_us,
+        gap.fetch,
     )
+
+
+def _filled(stream: str, run: Recorded, begin_us: int, end_us: int) -> _Row:
+    """Return what was fetched afterwards, so that there is no gap any more."""
+    gap = Gap(run.from_us, run.to_us, FILLED, fetch=run.fetch)
+    return _row(stream, gap, begin_us, end_us)
 
 
 def _show(rows: list[_Row], *, running: bool) -> None:
@@ -160,7 +172,14 @@ def _words(row: _Row) -> str:
     text = WORDS.get(row.cause, row.cause)
     if row.by:
         text += f": {row.by}" if row.cause == "away" else f" by {row.by}"
-    return f"{text} ({row.code})" if row.code else text
+    text = f"{text} ({row.code})" if row.code else text
+    if row.fetch is None:
+        return text
+    source = f" from {row.fetch.source}" if row.fetch.source else ""
+    at = f" at {_time(row.fetch.at_us)}" if row.fetch.at_us else ""
+    if row.cause == FILLED:
+        return text + source + at
+    return f"{text}; could not be fetched{source}: {row.fetch.code}{at}"
 
 
 def _time(at_us: int) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
+from itertools import product
 from typing import Any
 
 from nvr import __version__
@@ -26,9 +27,9 @@ from nvr.export.certificate import Certificate
 from nvr.export.curve import fingerprint, manifest_message
 from nvr.export.mp4 import Movie, movie_of, portion
 from nvr.export.verify import FORMAT
-from nvr.media.name import COPY, camera_of, original
+from nvr.media.name import BESIDE, camera_of, original
 from nvr.playback.joined import Recordings
-from nvr.playback.query import Archive
+from nvr.playback.query import Archive, Recorded
 from nvr.playback.verbatim import Reader, Verbatim, chosen
 from nvr.record.block import Entry
 from nvr.record.row import Row
@@ -158,14 +159,21 @@ def _shares(archive: Recordings, streams: Sequence[str], from_us: int, to_us: in
             for each in archive.volumes
         ]
         there = [entry for share in found for _, entry in share.parts]
-        for each in archive.volumes:
-            copied = chosen(each.store, stream + COPY, from_us, to_us)
+        for suffix, each in product(BESIDE, archive.volumes):
+            name = stream + suffix
+            beside = chosen(each.store, name, from_us, to_us)
             held = _spans(there)
-            needed = [(row, entry) for row, entry in copied if not _among(held, entry)]
+            needed = [(row, entry) for row, entry in beside if not _among(held, entry)]
             there += [entry for _, entry in needed]
-            found.append(_Share(stream + COPY, each, needed))
+            found.append(_Share(name, each, needed))
         shares += [share for share in found if share.parts] or found[:1]
     return shares
+
+
+def _fetched(run: Recorded) -> dict[str, Any]:
+    """Say of a stretch that was fetched from the camera's own storage when, and from where."""
+    fetch = run.fetch
+    return {"fetched": {"at_us": fetch.at_us, "from": fetch.source}} if fetch else {}
 
 
 def _spans(entries: Iterable[Entry]) -> list[tuple[int, int]]:
@@ -373,7 +381,8 @@ class _Making:
         for entry in self._streams:
             ranges = self._archive.ranges(original(entry["stream"]), asked.from_us, asked.to_us)
             entry["recorded"] = [
-                {"run": run.run, "from_us": run.from_us, "to_us": run.to_us} for run in ranges.runs
+                {"run": run.run, "from_us": run.from_us, "to_us": run.to_us, **_fetched(run)}
+                for run in ranges.runs
             ]
             entry["gaps"] = [
                 {

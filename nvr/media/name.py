@@ -8,6 +8,10 @@ WHICH: tuple[Which, ...] = get_args(Which)
 
 COPY = "+copy"
 """Ends the name under which a volume holds what is copied to it from another one."""
+FETCHED = "+fetched"
+"""Ends the name under which a volume holds what was fetched from the camera's own storage."""
+BESIDE = (COPY, FETCHED, FETCHED + COPY)
+"""What counts only where the stream itself has nothing, the first before the next."""
 
 
 def stream_of(camera: str, which: Which = "main") -> str:
@@ -30,6 +34,11 @@ def is_copy(stream: str) -> bool:
     return stream.endswith(COPY)
 
 
+def is_beside(stream: str) -> bool:
+    """Whether it is one of `BESIDE` of a stream: not recorded as it happened, on this volume."""
+    return "+" in stream
+
+
 def original(stream: str) -> str:
-    """Return the stream that a copy is of, or the stream itself."""
-    return stream.removesuffix(COPY)
+    """Return the stream that one of `BESIDE` belongs to, or the stream itself."""
+    return stream.partition("+")[0]

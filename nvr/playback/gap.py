@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from nvr.record.header import Cause
-from nvr.record.note import ELSEWHERE, HERE, RECORDED, Note
+from nvr.record.note import ELSEWHERE, FETCH, HERE, RECORDED, Note
 from nvr.record.row import Span
 
 GRACE_US = 15_000_000
@@ -38,6 +38,7 @@ class Gap:
         by: Who stopped the recorder or removed the camera, or which volume is away; empty if not
             known.
         open: It has not ended.
+        fetch: What became of fetching it from the camera's own storage, None if nobody tried.
     """
 
     from_us: int
@@ -46,6 +47,22 @@ class Gap:
     code: str = ""
     by: str = ""
     open: bool = False
+    fetch: "Fetch | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """That something was fetched from a camera's own storage, or why it could not be.
+
+    Attributes:
+        at_us: UTC microseconds when; 0 if that is not noted any more.
+        source: Where from: address and recording.
+        code: Error code why not, empty if it was.
+    """
+
+    at_us: int = 0
+    source: str = ""
+    code: str = ""
 
 
 _Why = tuple[str, str, str]
@@ -137,7 +154,7 @@ class Notes:
         *,
         running: bool | None,
     ) -> None:
-        self._notes = notes
+        self._notes = notes = [note for note in notes if note.kind != FETCH]
         self._running = running
         self._runs = [note.run for note in notes]
         self._last_tick = last_tick

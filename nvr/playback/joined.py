@@ -3,7 +3,8 @@
 Each volume has its own runs, and its own account of the time. They are put together here: recorded
 stretches by the time at which they begin, and between them what the volume says that recorded
 last. A stretch that two hold, since each begins with a key frame of its own, is the later one's.
-What one holds as a copy counts only where nothing else is there.
+What one holds as a copy, or fetched from the camera's own storage, counts only where nothing else
+is there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,8 +13,9 @@ from itertools import chain, pairwise
 from typing import TypeAlias
 
 from nvr.base.errors import Rejected
-from nvr.media.name import COPY, original
+from nvr.media.name import BESIDE, FETCHED, original
 from nvr.media.track import StreamConfig
+from nvr.playback.fetch import Fetches
 from nvr.playback.gap import Gap
 from nvr.playback.group import Group
 from nvr.playback.holding import Holding
@@ -36,7 +38,9 @@ from nvr.wire.fmp4 import init_segment
 RUNS = 1 << 40
 """Runs of the second volume begin here, those of the third at twice that: JSON keeps 2^53."""
 _COPIES = 8
-"""Copies on the first volume are numbered as if they lay on the ninth, and so on."""
+"""Copies on the first volume are numbered as if they lay on the ninth, what was fetched as if on
+the 17th, and so on: `BESIDE`, in order."""
+_SLOTS = _COPIES * (1 + len(BESIDE))
 _EVER_US = 1 << 62
 _UUID_CHARS = 36
 
@@ -108,7 +112,18 @@ class Joined:
         )
 
     def account(self, stream: str) -> Iterator[Recorded | Gap]:
-        """See `Archive.account`."""
+        """See `Archive.account`; says of what was fetched from the camera that it was."""
+        notes = chain.from_iterable(each.store.ring.notes for each in self.volumes)
+        fetches = Fetches(stream, notes)
+        for one in self._account(stream):
+            if isinstance(one, Gap):
+                yield fetches.explained(one)
+            elif _is_fetched(one.run // RUNS):
+                yield replace(one, fetch=fetches.brought(one.from_us, one.to_us))
+            else:
+                yield one
+
+    def _account(self, stream: str) -> Iterator[Recorded | Gap]:
         told = {slot: _Told(each.account(stream)) for slot, each in self._archives.items()}
         order = woven({slot: each.recorded for slot, each in told.items()})
         pieces = self._with_copies(order, stream)
@@ -198,25 +213,25 @@ class Joined:
         return self._with_copies(woven(its), stream)
 
     def _with_copies(self, pieces: list[Stretch], stream: str) -> list[Stretch]:
-        """Add what is there only as a copy."""
-        for slot, each in self._archives.items():
-            for one in each.recorded(stream + COPY):
-                for from_us, to_us in left(pieces, one.from_us, one.to_us):
-                    piece = Stretch(slot + _COPIES, -1, one, from_us, to_us)
-                    later = (n for n, other in enumerate(pieces) if other.from_us > from_us)
-                    pieces.insert(next(later, len(pieces)), piece)
+        """Add what is there only as a copy, or fetched."""
+        for kind, suffix in enumerate(BESIDE, 1):
+            for slot, each in self._archives.items():
+                for one in each.recorded(stream + suffix):
+                    for from_us, to_us in left(pieces, one.from_us, one.to_us):
+                        piece = Stretch(slot + kind * _COPIES, -1, one, from_us, to_us)
+                        later = (n for n, other in enumerate(pieces) if other.from_us > from_us)
+                        pieces.insert(next(later, len(pieces)), piece)
         return pieces
 
     def _source(self, slot: int, stream: str) -> tuple[Archive, str]:
         """Return where what has this number lies, and its name there."""
-        if slot >= _COPIES:
-            return self._archives[slot - _COPIES], stream + COPY
-        return self._archives[slot], stream
+        kind, at = divmod(slot, _COPIES)
+        return self._archives[at], stream + (BESIDE[kind - 1] if kind else "")
 
     def _only(self, stream: str) -> tuple[int, Archive] | None:
         """Return the one volume that holds something of a stream, None if several do."""
         holding = [(s, each) for s, each in self._archives.items() if stream in each.streams()]
-        if len(holding) > 1 or any(stream + COPY in each.streams() for each in self.volumes):
+        if len(holding) > 1 or any(_has_beside(stream, each) for each in self.volumes):
             return None
         return holding[0] if holding else next(iter(self._archives.items()))
 
@@ -226,7 +241,7 @@ class Joined:
         Raises:
             Rejected: ``archive.no_run``.
         """
-        if run // RUNS % _COPIES not in self._archives:
+        if run // RUNS % _COPIES not in self._archives or run // RUNS >= _SLOTS:
             raise Rejected("archive.no_run", "its volume is not there", stream=stream, run=run)
         archive, name = self._source(run // RUNS, stream)
         return archive.config(name, run % RUNS)
@@ -257,6 +272,10 @@ class Joined:
             begin_us = min(max(t_us, piece.from_us), piece.to_us - 1)
             archive, name = self._source(piece.slot, stream)
             found = archive.gop(name, begin_us, inner, key_only=key_only)
+            if (
+                found and inner and found.to_us <= piece.from_us
+            ):  # of it only what is later is shown
+                found = archive.gop(name, begin_us, key_only=key_only)
             if found and piece.holds(found.run, found.from_us, found.to_us):
                 shown, next_us = _numbered(found, piece.slot), found.next_us
                 run = found.following.run if found.following else -1
@@ -374,6 +393,15 @@ class Joined:
 
 Recordings: TypeAlias = Archive | Joined
 """What is recorded, on one volume or several."""
+
+
+def _is_fetched(slot: int) -> bool:
+    kind = slot // _COPIES
+    return kind > 0 and FETCHED in BESIDE[kind - 1]
+
+
+def _has_beside(stream: str, archive: Archive) -> bool:
+    return any(stream + suffix in archive.streams() for suffix in BESIDE)
 
 
 def _shown(piece: Stretch) -> Recorded:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from nvr.base.errors import Damaged, Rejected
 from nvr.media.track import StreamConfig
-from nvr.playback.gap import Gap, Notes
+from nvr.playback.gap import Fetch, Gap, Notes
 from nvr.playback.group import Group, groups
 from nvr.playback.holding import Holding, holdings
 from nvr.playback.splice import Piece, Splice, patched
@@ -38,6 +38,8 @@ class Recorded:
         place: Of its first part.
         trust: How far these times can be trusted.
         end_90k: Tick after its last part.
+        fetch: That it was fetched from the camera's own storage, None if it was recorded as it
+            happened.
     """
 
     run: int
@@ -46,6 +48,7 @@ class Recorded:
     place: Place | None = None
     trust: Trust = NOT_NOTED
     end_90k: int = 0
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True, slots=True)

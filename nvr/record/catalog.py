@@ -14,6 +14,7 @@ from heapq import merge
 from itertools import pairwise
 from typing import NamedTuple
 
+from nvr.media.name import is_beside
 from nvr.media.track import StreamConfig
 from nvr.record.block import Entry
 from nvr.record.pieces import PIECE_ROWS, Common, Packed, Piece, pack
@@ -281,12 +282,14 @@ class Catalog:
         """Return each stream's first block that is not in `skip`, without the parts of open ones.
 
         Blocks are in the order of recording: an end that lies in the future, because a clock was
-        wrong then, is taken to be no later than that of any block after it.
+        wrong then, is taken to be no later than that of any block after it. What was copied or
+        fetched came in any order: of that the block whose first part is oldest counts.
         """
         found = []
         with self._guard:
             for series in self._streams.values():
-                at = series.first_but(skip)
+                beside = is_beside(series.common.stream)
+                at = series.oldest_but(skip) if beside else series.first_but(skip)
                 if at is None:
                     continue
                 row = series.row(at[1], entries=False)
@@ -347,9 +350,14 @@ class Catalog:
         return max((piece.last_run for piece in self.pieces()), default=-1)
 
     def last_tick(self, since_run: int, until_run: int) -> int:
-        """Return the last tick recorded in these runs of any stream, below 0 if there is none."""
-        ticks = (piece.last_tick(since_run, until_run) for piece in self.pieces())
-        return max(ticks, default=-1)
+        """Return the last tick recorded in these runs of any stream, below 0 if there is none.
+
+        What was copied or fetched is no sign of life of the moment it speaks of.
+        """
+        with self._guard:
+            live = [s for s in self._streams.values() if not is_beside(s.common.stream)]
+            pieces = [piece for series in live for piece in series.snapshot()]
+        return max((piece.last_tick(since_run, until_run) for piece in pieces), default=-1)
 
     def newest(self) -> Row | None:
         """Return the block begun last."""

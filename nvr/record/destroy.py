@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgpack
 
 from nvr.base.clock import Clock
+from nvr.media.name import is_beside
 from nvr.record.key_table import Slot
 from nvr.record.keys import Keys, day_of, unused
 from nvr.record.log import Record
@@ -73,9 +74,16 @@ def forget_unused(store: Store, signer: sign.Signer | None) -> int:
         if first_us is not None:
             live[stream] = day_of(first_us)
     today = day_of(store.clock.wall_us())
-    over = unused(store.keys.slots(), live, today)
+    over = [
+        slot for slot in unused(store.keys.slots(), live, today) if not _awaited(store.keys, slot)
+    ]
     destroy(store.ring, store.keys, over, by="", why=RETENTION, clock=store.clock, signer=signer)
     return len(over)
+
+
+def _awaited(keys: Keys, slot: Slot) -> bool:
+    """Whether it may be about to seal: of a day that is over that is only what is fetched."""
+    return is_beside(slot.stream) and keys.wanted(slot.key_id)
 
 
 def genuine(record: Record) -> bool:

@@ -83,6 +83,7 @@ class Keys:
         self._secrets: dict[bytes, bytes] = {}
         self._ciphers: dict[tuple[bytes, int], suite.Cipher] = {}
         self._told_full = False
+        self._wanted: set[bytes] = set()
 
     def load(self) -> None:
         """Read the table to read with it; nothing is written.
@@ -138,25 +139,33 @@ class Keys:
             OSError: The disk refuses; nothing may be sealed with a key that is not on it.
         """
         with self._guard:
-            missing = [each for each in dict.fromkeys(wanted) if not self._usable(each)]
-            if not missing:
-                return
-            free = (n for n in range(self._table.capacity) if n not in self._slots)
-            made: dict[int, Slot] = {}
-            fresh: dict[bytes, bytes] = {}
-            for stream, day in missing:
-                number = next(free, None)
-                if number is None:
-                    self._tell_full()
-                    break
-                secret = self._token(suite.SECRET_BYTES)
-                key_id = id_of(secret)
-                made[number] = self._wrapped(Slot(key_id, day, stream, b"", b""), secret)
-                fresh[key_id] = secret
-            self._table.write(made)
-            for number, slot in made.items():
-                self._know(number, slot)
-            self._secrets |= fresh
+            each_once = dict.fromkeys(wanted)
+            missing = [each for each in each_once if not self._usable(each)]
+            if missing:
+                self._make(missing)
+            self._wanted.update(self._newest[each] for each in each_once if each in self._newest)
+
+    def wanted(self, key_id: bytes) -> bool:
+        """Whether a key was asked for since the volume was opened: it may be about to seal."""
+        return key_id in self._wanted
+
+    def _make(self, missing: Sequence[tuple[str, int]]) -> None:
+        free = (n for n in range(self._table.capacity) if n not in self._slots)
+        made: dict[int, Slot] = {}
+        fresh: dict[bytes, bytes] = {}
+        for stream, day in missing:
+            number = next(free, None)
+            if number is None:
+                self._tell_full()
+                break
+            secret = self._token(suite.SECRET_BYTES)
+            key_id = id_of(secret)
+            made[number] = self._wrapped(Slot(key_id, day, stream, b"", b""), secret)
+            fresh[key_id] = secret
+        self._table.write(made)
+        for number, slot in made.items():
+            self._know(number, slot)
+        self._secrets |= fresh
 
     def current(self, stream: str, day: int) -> DayKey | None:
         """Return the key to seal with; the stream's newest if the table has no room for another."""

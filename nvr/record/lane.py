@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from nvr.base.clock import TICKS_PER_S
+from nvr.media.name import is_beside
 from nvr.media.part import PART_HEADER_BYTES, Bytes, Part
 from nvr.media.track import StreamConfig
 from nvr.record import block, header
@@ -26,6 +27,9 @@ from nvr.wire.fmp4 import init_segment
 
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
+BESIDE_US = 3_600_000_000
+"""A block of what is copied or fetched spans no more: a block goes as a whole, and what is fetched
+one day may lie weeks before what is fetched the next."""
 _MEMORY_PAGE_BYTES = 4096
 """Whole pages of memory are written: less would make the kernel read the rest first."""
 
@@ -42,6 +46,7 @@ class Place:
         bases: The same in each track's own ticks.
         end_90k: End of the last part on the block's time line.
         covers: The room behind parts is written too, for what was there must be gone.
+        from_us: UTC microseconds of its first part, None before it has one.
     """
 
     head: BlockHeader
@@ -51,6 +56,7 @@ class Place:
     bases: tuple[int, ...]
     end_90k: int
     covers: bool
+    from_us: int | None = None
 
 
 @dataclass(slots=True)
@@ -176,6 +182,7 @@ class Lane:
         self.cause = cause if last else Cause.NONE
         self._identity = identity
         self._name = stream.encode()
+        self._beside = is_beside(stream)
         self._unended: list[_Unended] = []
         self._now = _Standing(
             place=None,
@@ -188,6 +195,7 @@ class Lane:
             number = last_header.number + 1
             # Whether what was in the block must be gone is not known any more.
             self._now.place = Place(last.head, last.tail, number, 0, (), end_90k, covers=True)
+            self._now.place.from_us = min((s.from_us for s in last.spans), default=None)
             self._now.config = last.head.config
 
     @property
@@ -268,6 +276,7 @@ class Lane:
             place is not None
             and place.head.config == part.config
             and place.tail + self.room(part) <= place.head.block_bytes
+            and (not self._beside or _together(place, part))
         )
 
     def begin_block(self, part: Part, grant: Grant) -> Write:
@@ -393,6 +402,7 @@ class Lane:
         self._unended.append(self._stored(front, samples, key, whole, write, signs))
         place.tail += whole
         place.number += 1
+        place.from_us = part.wall_us if place.from_us is None else place.from_us
         place.end_90k = part.start_90k + part.duration_90k - place.base_90k
         now.sequence += 1
         self.cause = Cause.NONE
@@ -457,6 +467,12 @@ class Lane:
         end = block.tail_page(place.head.block_bytes, write.tail)
         if end:
             write.put(write.tail, [end])
+
+
+def _together(place: Place, part: Part) -> bool:
+    """Whether a part is so near in time to the first of a block that both may go in one moment."""
+    from_us = part.wall_us if place.from_us is None else place.from_us
+    return 0 <= part.wall_us - from_us < BESIDE_US
 
 
 def _first_90k(part: Part) -> int:

@@ -3,8 +3,8 @@
 A note names the run that comes next, so that it has its place among what is recorded even where
 the wall clock was set back. Notes outlive the log's epochs: each summary carries them on.
 
-Source: ``FORMAT.md`` version 1, kinds ``opened``, ``stopped``, ``gap``, ``clock``, ``trust`` and
-``alive``.
+Source: ``FORMAT.md`` version 1, kinds ``opened``, ``stopped``, ``gap``, ``clock``, ``trust``,
+``alive`` and ``fetch``.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,9 @@ import msgpack
 from nvr.base.clock import TICKS_PER_S, Clock
 from nvr.record.log import Record
 
-KINDS = frozenset({"opened", "stopped", "gap", "clock", "trust", "alive"})
+FETCH = "fetch"
+"""The kind of a note that says what became of fetching a gap from the camera's own storage."""
+KINDS = frozenset({"opened", "stopped", "gap", "clock", "trust", "alive", FETCH})
 UNKNOWN_MS = 0xFFFFFFFF
 """Uncertainty of a wall clock that was never set."""
 RECORDED = "none"
@@ -40,12 +42,14 @@ class Note:
         wall_us: UTC microseconds when it was made; before the step for ``clock``.
         tick_90k: The same on the monotonic clock, 0 if not known.
         run: First run not yet used when it was made, 0 if not known.
-        stream: Stream that a ``gap`` is about, empty for all of them.
+        stream: Stream that a ``gap`` or ``fetch`` is about, empty for all of them.
         cause: Why a ``gap`` is, `RECORDED` if it is over.
-        code: Error code to go with the cause.
+        code: Error code to go with the cause; for ``fetch`` why it could not be had, empty if it
+            was.
         by: Who stopped the recorder or removed the camera; with `ELSEWHERE` the UUID of the
-            volume, and after a blank how it is called.
-        since_us: UTC microseconds since when a ``gap`` is.
+            volume, and after a blank how it is called; for ``fetch`` where it was fetched from.
+        since_us: UTC microseconds since when a ``gap`` is, or of the first that was asked for.
+        until_us: For ``fetch``: UTC microseconds after the last.
         after_us: UTC microseconds after the step of a ``clock``.
         clean: For ``opened``: the volume had been closed properly.
         unset: For ``clock``: it had not been set since the box was switched on.
@@ -63,6 +67,7 @@ class Note:
     code: str = ""
     by: str = ""
     since_us: int = 0
+    until_us: int = 0
     after_us: int = 0
     clean: bool = False
     unset: bool = False
@@ -82,8 +87,8 @@ def stamped(note: Note, clock: Clock) -> Note:
 
 _FIELDS: dict[str, type] = {
     "kind": str, "wall_us": int, "tick_90k": int, "run": int, "stream": str, "cause": str,
-    "code": str, "by": str, "since_us": int, "after_us": int, "clean": bool, "unset": bool,
-    "state": str, "uncertainty_ms": int,
+    "code": str, "by": str, "since_us": int, "until_us": int, "after_us": int,
+    "clean": bool, "unset": bool, "state": str, "uncertainty_ms": int,
 }  # fmt: skip
 
 

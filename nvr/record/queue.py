@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nvr.media.name import is_copy
+from nvr.media.name import is_beside
 from nvr.media.part import Part
 
 QUEUE_BYTES = 96 << 20
@@ -154,7 +154,7 @@ class DropNewestGopQueue:
 
     def _keep(self, waiting: Waiting) -> None:
         stream = waiting.part.stream
-        if is_copy(stream):
+        if is_beside(stream):
             return
         if waiting.part.key:
             self._forget(stream)
@@ -175,7 +175,8 @@ class DropNewestGopQueue:
         Of each stream that begins with the key frame of the group under way, as far as that was
         kept, though it is written here already: each volume can be played without the other.
         What is being written here goes as well: nobody knows what becomes of it. Copies do not:
-        the other volume may be the one they are from.
+        the other volume may be the one they are from. Nor does what is being fetched: what is
+        missing of it there is fetched again.
 
         Returns:
             UTC microseconds of the first part that is not written here; None if all are.
@@ -183,7 +184,7 @@ class DropNewestGopQueue:
         with self._guard:
             kept = [waiting for stream in self._kept.values() for waiting in stream]
             waits = (*self._taken.values(), *self._parts)
-            unwritten = [waiting for waiting in waits if not is_copy(waiting.part.stream)]
+            unwritten = [waiting for waiting in waits if not is_beside(waiting.part.stream)]
             until_key, self._until_key = self._until_key, set()
             self._parts, self._taken, self._kept = [], {}, {}
             self._held_bytes = self._kept_bytes = 0
@@ -213,6 +214,12 @@ class DropNewestGopQueue:
         with self._guard:
             self._woken = True
             self._guard.notify()
+
+    def held_of(self, stream: str) -> int:
+        """Bytes of parts of a stream that wait or are being written."""
+        with self._guard:
+            waits = (*self._taken.values(), *self._parts)
+            return sum(_held(waiting) for waiting in waits if waiting.part.stream == stream)
 
     @property
     def held_bytes(self) -> int:

@@ -135,6 +135,18 @@ class Series:
                 at += 1
         return None
 
+    def oldest_but(self, skip: Container[int]) -> tuple[int, int] | None:
+        """Return place and serial of the block not in `skip` that holds the oldest part."""
+        found: tuple[int, int, int] | None = None
+        rows = (piece.row(n) for piece in self.snapshot() for n in range(piece.count))
+        for at, row in enumerate(rows):
+            if row.head.block in skip:
+                continue
+            from_us = min((span.from_us for span in row.spans), default=-(1 << 62))
+            if found is None or from_us < found[0]:
+                found = from_us, at, row.head.serial
+        return found and found[1:]
+
     def snapshot(self) -> list[Piece]:
         """Return the pieces as they are now; nothing changes them any more."""
         return [

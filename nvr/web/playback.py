@@ -18,6 +18,7 @@ from nvr.auth.policy import authorise, unknown_camera
 from nvr.base.errors import Rejected, Unavailable
 from nvr.media.name import camera_of, stream_of, which_of
 from nvr.media.part import Bytes
+from nvr.playback.gap import Fetch, Gap
 from nvr.playback.holding import Holding
 from nvr.playback.query import Gop, Recorded
 from nvr.playback.track import Place
@@ -37,6 +38,14 @@ WRITE_S = 30.0
 _PLACE = re.compile(r"[0-9]{1,18}\.-?[0-9]{1,18}", re.ASCII)
 
 
+class FetchView(Struct, frozen=True):
+    """What became of fetching from the camera's own storage. See `nvr.playback.gap.Fetch`."""
+
+    at_us: int
+    source: str
+    code: str
+
+
 class RunView(Struct, frozen=True):
     """A stretch that is recorded, as JSON."""
 
@@ -47,6 +56,7 @@ class RunView(Struct, frozen=True):
     clock: str
     uncertainty_ms: int
     behind_us: int
+    fetch: FetchView | None
 
 
 class GapView(Struct, frozen=True):
@@ -58,6 +68,7 @@ class GapView(Struct, frozen=True):
     code: str
     by: str
     open: bool
+    fetch: FetchView | None
 
 
 class CaptionView(Struct, frozen=True):
@@ -192,10 +203,7 @@ class Playback:
         return answer(
             RangesView(
                 list(map(_run, found.runs)),
-                [
-                    GapView(one.from_us, one.to_us, one.cause, one.code, one.by, one.open)
-                    for one in found.gaps
-                ],
+                list(map(_gap, found.gaps)),
                 found.recorded_until_us,
                 [which_of(name) for name in sorted(held) if camera_of(name) == camera],
                 [
@@ -360,7 +368,17 @@ def _run(one: Recorded) -> RunView:
         one.trust.clock,
         one.trust.uncertainty_ms,
         one.trust.behind_us,
+        _fetch(one.fetch),
     )
+
+
+def _gap(one: Gap) -> GapView:
+    fetch = _fetch(one.fetch)
+    return GapView(one.from_us, one.to_us, one.cause, one.code, one.by, one.open, fetch)
+
+
+def _fetch(one: Fetch | None) -> FetchView | None:
+    return None if one is None else FetchView(one.at_us, one.source, one.code)
 
 
 def _text(place: Place | None) -> str:

@@ -1,6 +1,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -119,6 +120,40 @@ def test_the_table_can_be_read_by_a_person(
     assert "until now" in said[3]
     assert said[3].endswith("  recorder stopped by service manager")
     assert "  1d 01:59:" in said[3]
+
+
+def test_what_was_fetched_since_says_so_and_what_could_not_be_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    box = Recorder(tmp_path)
+    box.open()
+    box.record(1)
+    lost_us = box.clock.wall_us()
+    box.clock.advance(60)
+    back_us = box.clock.wall_us()
+    box.record(2)
+    for since_us, code in ((lost_us, ""), (back_us - 30_000_000, "backfill.nothing")):
+        box.store.ring.note(
+            Note(
+                "fetch", back_us, stream="gate/main", since_us=since_us, until_us=back_us,
+                code=code, by="192.0.2.10 one",
+            )
+        )  # fmt: skip
+    camera = synthetic.camera(run=1, start_90k=0, wall_us=lost_us)
+    for part in itertools.takewhile(lambda part: part.wall_us < lost_us + 30_000_000, camera):
+        box.committer.submit([replace(part, stream="gate/main+fetched")])
+        assert box.committer.commit()
+    box.stop("user anna")
+    _, gaps = asked(capsys, "--volume", tmp_path)
+    assert [gap["cause"] for gap in gaps] == ["filled", "camera", "stopped"]
+    assert (gaps[0]["from_us"], round(gaps[0]["length_s"])) == (lost_us, 30)
+    assert gaps[0]["fetch"] == {"at_us": back_us, "source": "192.0.2.10 one", "code": ""}
+    assert gaps[1]["fetch"]["code"] == "backfill.nothing"
+    assert gaps[2]["fetch"] is None
+    main(["gaps", "--volume", str(tmp_path)])
+    said = capsys.readouterr().out.splitlines()
+    assert "  no gap any more: fetched from 192.0.2.10 one at 20" in said[2]
+    assert "  camera lost; could not be fetched from 192.0.2.10 one: backfill.nothing at" in said[3]
 
 
 def test_only_what_is_asked_for_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

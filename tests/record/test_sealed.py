@@ -12,6 +12,7 @@ from nvr.base.clock import FakeClock
 from nvr.base.errors import Damaged, Unavailable
 from nvr.hal.linux_disk import LinuxDisk
 from nvr.hal.virtual_disk import PowerCut, VirtualDisk
+from nvr.media.name import FETCHED
 from nvr.playback.query import Archive
 from nvr.record import block, header, keys
 from nvr.record.destroy import destroy, forget_unused, genuine
@@ -262,6 +263,21 @@ def test_the_keys_of_days_that_were_overwritten_are_wiped_and_it_is_noted(tmp_pa
     assert genuine(record)
     assert Archive(store).gop(GATE, 0) is not None
     assert forget_unused(store, SIGNER) == 0
+    store.disk.close()
+
+
+def test_the_key_of_a_day_that_is_being_fetched_stays(tmp_path: Path) -> None:
+    store = opened(LinuxDisk(tmp_path))
+    recorded(store, PARTS[:4])
+    day = day_of(PARTS[0].wall_us)
+    store.clock.now_s += (day + 2) * 86400 - store.clock.wall_us() / 1e6
+    store.keys.prepare([(GATE + FETCHED, day - 5)])  # its first part is not on the disk yet
+    assert forget_unused(store, SIGNER) == 0
+    store.disk.close()
+    store = opened(LinuxDisk(tmp_path))  # nothing came of it
+    store.clock.now_s += (day + 2) * 86400 - store.clock.wall_us() / 1e6
+    assert forget_unused(store, SIGNER) == 1
+    assert [slot.stream for slot in store.keys.slots()] == [GATE]
     store.disk.close()
 
 
