@@ -16,6 +16,7 @@ from functools import partial
 
 from nvr import __version__
 from nvr.app.analysis import Analysis, Told
+from nvr.app.backfill import Backfill
 from nvr.app.backup import back_up
 from nvr.app.board_dome import keep_dome, start_dome
 from nvr.app.boxstate import BoxState, WallTime
@@ -177,26 +178,11 @@ class Box:
         exports = self._exports(storage, box, cameras, audit)
         stack.callback(exports.close)
         server = rtsp_server(ingest, cameras, doors, clock, config.rtsp, volumes)
-        lines = BoardLines(
-            self._board,
-            config,
-            self._sim,
-            control.outputs,
-            control.ptz,
-            clock,
-            audit,
-            looks.store,
-            cameras.event,
-            cameras.tell,
-            cameras.settings,
-            cameras.roster.write,
-        )
-        stack.callback(lines.close)
-        storage.health.also.append(lines.warnings)
-        control.switched = lines.switched
+        lines = self._lines(stack, control, cameras, audit, looks, storage)
         feeder = self._feeder(audit, control, ingest, storage)
         if feeder is not None:
             stack.push(lambda kind, _err, _trace: feeder.close(clean=kind is None))
+        backfill = self._backfill(services, cameras, ingest, storage)
         metrics = Metrics(
             clock,
             box,
@@ -208,6 +194,7 @@ class Box:
             looks,
             cameras.encoding,
             lambda may: [*families(lines, may), *notifiers.families()],
+            lambda: backfill.standing,
         )
         shots = self._shots(control, looks)
         device = onvif_device(
@@ -302,6 +289,7 @@ class Box:
                     looks.run,
                     lines.run,
                     desk.run,
+                    backfill.run,
                 ),
             ),
             *([_task_of(feeder.run)] if feeder else []),
@@ -337,6 +325,34 @@ class Box:
         )
         stack.callback(notifiers.close)
         return notifiers
+
+    def _lines(
+        self,
+        stack: contextlib.ExitStack,
+        control: Control,
+        cameras: CameraTable,
+        audit: Audit,
+        looks: Analysis,
+        storage: Storage,
+    ) -> BoardLines:
+        lines = BoardLines(
+            self._board,
+            self._config,
+            self._sim,
+            control.outputs,
+            control.ptz,
+            self._clock,
+            audit,
+            looks.store,
+            cameras.event,
+            cameras.tell,
+            cameras.settings,
+            cameras.roster.write,
+        )
+        stack.callback(lines.close)
+        storage.health.also.append(lines.warnings)
+        control.switched = lines.switched
+        return lines
 
     def _listener(
         self,
@@ -385,6 +401,20 @@ class Box:
         feeder.open()
         storage.health.also.append(feeder.warnings)
         return feeder
+
+    def _backfill(
+        self, services: Services, cameras: CameraTable, ingest: Ingest, storage: Storage
+    ) -> Backfill:
+        return Backfill(
+            cameras.configured,
+            services.ask,
+            cameras.caller,
+            cameras.intake,
+            ingest,
+            storage.volumes,
+            self._clock,
+            storage.busy,
+        )
 
     def _painter(self, services: Services, cameras: CameraTable) -> Painter:
         book = Book(self._data.path / MADE)

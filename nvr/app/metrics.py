@@ -6,12 +6,13 @@ Counters count from the start of the box, those of a camera added later from the
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from pathlib import Path
 from typing import Protocol
 
 from nvr import __version__
 from nvr.analyse.worker import Health
+from nvr.app.backfill import Filling, fetching
 from nvr.app.intake import StreamCount
 from nvr.app.vault import Vault
 from nvr.app.volumes import Volumes
@@ -58,6 +59,7 @@ class Metrics:
         looking: Who looks at pictures.
         encoding: How the encoders do.
         lines: Of outputs and inputs. See `nvr.app.line_metrics`.
+        filling: How fetching from cameras' own storage does, by camera.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Metrics:
         looking: Looking,
         encoding: Callable[[], EncodingReport] = EncodingReport,
         lines: Callable[[Callable[[str], bool]], list[Family]] = lambda _may: [],
+        filling: Callable[[], Mapping[str, Filling]] = dict,
     ) -> None:
         self._clock = clock
         self._begun_s = clock.monotonic_s()
@@ -84,6 +87,7 @@ class Metrics:
         self._looking = looking
         self._encoding = encoding
         self._lines = lines
+        self._filling = filling
 
     async def families(self, may: Callable[[str], bool]) -> list[Family]:
         """Return everything, of cameras only those that `may` lets be seen."""
@@ -92,6 +96,7 @@ class Metrics:
         found += self._of_pictures(may)
         found += self._of_encoders(may)
         found += self._lines(may)
+        found += fetching({n: it for n, it in self._filling().items() if may(n)})
         found += await asyncio.to_thread(self._of_volumes, may)
         tasks = Family("nvr_tasks", "gauge", "Of the recorder's event loop.")
         tasks.add(len(asyncio.all_tasks()))

@@ -205,6 +205,20 @@ class Onvif(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     events: bool = True
 
 
+class Backfill(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fetching what was missed from the camera's own storage, over ONVIF Profile G."""
+
+    on: bool = True
+    # Megabits a second at most.
+    mbit_s: Annotated[float, Meta(ge=0.1, le=1000)] = 8.0
+    # What is longer ago is left; never longer ago than it would be kept.
+    back_h: Annotated[int, Meta(ge=1, le=720)] = 24
+    # What is shorter is left.
+    least_s: Annotated[float, Meta(ge=1, le=3600)] = 5.0
+    # Token of the recording; empty: the only one there is, or of `[camera.onvif] profile`.
+    recording: Annotated[str, Meta(max_length=64)] = ""
+
+
 # ``auto``: TCP, and what a camera that refuses it offers. ``http``: through the web port.
 Transport = Literal["auto", "tcp", "udp", "multicast", "http"]
 
@@ -261,5 +275,7 @@ class Camera(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     capture: Capture | None = None
     # None: nothing is looked at.
     analyse: Analyse | None = None
+    # None: nothing is fetched. It needs `onvif`.
+    backfill: Backfill | None = None
     # Where a head is sent when something happens here.
     on_event: Annotated[list[OnEvent], Meta(max_length=16)] = []

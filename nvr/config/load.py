@@ -254,6 +254,7 @@ def _unfit(
         found += _unfit_capture(f"$.camera[{i}].capture", config.camera[:i], camera)
         found += _unfit_analyse(f"$.camera[{i}].analyse", camera.analyse)
         found += _unfit_objects(f"$.camera[{i}].analyse.objects", config, camera.analyse)
+        found += _unfit_backfill(f"$.camera[{i}].backfill", camera)
         found += _unfit_calls(f"$.camera[{i}].on_event", camera, config.camera)
         if not camera.ptz:
             continue
@@ -284,6 +285,12 @@ def _unfit_keeping(at: str, camera: Camera) -> list[Fault]:
         less = f"{camera.limit_h} must be above retain_h, {camera.retain_h}"
         found.append(Fault(f"{at}.limit_h", less))
     return found
+
+
+def _unfit_backfill(at: str, camera: Camera) -> list[Fault]:
+    if camera.backfill is None or camera.onvif is not None:
+        return []
+    return [Fault(at, "it needs [camera.onvif], where the camera's recordings are asked for")]
 
 
 def _unfit_sub(at: str, camera: Camera) -> list[Fault]:
