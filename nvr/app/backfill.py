@@ -16,13 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from nvr.app.cameras import CameraTable
 from nvr.app.holes import Hole, holes
-from nvr.app.intake import Intake
 from nvr.base.clock import Clock
 from nvr.base.errors import Misconfigured, NvrError, Rejected, Unavailable
 from nvr.base.log import event
 from nvr.capture.replay import Pace, fetch
-from nvr.capture.rtsp import Caller
 from nvr.config import camera as written
 from nvr.media.name import FETCHED, stream_of
 from nvr.media.onvif import EdgeRecording
@@ -108,11 +107,8 @@ class Backfill:
     """The fetching.
 
     Args:
-        cameras: The settings of all, as they are now.
+        cameras: All of them: their settings, how they are reached, how they do.
         ask: Puts a question to a camera's ONVIF service.
-        caller: Who connects to a camera, None if it is not on the network.
-        intake: The streams.
-        plan_of: When a stream is recorded.
         hub: Takes what comes.
         volumes: Where it is recorded.
         clock: Time source.
@@ -121,19 +117,17 @@ class Backfill:
 
     def __init__(
         self,
-        cameras: Callable[[], Sequence[written.Camera]],
+        cameras: CameraTable,
         ask: Callable[[str, Wish[Any]], Any],
-        caller: Callable[[str], Caller | None],
-        intake: Intake,
         hub: Hub,
         volumes: Volumes,
         clock: Clock,
         busy: Callable[[], bool],
     ) -> None:
-        self._cameras = cameras
+        self._cameras = cameras.configured
         self._ask = ask
-        self._caller = caller
-        self._intake = intake
+        self._caller = cameras.caller
+        self._intake = cameras.intake
         self._hub = hub
         self._volumes = volumes
         self._clock = clock

@@ -182,7 +182,7 @@ class Box:
         feeder = self._feeder(audit, control, ingest, storage)
         if feeder is not None:
             stack.push(lambda kind, _err, _trace: feeder.close(clean=kind is None))
-        backfill = self._backfill(services, cameras, ingest, storage)
+        backfill = Backfill(cameras, services.ask, ingest, volumes, clock, storage.busy)
         metrics = Metrics(
             clock,
             box,
@@ -401,20 +401,6 @@ class Box:
         feeder.open()
         storage.health.also.append(feeder.warnings)
         return feeder
-
-    def _backfill(
-        self, services: Services, cameras: CameraTable, ingest: Ingest, storage: Storage
-    ) -> Backfill:
-        return Backfill(
-            cameras.configured,
-            services.ask,
-            cameras.caller,
-            cameras.intake,
-            ingest,
-            storage.volumes,
-            self._clock,
-            storage.busy,
-        )
 
     def _painter(self, services: Services, cameras: CameraTable) -> Painter:
         book = Book(self._data.path / MADE)

@@ -91,7 +91,6 @@ class IngestRun:
         datagrams: Mapping[int, Datagrams] = NO_DATAGRAMS,
         *,
         writes: bool = True,
-        replay: Replay | None = None,
     ) -> None:
         self._ingest = ingest
         self.stream = stream
@@ -101,7 +100,7 @@ class IngestRun:
         self.datagrams = datagrams
         self.hasty = any(one.hasty for one in datagrams.values())
         self._writes = writes
-        self.replay = replay
+        self.replay: Replay | None = None
         self.session: Session | None = None
         self.config: StreamConfig | None = None
         self._messages: collections.deque[bytes] = collections.deque()
@@ -308,16 +307,8 @@ class IngestStream:
         if not usable:
             raise Damaged("camera.unsupported", "no track can be taken", stream=self.name)
         self._numbers += 1
-        run = IngestRun(
-            self._ingest,
-            self,
-            self._numbers,
-            usable,
-            sock,
-            datagrams,
-            writes=writes,
-            replay=replay,
-        )
+        run = IngestRun(self._ingest, self, self._numbers, usable, sock, datagrams, writes=writes)
+        run.replay = replay
         self._ingest.command(lambda: self._open(run, first))
         return run
 
