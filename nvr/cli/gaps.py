@@ -44,7 +44,6 @@ WORDS = {
     "away": "recorded on a volume that is not there",
     "gone": "was recorded, is not on the disk any more",
     "unread": "still being looked through",
-    "filled": "no gap any more: fetched",
     "unknown": "cause not known",
 }
 
@@ -169,7 +168,7 @@ def _show(rows: list[_Row], *, running: bool) -> None:
 
 
 def _words(row: _Row) -> str:
-    text = WORDS.get(row.cause, row.cause)
+    text = "no gap any more: fetched" if row.cause == FILLED else WORDS.get(row.cause, row.cause)
     if row.by:
         text += f": {row.by}" if row.cause == "away" else f" by {row.by}"
     text = f"{text} ({row.code})" if row.code else text
