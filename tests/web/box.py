@@ -75,7 +75,7 @@ from nvr.media.program import fault_of as fault_of_program
 from nvr.media.talk import Talks
 from nvr.media.track import StreamConfig
 from nvr.media.transport import Reached, ReachSettings
-from nvr.playback.gap import Gap
+from nvr.playback.gap import Fetch, Gap
 from nvr.playback.group import Group
 from nvr.playback.holding import Holding
 from nvr.playback.lock import Locked
@@ -131,6 +131,7 @@ class MemoryArchive:
         self.read_back = Remembered("")
         self.others: list[VolumeLook] = []
         self.trust = NOT_NOTED
+        self.fetch: Fetch | None = None
         self.wanted_bytes = most_bytes
 
     def take(self, parts: list[Part]) -> None:
@@ -168,7 +169,8 @@ class MemoryArchive:
                 continue
             if runs:
                 gaps.append(Gap(runs[-1].to_us, part.wall_us, "camera"))
-            runs.append(Recorded(part.run, part.wall_us, _end_us(part), trust=self.trust))
+            run = Recorded(part.run, part.wall_us, _end_us(part), trust=self.trust)
+            runs.append(dataclasses.replace(run, fetch=self.fetch))
         inside = [one for one in runs if one.to_us > from_us and one.from_us < to_us]
         return Ranges(tuple(inside), tuple(gaps), self.until_us(stream))
 

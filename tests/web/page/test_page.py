@@ -24,6 +24,7 @@ from nvr.hal.virtual_stick import VirtualSticks
 from nvr.media.camera import NotRecorded
 from nvr.media.head import HeadSettings, OwnOutput
 from nvr.media.ingest import Ingest
+from nvr.playback.gap import Fetch
 from nvr.playback.trust import NOT_NOTED, Trust
 from nvr.record.keys import day_of
 from nvr.record.remembered import Damage, Remembered, Round
@@ -672,6 +673,20 @@ async def test_playback_says_where_the_clock_was_not_to_be_relied_on(
         else:
             assert "±" not in await said.inner_text()
     site.archive.trust = NOT_NOTED
+
+
+async def test_playback_says_what_was_fetched_from_the_camera(site: Site, visit: Visit) -> None:
+    page, first_us = visit.page, site.archive.ranges("gate/main", 0, 2**62).runs[0].from_us
+    for fetch, words in (
+        (Fetch(first_us, "192.0.2.10 main"), "从摄像机补录（192.0.2.10 main）"),
+        (Fetch(), "事后从摄像机补录"),
+    ):
+        site.archive.fetch = fetch
+        await page.goto("about:blank")
+        await page.goto(f"{site.box.url}/#/playback?cam=gate&t={first_us + 1_000_000}")
+        await until("a picture", lambda: page.evaluate(_PICTURE))
+        await page.locator(".pic .nm .st").first.filter(has_text=words).wait_for()
+    site.archive.fetch = None
 
 
 _PICTURE = "document.querySelector('.pic video')?.videoWidth > 0"

@@ -12,8 +12,10 @@ const DAY_US = 86_400_000_000;
 const EDGE_US = 1_500_000;
 
 /**
- * @typedef {{run: any, from_us: number, to_us: number, clock?: string, uncertainty_ms?: number}} Run
- * @typedef {{from_us: number, to_us: number, cause: string, code: string, by: string, open: boolean}} Gap
+ * @typedef {{run: any, from_us: number, to_us: number, clock?: string, uncertainty_ms?: number,
+ *   fetch?: {at_us: number, source: string, code: string} | null}} Run
+ * @typedef {{from_us: number, to_us: number, cause: string, code: string, by: string, open: boolean,
+ *   fetch?: {at_us: number, source: string, code: string} | null}} Gap
  * @typedef {{data: Uint8Array, from_us: number, to_us: number, run: string, next_us: number | null,
  *   times_us: number[], first_s: number, stream: string, cut?: boolean}} Gop
  *   `times_us` when each frame is shown; `first_s` media time of the first frame; `cut`: what comes

@@ -56,6 +56,7 @@ export class Blank {
     this.#say(`${archive.camera}|${gap?.from_us}|${next_us}|${later}`,
       el("span.b", {}, t(later ? "hole.future" : "hole")),
       gap && !later ? el("small", {}, `${causeWords(gap)} ${clock(gap.from_us)}–${clock(gap.to_us)}`) : "",
+      gap?.fetch?.code && !later ? el("small", {}, t("fetched.not", { why: sentence(new Problem(0, gap.fetch.code, gap.fetch.code)) })) : "",
       next_us ? el("button.jump", { type: "button", on: { click: () => this.seek(next_us + 1000) } }, t("hole.next", { time: clock(next_us) }), icon("right", "s"))
         : this.#live(archive.camera));
   }

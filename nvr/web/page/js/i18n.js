@@ -97,6 +97,9 @@ export const unsure = (run) => run?.clock === "unsynced" || (run?.clock === "ntp
 /** The same in words, empty if there is no doubt. */
 export const doubtOf = (run) => (unsure(run) ? doubt(run) || t("clock.unsynced") : "");
 
+/** That a stretch was fetched from the camera afterwards, when and from where; else empty. @param {any} run */
+export const fetchedOf = (run) => (!run?.fetch ? "" : run.fetch.at_us ? t("fetched.from", { time: stamp(run.fetch.at_us), source: run.fetch.source }) : t("fetched"));
+
 /** How long, in the two largest units. @param {number} seconds */
 export function span(seconds) {
   const s = Math.max(0, seconds);

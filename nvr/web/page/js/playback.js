@@ -5,7 +5,7 @@ import { StreamChoice, unconverted } from "./choice.js";
 import { Company } from "./company.js";
 import { attr, el, Part, put } from "./dom.js";
 import { Footage } from "./footage.js";
-import { clock, day, doubtOf, parseTime, stamp, t } from "./i18n.js";
+import { clock, day, doubtOf, fetchedOf, parseTime, stamp, t } from "./i18n.js";
 import { happenedDialog } from "./happened.js";
 import { icon } from "./icons.js";
 import { loadLocks, lockMarked } from "./lock.js";
@@ -402,7 +402,7 @@ export class Playback extends Part {
     const at_us = this.#scrub_us ?? (replay.position_us || this.timeline.playhead_us);
     if (!this.#scrubbing && at_us) this.timeline.place(at_us);
     if (document.activeElement !== this.time) this.time.value = PHONE.matches ? stamp(at_us).slice(5) : `${day(at_us)} ${clock(at_us, true)}`;
-    put(this.capt, [stamp(at_us), doubtOf(this.archive?.runAt(at_us))].filter(Boolean).join(" · "));
+    put(this.capt, [stamp(at_us), doubtOf(this.archive?.runAt(at_us)), fetchedOf(this.archive?.runAt(at_us))].filter(Boolean).join(" · "));
     this.choice.draw(replay, this.archive, at_us);
     const { playing } = replay;
     const picture = playing ? "pause" : "play";

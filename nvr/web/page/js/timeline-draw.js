@@ -134,6 +134,7 @@ export function lane(axis, footage, across, width, c, now_us) {
   axis.band(view.from_us, view.to_us, across, width, c.gap);
   const [inset, thick] = axis.vertical ? [0, width] : [Math.round(width * 0.25), Math.round(width * 0.58)];
   for (const run of archive.runs) if (axis.sees(run.from_us, run.to_us)) axis.band(run.from_us, run.to_us, across + inset, thick, c.rec);
+  for (const run of archive.runs) if (run.fetch && axis.sees(run.from_us, run.to_us)) axis.band(run.from_us, run.to_us, across + inset, thick, pattern(ctx, "hatch", c["rec-hi"], c.rec));
   // Where the clock was not set the place on the timeline is in doubt.
   for (const run of archive.runs) if (unsure(run) && axis.sees(run.from_us, run.to_us)) axis.band(run.from_us, run.to_us, across + (axis.vertical ? width - 4 : 0), 4, pattern(ctx, "hatch", c.other, c.gap));
   for (const gap of archive.gaps) {

@@ -430,7 +430,7 @@ export const gapWords = (gap) => `${causeWords(gap)} ${span((gap.to_us - gap.fro
 /** What the colours of a lane mean. */
 export function legend() {
   const item = (cls, key) => el("span", {}, el(`i.${cls}`, {}), t(key));
-  return el("div.leg.only-desk", {}, item("l-rec", "leg.rec"), item("l-sub", "leg.sub"), item("l-gap", "leg.gap"), item("l-edge", "leg.edge"), item("l-lock", "leg.lock"), item("l-nyl", "leg.nyl"), item("l-mot", "leg.motion"), el("span.grow", {}), el("span.dim", {}, t("leg.how")));
+  return el("div.leg.only-desk", {}, item("l-rec", "leg.rec"), item("l-sub", "leg.sub"), item("l-gap", "leg.gap"), item("l-fet", "leg.fetched"), item("l-edge", "leg.edge"), item("l-lock", "leg.lock"), item("l-nyl", "leg.nyl"), item("l-mot", "leg.motion"), el("span.grow", {}), el("span.dim", {}, t("leg.how")));
 }
 
 customElements.define("nvr-timeline", Timeline);

@@ -264,6 +264,7 @@ export default {
   "playback.empty.camera": "Recording starts by itself once the camera is connected.",
   "leg.rec": "recorded",
   "leg.gap": "gap, with cause",
+  "leg.fetched": "fetched from the camera",
   "leg.edge": "on disk up to",
   "leg.nyl": "not loaded yet",
   "leg.how": "Wheel zooms · drag pans · drag the ruler to scrub",

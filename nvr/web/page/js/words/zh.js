@@ -263,6 +263,7 @@ export default {
   "playback.empty.camera": "摄像机连上后自动开始录像。",
   "leg.rec": "录像",
   "leg.gap": "缺口（注明原因）",
+  "leg.fetched": "从摄像机补录",
   "leg.edge": "已落盘至",
   "leg.nyl": "未载入",
   "leg.how": "滚轮缩放 · 拖动平移 · 拖刻度搜寻",
