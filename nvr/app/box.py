@@ -175,10 +175,27 @@ class Box:
         doors = open_doors(stack, self._data.state_path, audit, clock)
         tls = load_tls(self._data.path, config.page.names)
         box = BoxState(config, self._wall, volumes, storage.health, control.warnings)
-        exports = self._exports(storage, box, cameras, audit)
-        stack.callback(exports.close)
+        exports = stack.enter_context(
+            contextlib.closing(self._exports(storage, box, cameras, audit))
+        )
         server = rtsp_server(ingest, cameras, doors, clock, config.rtsp, volumes)
-        lines = self._lines(stack, control, cameras, audit, looks, storage)
+        lines = BoardLines(
+            self._board,
+            config,
+            self._sim,
+            control.outputs,
+            control.ptz,
+            clock,
+            audit,
+            looks.store,
+            cameras.event,
+            cameras.tell,
+            cameras.settings,
+            cameras.roster.write,
+        )
+        stack.callback(lines.close)
+        storage.health.also.append(lines.warnings)
+        control.switched = lines.switched
         feeder = self._feeder(audit, control, ingest, storage)
         if feeder is not None:
             stack.push(lambda kind, _err, _trace: feeder.close(clean=kind is None))
@@ -325,34 +342,6 @@ class Box:
         )
         stack.callback(notifiers.close)
         return notifiers
-
-    def _lines(
-        self,
-        stack: contextlib.ExitStack,
-        control: Control,
-        cameras: CameraTable,
-        audit: Audit,
-        looks: Analysis,
-        storage: Storage,
-    ) -> BoardLines:
-        lines = BoardLines(
-            self._board,
-            self._config,
-            self._sim,
-            control.outputs,
-            control.ptz,
-            self._clock,
-            audit,
-            looks.store,
-            cameras.event,
-            cameras.tell,
-            cameras.settings,
-            cameras.roster.write,
-        )
-        stack.callback(lines.close)
-        storage.health.also.append(lines.warnings)
-        control.switched = lines.switched
-        return lines
 
     def _listener(
         self,
