@@ -123,6 +123,12 @@ async def test_a_gamepad_at_a_phone_is_taught_and_kept_for_everybody(
     await expect(dialog).to_contain_text(words["taught"])
     await dialog.locator("select[aria-label='键 2']").select_option("preset 7")
     await look(page, "joystick-390")
+    slider = dialog.locator("input[type=range]").first
+    await slider.focus()
+    for percent in ("11 %", "12 %"):
+        await page.keyboard.press("ArrowRight")
+        await expect(dialog).to_contain_text(percent)
+        await expect(slider).to_be_focused()
     await page.evaluate("globalThis.pad.buttons[2] = {pressed: true, value: 1}")
     await expect(dialog.locator("[data-n='2']")).to_have_class("padrow b")
     await page.evaluate("globalThis.pad.buttons[2] = {pressed: false, value: 0}")

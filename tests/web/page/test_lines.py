@@ -66,7 +66,8 @@ async def test_switched_wiped_and_listened_to(
             await expect(off).to_be_visible(timeout=4000)
             break
     await expect(card("siren")).to_contain_text("horn")  # it is kept off by it
-    await off.click()
+    await off.press("Enter")
+    await expect(card("horn").get_by_role("button", name=words["on"])).to_be_focused()
     await expect(card("horn").get_by_role("button", name=words["on"])).to_be_visible()
     assert lines.relays.state["horn"] is False
 

@@ -344,3 +344,62 @@ async def test_a_replay_that_was_closed_leaves_the_picture_to_the_next(modules: 
         }"""
     )
     assert taken == ""
+
+
+async def test_what_is_shown_anew_keeps_the_focus_and_the_finger(modules: Page) -> None:
+    """Of what is the same by tag, words and key; an element that is another one goes."""
+    await modules.evaluate(
+        """async () => {
+          const {el, show} = await import("/js/dom.js");
+          const app = document.querySelector("#app");
+          globalThis.done = [];
+          const does = (key, words, what) => words && el("button", {
+            key, type: "button", on: {click: () => done.push(what)},
+          }, words);
+          globalThis.draw = (rows) => show(app, ...rows.map(([name, text, act]) => el("p", {
+            key: name, data: {name},
+          }, el("b", {style: {width: `${text.length}px`}}, text),
+          does("switch", act, `${name} ${act}`), does(null, "look", `${name} ${text}`))));
+          draw([["a", "one", "on"], ["b", "two", "on"]]);
+        }"""
+    )
+    row = modules.locator("[data-name=b]")
+    await row.get_by_text("look").focus()
+    await modules.evaluate("globalThis.was = document.activeElement")
+    # Another row comes before it, its words change: the button is the same, and does the new thing.
+    rows = "['c', 'new', ''], ['a', 'one', 'on'], ['b', 'second', "
+    await modules.evaluate(f"draw([{rows}'on']])")
+    assert await modules.evaluate("document.activeElement === was")
+    assert [await one.inner_text() for one in await modules.locator("p").all()] == [
+        "newlook", "oneonlook", "secondonlook",
+    ]  # fmt: skip
+    assert await row.locator("b").evaluate("it => it.style.width") == "6px"
+    await modules.keyboard.press("Enter")
+    # What is switched stays under the finger, which has gone down on one and comes up on the other.
+    await row.get_by_text("on", exact=True).hover()
+    await modules.mouse.down()
+    await modules.evaluate(f"draw([{rows}'off']])")
+    await modules.mouse.up()
+    assert await modules.evaluate("done") == ["b second", "b off"]
+    # What says something else is another button: nobody presses that by accident.
+    await row.get_by_text("look").focus()
+    await modules.evaluate("draw([['d', 'other', 'off']])")
+    assert await modules.evaluate("document.activeElement === document.body")
+
+
+async def test_a_dialog_keeps_the_focus_of_what_it_no_longer_shows(modules: Page) -> None:
+    closed = await modules.evaluate(
+        """async () => {
+          const {el, show} = await import("/js/dom.js");
+          const {button, dialog} = await import("/js/ui.js");
+          let closed = false;
+          const body = el("div", {}, button("", "begin", () => {}));
+          dialog({title: "t", body: [body], actions: [], onClose: () => (closed = true)});
+          body.firstChild.focus();
+          show(body, el("p", {}, "busy"));
+          const key = new KeyboardEvent("keydown", {key: "Escape", bubbles: true});
+          document.activeElement.dispatchEvent(key);
+          return closed;
+        }"""
+    )
+    assert closed

@@ -67,8 +67,12 @@ async def test_a_keyboard_is_seen_listened_to_and_given_numbers(
     await expect(row("desk")).to_contain_text("Pelco-D")
     await expect(row("ptz")).to_contain_text("1 → 大门")
     await expect(row("old")).to_contain_text(words["search"])
+    # What is said anew every two seconds leaves whoever has come here by Tab where they are.
+    await row("desk").get_by_role("button", name=words["wire"]).focus()
+    await page.evaluate("globalThis.was = document.activeElement")
     await lines.key(pelco_d.motion(1, pan=-20))
     await expect(row("desk")).to_contain_text(words["left"])
+    assert await page.evaluate("document.activeElement === was && was.isConnected")
     await lines.key(Frame(1))
     await panel.scroll_into_view_if_needed()
     await look(page, f"serial-{size[0]}")

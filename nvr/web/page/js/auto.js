@@ -1,7 +1,7 @@
 // What a dome does by itself: the guard position, tours, patterns and scans; begun, ended and taken down here.
 
 import * as api from "./api.js";
-import { el } from "./dom.js";
+import { el, show } from "./dom.js";
 import { clock, t } from "./i18n.js";
 import { button, confirmLoss, dialog, field, form, problemBox } from "./ui.js";
 
@@ -44,9 +44,9 @@ export async function autoDialog(app, camera) {
   const row = (what, sub) => {
     const now = app.box.domes.get(camera)?.auto;
     const on = now?.what === what && now.state !== "recording" && !(what === "home" && now.state === "waiting");
-    return el("div.auto-row", {},
+    return el("div.auto-row", { key: what },
       el("div.grow", {}, el("b", {}, whatWords(what)), el("div.xs.sub", {}, on ? autoWords(now, app.box.now_us) : sub)),
-      on ? button("", t("auto.end"), () => ask({ op: "run", what: "" })) : button("", t("auto.start"), () => ask({ op: "run", what })));
+      button("", t(on ? "auto.end" : "auto.start"), () => ask({ op: "run", what: on ? "" : what }), { key: "run" }));
   };
   const home = () => {
     const { preset, idle_s, on } = program.guard;
@@ -98,10 +98,7 @@ export async function autoDialog(app, camera) {
       ...program.scans.map((one) => [`scan ${one.name}`, `${named(one.left)} ↔ ${named(one.right)}`]),
       ...program.patterns.map((one) => [`pattern ${one.name}`, t("auto.pattern.of", { time: minutes(Math.round(one.lasts_s)), name: named(one.preset) })]),
     ];
-    const held = list.contains(document.activeElement);
-    list.replaceChildren(...[home(), ...stored.map(([what, sub]) => row(what, sub)), stored.length ? null : el("p.hint", {}, t("auto.none")), record()].filter((node) => node !== null));
-    // Or Escape would not close the dialog any more.
-    if (held) /** @type {HTMLElement | null} */ (list.closest(".dialog"))?.focus();
+    show(list, ...[home(), ...stored.map(([what, sub]) => row(what, sub)), stored.length ? null : el("p.hint", {}, t("auto.none")), record()]);
   }
   draw();
   const told = (event) => event.detail === camera && draw();

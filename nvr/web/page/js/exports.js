@@ -1,7 +1,7 @@
 // Background exports: ask for one, watch it, fetch it. The box makes them; the page may be left.
 
 import { get, post, Problem, remove, sentence } from "./api.js";
-import { el, Part } from "./dom.js";
+import { el, Part, show } from "./dom.js";
 import { bytes, clock, day, parseTime, span, stamp, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { stretch } from "./lock.js";
@@ -145,15 +145,15 @@ export class Exports extends Part {
     const text = JSON.stringify(shown);
     if (text === this.drawn) return;
     this.drawn = text;
-    if (shown.length) this.replaceChildren(...shown.map((job) => this.#card(job)));
-    else if (this.most) this.replaceChildren();
-    else this.replaceChildren(el("div.blank", {}, icon("exp", "xl"), el("h2", {}, t("exports.none")), el("p.sub", {}, t("exports.none.do"))));
+    if (shown.length) show(this, ...shown.map((job) => this.#card(job)));
+    else if (this.most) show(this);
+    else show(this, el("div.blank", {}, icon("exp", "xl"), el("h2", {}, t("exports.none")), el("p.sub", {}, t("exports.none.do"))));
   }
 
   /** @param {Job} job */
   #card(job) {
     const names = job.cameras.map((name) => this.app.box.camera(name)?.title || name).join(t("comma"));
-    return el(`article.cam-card.panel${job.state === "failed" ? ".alarm-card" : ""}`, { data: { export: String(job.number) } },
+    return el(`article.cam-card.panel${job.state === "failed" ? ".alarm-card" : ""}`, { key: String(job.number), data: { export: String(job.number) } },
       el("div.grow", {},
         el("div.row", {}, el("b", {}, names), el("span.chip", {}, t(`exports.form.${job.form}`)), job.streams === "main" ? null : el("span.chip", {}, t(`stream.${job.streams}`)), job.captions ? el("span.chip", {}, t("exports.burned")) : null, job.target ? el("span.chip", {}, t(`exports.kind.${job.target.split(":")[0]}`)) : null),
         el("p.sub.s", {}, stretch(job), job.place ? ` · ${job.place}` : ""),
@@ -161,8 +161,8 @@ export class Exports extends Part {
         el("p.s", {}, this.#state(job)),
         ...job.files.map((file) => el("p.s", {}, job.target ? `${file.name} · ${bytes(file.size_bytes)}` : el("a", { href: filePath(job, file.name), download: file.name }, `${file.name} · ${bytes(file.size_bytes)}`)))),
       el("div.row.acts", {},
-        job.state === "paused" ? iconButton("play", t("exports.resume"), () => this.#turn(job, "resume"), "q") : null,
-        ["queued", "running", "waiting"].includes(job.state) ? iconButton("pause", t("exports.pause"), () => this.#turn(job, "pause"), "q") : null,
+        job.state === "paused" ? iconButton("play", t("exports.resume"), () => this.#turn(job, "resume"), "q", "turn") : null,
+        ["queued", "running", "waiting"].includes(job.state) ? iconButton("pause", t("exports.pause"), () => this.#turn(job, "pause"), "q", "turn") : null,
         iconButton(WAITS.includes(job.state) ? "x" : "bin", t(WAITS.includes(job.state) ? "exports.cancel" : "exports.remove"), () => this.#remove(job), "q")));
   }
 

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Problem, sentence } from "./api.js";
-import { el } from "./dom.js";
+import { el, show } from "./dom.js";
 import { clock, t, unit } from "./i18n.js";
 import { button, dialog } from "./ui.js";
 
@@ -43,7 +43,7 @@ export function measureDialog(app, camera) {
     clearTimeout(timer);
     const at = now.measuring;
     const busy = at && !at.done;
-    body.replaceChildren(
+    show(body,
       el("p", {}, t(`measure.aim.${now.aim || "none"}`), now.at_us ? ` ${t("measure.at", { time: clock(now.at_us) })}` : "",
         now.angles.length ? ` ${t("measure.sees", { wide: now.angles[0][1].toFixed(0), tele: now.angles.at(-1)[1].toFixed(1) })}` : ""),
       busy ? el("p.b", {}, t(`measure.busy.${at.what}`), at.of ? ` ${at.step}/${at.of}` : "") : at?.code ? el("p.warn", {}, sentence(new Problem(0, at.code, ""))) : "",

@@ -2,7 +2,7 @@
 // and one that is plugged into the box, whose axes the box tells while it moves nothing.
 
 import * as api from "./api.js";
-import { el, put } from "./dom.js";
+import { el, put, show } from "./dom.js";
 import { t } from "./i18n.js";
 import { Lesson, speeds, WAYS } from "./profile.js";
 import { button, dialog, problemBox } from "./ui.js";
@@ -100,7 +100,7 @@ export async function learnPad(app) {
     const state = at?.look();
     at && box.node.querySelector(".tobox")?.toggleAttribute("hidden", !at.mine);
     if (!state) {
-      body.replaceChildren(el("p", {}, t("pad.none")), el("p.sub", {}, t("pad.none.do")));
+      show(body, el("p", {}, t("pad.none")), el("p.sub", {}, t("pad.none.do")));
       return;
     }
     const meters = el("div.axes", {}, ...state.axes.map((_, n) => el("span.axis", {}, el("i", {}), el("b", {}, String(n)))));
@@ -111,7 +111,7 @@ export async function learnPad(app) {
       const value = Math.round((draft[name] ?? { dead: 0.1, expo: 0.5, zoom_dead: 0.15, slow_at_tele: 0.8 }[name]) * 100);
       return el("label.padrow", {}, el("span.grow", {}, `${t(`pad.${name}`)} ${value} %`), el("input", { type: "range", min, max, value, on: { change: (event) => change({ [name]: event.target.value / 100 }) } }));
     });
-    body.replaceChildren(meters, el("p.mono.s.speeds", {}), teach,
+    show(body, meters, el("p.mono.s.speeds", {}), teach,
       ...(lesson ? [] : [...sliders, el("div.padgrid", {}, ...state.buttons.map((_, n) => el("label.padrow", { data: { n } }, el("span.grow", {}, t("pad.button", { n })), actions(n))))]));
   }
 

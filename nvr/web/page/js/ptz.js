@@ -2,7 +2,7 @@
 
 import { codeOf, post, sentence } from "./api.js";
 import { autoDialog, autoWords, lockDialog } from "./auto.js";
-import { attr, el, Part, put } from "./dom.js";
+import { attr, el, Part, put, show } from "./dom.js";
 import { clock, source, span, t, unit } from "./i18n.js";
 import { functionsDialog } from "./functions.js";
 import { icon } from "./icons.js";
@@ -216,12 +216,12 @@ export class Ptz extends Part {
     if (this.hold.dataset.key === key) return;
     this.hold.dataset.key = key;
     this.hold.className = `hold ${state}`;
-    this.hold.replaceChildren(
+    show(this.hold,
       el(`span.av${state === "other" ? ".o" : state === "mine" ? "" : ".n"}`, { "aria-hidden": "true" }, ...(state === "locked" ? [icon("lock", "s")] : name ? [[...name][0].toUpperCase()] : [icon(["off", "rearm", "bus"].includes(state) ? "event" : "stick", "s")])),
       el("div.grow", {}, el("div.b.who", {}, head), el("div.xs.sub", {}, ...(refusal ? [sentence(refusal), " ", el("span.code.mono", {}, codeOf(refusal))] : [sub]))),
-      ["off", "bus"].includes(state) ? "" : iconButton("lock", t(lock ? "lock.ptz.end" : "lock.ptz"), () => lockDialog(this.app, this.camera, lock), lock ? "q on" : "q"),
-      state === "mine" ? button("", t("release"), () => this.release(), { cls: "q mine", title: "R" })
-        : state === "free" || state === "other" ? button("", t(state === "free" ? "take" : "ask"), () => this.take(), { cls: "q", title: "T" }) : "",
+      ["off", "bus"].includes(state) ? "" : iconButton("lock", t(lock ? "lock.ptz.end" : "lock.ptz"), () => lockDialog(this.app, this.camera, lock), lock ? "q on" : "q", "lock"),
+      state === "mine" ? button("", t("release"), () => this.release(), { cls: "q mine", title: "R", key: "hold" })
+        : state === "free" || state === "other" ? button("", t(state === "free" ? "take" : "ask"), () => this.take(), { cls: "q", title: "T", key: "hold" }) : "",
     );
   }
 

@@ -5,21 +5,21 @@ import { el } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 
-/** A button with picture and word. */
 /** Characters of the shortest password or passphrase; the box holds it too. */
 export const LEAST = 8;
 
-export function button(name, label, onClick, { cls = "", kbd = "", press = null, title = "" } = {}) {
+/** A button with picture and word; `key` as of `el`. */
+export function button(name, label, onClick, { cls = "", kbd = "", press = null, title = "", key = null } = {}) {
   return el(
     `button.btn${cls ? `.${cls.replaceAll(" ", ".")}` : ""}`,
-    { type: "button", on: { click: onClick }, "aria-pressed": press === null ? null : String(press), title: title || null },
+    { type: "button", key, on: { click: onClick }, "aria-pressed": press === null ? null : String(press), title: title || null },
     name && icon(name), label && el("span", {}, label), kbd && el("kbd.only-desk", {}, kbd),
   );
 }
 
 /** A button with a picture only; the words go to assistive technology and the tooltip. */
-export function iconButton(name, label, onClick, cls = "") {
-  return el(`button.btn.ic${cls ? `.${cls.replaceAll(" ", ".")}` : ""}`, { type: "button", "aria-label": label, title: label, on: { click: onClick } }, icon(name));
+export function iconButton(name, label, onClick, cls = "", key = null) {
+  return el(`button.btn.ic${cls ? `.${cls.replaceAll(" ", ".")}` : ""}`, { type: "button", key, "aria-label": label, title: label, on: { click: onClick } }, icon(name));
 }
 
 /** The red one. It acts on pointerdown: a click would wait for the finger to leave. */

@@ -1,7 +1,7 @@
 // This box: clock, ring, version, certificate.
 
 import * as api from "../api.js";
-import { el, put } from "../dom.js";
+import { el, put, show } from "../dom.js";
 import { bytes, doubt, span, stamp, t, unit } from "../i18n.js";
 import { icon } from "../icons.js";
 import { LEAST, field, form, problemBox } from "../ui.js";
@@ -65,36 +65,36 @@ export async function boxPage(app, host, part) {
       if (now.wanted_bytes !== now.size_bytes) rows.used.append(el("small", {}, t("size.running", { size: bytes(now.wanted_bytes) })));
       const there = now.volumes.filter((one) => one.size_bytes);
       if (size.childElementCount === 0 && there.length) size.replaceChildren(sizePanel(app, there, ring));
-      volumes.replaceChildren(volumeList(now.volumes));
-      keeps.replaceChildren(keepTable(box, now.streams ?? []));
-      back.replaceChildren(readBack(box, now.readback));
-      ringNote.replaceChildren();
+      show(volumes, volumeList(now.volumes));
+      show(keeps, keepTable(box, now.streams ?? []));
+      show(back, readBack(box, now.readback));
+      show(ringNote);
     } catch (error) {
-      ringNote.replaceChildren(problemBox(error));
+      show(ringNote, problemBox(error));
     }
   };
 
   const worn = async () => {
     try {
-      disks.replaceChildren(wear(await api.get("/api/disk")));
+      show(disks, wear(await api.get("/api/disk")));
     } catch (error) {
-      disks.replaceChildren(problemBox(error));
+      show(disks, problemBox(error));
     }
   };
 
   const coded = async () => {
     try {
-      coding.replaceChildren(encoders(box, await api.get("/api/encoder")));
+      show(coding, encoders(box, await api.get("/api/encoder")));
     } catch (error) {
-      coding.replaceChildren(problemBox(error));
+      show(coding, problemBox(error));
     }
   };
 
   const wired = async () => {
     try {
-      serial.replaceChildren(lineTable(app, (await api.get("/api/serial")).lines, wired));
+      show(serial, lineTable(app, (await api.get("/api/serial")).lines, wired));
     } catch (error) {
-      serial.replaceChildren(problemBox(error));
+      show(serial, problemBox(error));
     }
   };
 

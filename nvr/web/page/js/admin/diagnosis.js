@@ -2,7 +2,7 @@
 // breaks, its last hour, when it was like that before, and what was counted.
 
 import * as api from "../api.js";
-import { el, put } from "../dom.js";
+import { el, put, show } from "../dom.js";
 import { bitrate, bytes, clock, locale, span, stamp, t, unit } from "../i18n.js";
 import { icon } from "../icons.js";
 import { whyWords } from "../tile.js";
@@ -88,11 +88,11 @@ function choose(node, values, chosen, words, pick) {
   node.replaceChildren(...values.map((value) => el("button.btn", { type: "button", "aria-pressed": String(value === chosen), on: { click: () => pick(value) } }, words(value))));
 }
 
-/** Replace what a node shows, unless it shows that already: a button under a finger stays. */
+/** Have a node show something else, if that is a change. */
 function redraw(node, key, make) {
   if (node.dataset.key === key) return;
   node.dataset.key = key;
-  node.replaceChildren(...make());
+  show(node, ...make());
 }
 
 function drawSaid(node, app, camera, one, nowUs) {

@@ -1,7 +1,7 @@
 // Outputs and alarm inputs of the box: what they do now, what happened, and switching them.
 
 import * as api from "../api.js";
-import { el } from "../dom.js";
+import { el, show } from "../dom.js";
 import { clock, language, span, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { button, dialog, field, form, iconButton } from "../ui.js";
@@ -82,8 +82,8 @@ export async function linesPage(app, host, part) {
     const does = (name, label, cls = "") => may.includes(name) && button("", label, async () => {
       if (name !== "off" && ["siren", "door"].includes(one.kind) && !(await sure(one, label))) return;
       await act(path, { do: name });
-    }, { cls });
-    return el("article.cam-card.panel", { data: { line: one.name } }, icon(one.kind === "wiper" ? "wiper" : one.kind === "lamp" ? "lamp" : "relay"),
+    }, { cls, key: name === "pulse" ? name : "switch" });
+    return el("article.cam-card.panel", { key: `output ${one.name}`, data: { line: one.name } }, icon(one.kind === "wiper" ? "wiper" : one.kind === "lamp" ? "lamp" : "relay"),
       el("div.grow", {}, el("b", {}, outputName(one)), el("p.s.sub", {}, says.join(" · ") || `${one.name} · ${t(`line.${one.kind}`)}`)),
       el(`span.chip${one.online ? (one.on ? ".oth" : "") : ".alarm"}`, {}, t(one.online ? (one.on ? "line.on" : "line.off") : "line.gone")),
       el("div.row.end", {}, may.includes("wipe") && button("", t("line.wipe"), () => wipe(one, (body) => api.post(`${path}/wipe`, body))),
@@ -93,7 +93,7 @@ export async function linesPage(app, host, part) {
   function input(one) {
     const state = one.storm ? "storm" : one.state ?? "gone";
     const since = one.since_us ? ` · ${t("line.since", { span: span((app.box.now_us - one.since_us) / 1e6) })}` : "";
-    return el("article.cam-card.panel", { data: { line: one.name } }, icon("inp"),
+    return el("article.cam-card.panel", { key: `input ${one.name}`, data: { line: one.name } }, icon("inp"),
       el("div.grow", {}, el("b", {}, lineName(one, "line.input")), el("p.s.sub", {}, `${one.name} · ${t(`line.${one.contact}`)}${since}`)),
       el(`span.chip${state === "normal" ? "" : state === "alarm" ? ".alarm" : ".warn"}`, {}, t(`line.is.${state}`)),
       app.box.admin ? el("div.row.acts", {}, iconButton("gear", t("line.follow"), () => follow(app, one, look), "q")) : null);
@@ -101,15 +101,14 @@ export async function linesPage(app, host, part) {
 
   async function look() {
     const { outputs, inputs } = await api.get("/api/line", part.life);
-    // Each second anew would take the button from under the finger.
     const now = JSON.stringify([outputs, inputs, Math.floor(app.box.now_us / 3e7)]);
     if (now === shown) return;
     shown = now;
-    list.replaceChildren(...outputs.map(output), ...inputs.map(input), ...(outputs.length + inputs.length ? [] : [el("p.sub", {}, t("line.none"))]));
+    show(list, ...outputs.map(output), ...inputs.map(input), ...(outputs.length + inputs.length ? [] : [el("p.sub", {}, t("line.none"))]));
     const names = Object.fromEntries([...outputs.map((one) => [one.output.name, outputName(one.output)]), ...inputs.map((one) => [one.name, lineName(one, "line.input")])]);
     const { happenings } = await api.get(`/api/line/event?from_us=${Math.round(app.box.now_us - 86400e6)}&to_us=${Math.round(app.box.now_us)}`, part.life);
     const rows = happenings.slice(-50).reverse().map((one) => el("tr", {}, el("td", {}, clock(one.from_us)), el("td", {}, names[one.name] ?? one.name), el("td", {}, t(`look.${one.kind}`)), el("td", {}, one.to_us === null ? t("look.now") : span((one.to_us - one.from_us) / 1e6))));
-    past.replaceChildren(...(rows.length ? rows : [el("tr", {}, el("td.sub", {}, t("look.none")))]));
+    show(past, ...(rows.length ? rows : [el("tr", {}, el("td.sub", {}, t("look.none")))]));
   }
 
   host.replaceChildren(el("div.head", {}, el("h2", {}, t("manage.lines"))), list, el("section.panel", {}, el("h2", {}, icon("clock"), t("line.past")), el("div.pb.scroll-x", {}, past)));

@@ -42,7 +42,7 @@ export function lineTable(app, lines, again) {
   const more = (line) => el("td", {}, el("div.row", {}, button("", t("serial.monitor"), () => monitor(app, line)),
     line.keyboard ? button("", t("serial.edit"), () => edit(app, line, again)) : null));
   return el("table.encoders", {},
-    el("tbody", {}, ...lines.map((line) => el("tr", { "data-state": line.state },
+    el("tbody", {}, ...lines.map((line) => el("tr", { key: line.name, "data-state": line.state },
       el("th", { scope: "row" }, line.name, el("small", {}, t(`serial.${line.role}`))),
       el("td", {}, state(app.box, line)), el("td", {}, uses(app.box, line)), app.box.admin ? more(line) : null))));
 }

@@ -1,7 +1,7 @@
 // The box as an ONVIF device: on or off, where it is, and who came of late and with what result.
 
 import * as api from "../api.js";
-import { el, put } from "../dom.js";
+import { el, put, show } from "../dom.js";
 import { stamp, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { field, form, problemBox } from "../ui.js";
@@ -26,14 +26,14 @@ export async function onvifPanel(app, part) {
     const own = Object.entries(told.channels).map(([name, at]) => `${name} ${at}`).join(", ");
     put(state, told.listening ? t("onvifd.at", { url: `http://${location.hostname}:${told.port}/onvif/device_service` }) : t(told.on ? "onvifd.starting" : "onvifd.off"));
     if (own) state.append(` · ${t("onvifd.ports", { ports: own })}`);
-    place.replaceChildren(...(told.fault ? [problemBox(told.fault)] : []));
-    hosts.replaceChildren(told.hosts.length ? table(told.hosts) : el("p.s.dim", {}, t("onvifd.nobody")));
+    show(place, ...(told.fault ? [problemBox(told.fault)] : []));
+    show(hosts, told.hosts.length ? table(told.hosts) : el("p.s.dim", {}, t("onvifd.nobody")));
   };
   const look = async () => {
     try {
       draw(await api.get(PATH));
     } catch (error) {
-      place.replaceChildren(problemBox(error));
+      show(place, problemBox(error));
     }
   };
   draw(now);
