@@ -12,7 +12,7 @@ from nvr.base.errors import NvrError
 from nvr.base.log import event
 from nvr.hal import joystick as device
 from nvr.hal import linux_joystick, virtual_joystick
-from nvr.hal.uevent import SETTLE_S, changes, look_again
+from nvr.hal.uevent import HEARD_LOOK_S, SETTLE_S, changes, look_again
 from nvr.media.joystick import JoystickProfile, JoystickState, unknown_joystick
 from nvr.media.ports import Ptz
 from nvr.ptz.hand import renew
@@ -68,9 +68,11 @@ class BoxJoysticks:
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
-        """Take what is plugged in, and renew what is moved. Runs until cancelled."""
+        """Take what is plugged in, renew what is moved, read files again. Runs until cancelled."""
         if not self._take:
-            return
+            while True:
+                await self._reread()
+                await asyncio.sleep(HEARD_LOOK_S)
         async with asyncio.TaskGroup() as group:
             sticks = lambda: [it.stick for it in self._plugged.values()]  # noqa: E731 - local shorthand
             group.create_task(renew(self._moving, sticks))
@@ -96,6 +98,9 @@ class BoxJoysticks:
     def profiles(self) -> Mapping[str, JoystickProfile]:  # noqa: D102 - see Joysticks
         return self._book.profiles
 
+    def damaged(self) -> Mapping[str, str]:  # noqa: D102 - see Joysticks
+        return self._book.damaged
+
     async def write_profile(self, profile: JoystickProfile) -> None:  # noqa: D102 - see Joysticks
         async with self._writing:
             await asyncio.to_thread(self._book.write, profile)
@@ -105,6 +110,13 @@ class BoxJoysticks:
         async with self._writing:
             await asyncio.to_thread(self._book.drop, device)
         self._teach(device)
+
+    async def _reread(self) -> None:
+        async with self._writing:
+            changed = await asyncio.to_thread(self._book.look)
+        for key in changed:
+            event(_log, logging.INFO, "joystick.profile_read", key=key)
+            self._teach(key)
 
     def _find(self, number: int) -> Joystick:
         for it in self._plugged.values():
@@ -126,6 +138,7 @@ class BoxJoysticks:
         with changes(linux_joystick.SUBSYSTEM) as (changed, heard):
             try:
                 while True:
+                    await self._reread()
                     self._look()
                     rare = heard and not self._sim.exists()
                     if await look_again(changed, rare=rare):

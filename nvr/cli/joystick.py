@@ -15,7 +15,7 @@ from nvr.hal import linux_joystick
 from nvr.hal.joystick import Joystick, Layout, Standing
 from nvr.media.joystick import JoystickProfile
 from nvr.ptz.stick import guessed, lens_of, speeds_of
-from nvr.ptz.stick_book import StickBook, read
+from nvr.ptz.stick_book import DIRECTORY, StickBook, read
 
 _DESCRIPTION = """\
 Lists the joysticks that are plugged into this box, each by what its profile is kept
@@ -96,7 +96,9 @@ def _list(chosen: argparse.Namespace) -> int:
             )
     if none:
         print("no joystick")
-    return 0
+    for name, fault in book.damaged.items():
+        print(f"{DIRECTORY}/{name}: {fault}", file=sys.stderr)
+    return 1 if book.damaged else 0
 
 
 def _watch(chosen: argparse.Namespace) -> int:

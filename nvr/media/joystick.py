@@ -159,6 +159,10 @@ class Joysticks(Protocol):
         """By what they are kept under, see `JoystickProfile.device`."""
         ...
 
+    def damaged(self) -> Mapping[str, str]:
+        """What is wrong with files of profiles, in a sentence, by the name of each."""
+        ...
+
     async def write_profile(self, profile: JoystickProfile) -> None:
         """Keep a profile, at once and for good; what such a joystick moves is stopped.
 
@@ -190,6 +194,9 @@ class NoJoysticks:
         raise unknown_joystick(number)
 
     def profiles(self) -> Mapping[str, JoystickProfile]:  # noqa: D102 - see Joysticks
+        return {}
+
+    def damaged(self) -> Mapping[str, str]:  # noqa: D102 - see Joysticks
         return {}
 
     async def write_profile(self, profile: JoystickProfile) -> None:  # noqa: ARG002, D102 - see Joysticks

@@ -1,9 +1,11 @@
 """Profiles of joysticks: one JSON file each in ``joystick/`` of the data directory."""
 
+import contextlib
 import logging
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,8 +23,18 @@ MOST = 100
 _MOST_BYTES = 65536
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    mark: tuple[int, int, int]
+    profile: JoystickProfile | None
+    fault: str = ""
+
+
 class StickBook:
-    """All profiles there are. Its files are read once; a damaged one is left alone.
+    """All profiles there are, as they are in their files.
+
+    Of a file that makes no sense any more the last that did is kept. One that never did is left
+    alone.
 
     Args:
         data: The data directory.
@@ -30,16 +42,33 @@ class StickBook:
 
     def __init__(self, data: Path) -> None:
         self._directory = data / DIRECTORY
+        self._read: dict[Path, _File] = {}
         self._files: dict[str, Path] = {}
         self._profiles: dict[str, JoystickProfile] = {}
-        for path in sorted(self._directory.glob("*.json")):
-            try:
-                profile = read(path)
-            except Rejected as err:
-                event(_log, logging.WARNING, "joystick.profile_damaged", file=path.name,
-                      error=err.detail)  # fmt: skip
-                continue
-            self._files[profile.device], self._profiles[profile.device] = path, profile
+        self.look()
+
+    def look(self) -> list[str]:
+        """Read what is new, or was changed, since it was read; blocks.
+
+        Returns:
+            Which devices are understood otherwise now.
+        """
+        self._read = {
+            path: known if known and known.mark == mark else _taken(path, mark, known)
+            for path, mark in _marks(self._directory)
+            for known in [self._read.get(path)]
+        }
+        files, profiles = dict[str, Path](), dict[str, JoystickProfile]()
+        for path, it in self._read.items():
+            if it.profile is not None:
+                files[it.profile.device], profiles[it.profile.device] = path, it.profile
+        before, self._files, self._profiles = self._profiles, files, profiles
+        return [one for one in {**before, **profiles} if before.get(one) != profiles.get(one)]
+
+    @property
+    def damaged(self) -> Mapping[str, str]:
+        """By the name of a file: what is wrong with it."""
+        return {path.name: it.fault for path, it in self._read.items() if it.fault}
 
     @property
     def profiles(self) -> Mapping[str, JoystickProfile]:
@@ -64,7 +93,7 @@ class StickBook:
             replace_file(path, data)
         except OSError as err:
             raise Unavailable("joystick.unwritable", str(err)) from err
-        self._files[profile.device], self._profiles[profile.device] = path, profile
+        self.look()
 
     def drop(self, device: str) -> None:
         """Forget one; blocks. No effect without.
@@ -79,7 +108,7 @@ class StickBook:
             path.unlink(missing_ok=True)
         except OSError as err:
             raise Unavailable("joystick.unwritable", str(err)) from err
-        del self._files[device], self._profiles[device]
+        self.look()
 
 
 def read(path: Path) -> JoystickProfile:
@@ -96,6 +125,22 @@ def read(path: Path) -> JoystickProfile:
     if fault := fault_of(profile):
         raise Rejected("joystick.profile", fault, file=path.name)
     return profile
+
+
+def _marks(directory: Path) -> Iterator[tuple[Path, tuple[int, int, int]]]:
+    """Every file, and what is different once it was changed."""
+    for path in sorted(directory.glob("*.json")):
+        with contextlib.suppress(OSError):  # gone again
+            found = path.stat()
+            yield path, (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _taken(path: Path, mark: tuple[int, int, int], before: _File | None) -> _File:
+    try:
+        return _File(mark, read(path))
+    except Rejected as err:
+        event(_log, logging.WARNING, "joystick.profile_damaged", file=path.name, error=err.detail)
+        return _File(mark, before.profile if before else None, err.detail)
 
 
 def _file_of(device: str) -> str:

@@ -21,11 +21,19 @@ class AimBody(Struct, frozen=True, forbid_unknown_fields=True):
     number: int
 
 
+class DamagedView(Struct, frozen=True):
+    """A file that makes no sense, and why, as JSON."""
+
+    file: str
+    detail: str
+
+
 class JoysticksView(Struct, frozen=True):
     """What the caller may know, as JSON."""
 
     joysticks: list[JoystickState]
     profiles: list[JoystickProfile]
+    damaged: list[DamagedView]
 
 
 class JoystickPages:
@@ -81,6 +89,7 @@ class JoystickPages:
         return JoysticksView(
             [_state(one, who) for one in joysticks.joysticks()],
             [_profile(one, who) for one in joysticks.profiles().values()],
+            [DamagedView(*one) for one in joysticks.damaged().items() if who.role == "admin"],
         )
 
 

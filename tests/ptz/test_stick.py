@@ -124,6 +124,34 @@ def test_a_damaged_file_is_left_alone(tmp_path: Path, text: str) -> None:
     assert path.exists()
 
 
+def test_a_file_that_was_changed_is_read_again_and_a_broken_one_counts_as_it_was(
+    tmp_path: Path,
+) -> None:
+    book = StickBook(tmp_path)
+    book.write(PLAIN)
+    assert book.look() == []
+    (path,) = (tmp_path / "joystick").iterdir()
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "dead": 0.25}))
+    assert book.look() == [PLAIN.device]
+    assert book.profiles[PLAIN.device].dead == 0.25
+    path.write_text('{"schema": 1, "device": ')
+    assert book.look() == []
+    assert book.profiles[PLAIN.device].dead == 0.25
+    (name, fault), = book.damaged.items()  # fmt: skip
+    assert (name, "truncated" in fault) == (path.name, True)
+    path.write_text(json.dumps({**told, "dead": 0.3}))
+    assert book.look() == [PLAIN.device]
+    assert book.damaged == {}
+    other = tmp_path / "joystick/zz.json"
+    other.write_text(json.dumps({**told, "dead": 0.4}))
+    assert (book.look(), book.profiles[PLAIN.device].dead) == ([PLAIN.device], 0.4)
+    other.unlink()
+    assert (book.look(), book.profiles[PLAIN.device].dead) == ([PLAIN.device], 0.3)
+    path.unlink()
+    assert (book.look(), dict(book.profiles)) == ([PLAIN.device], {})
+
+
 def test_there_is_an_end_of_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nvr.ptz.stick_book.MOST", 2)
     book = StickBook(tmp_path)

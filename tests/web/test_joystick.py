@@ -1,70 +1,32 @@
 """Joysticks at the box over the page's API, taught while plugged in; and on the console."""
 
-import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from nvr.app.joysticks import BoxJoysticks
-from nvr.sim.joystick import ABS_X, ABS_Y, ABS_Z, BTN_JOYSTICK, HandOnJoystick
-from tests.ptz.bench import Bench
-from tests.web import box as boxes
-from tests.web.box import PASSWORD, Box, Client
+from nvr.sim.joystick import ABS_X, ABS_Y, ABS_Z, BTN_JOYSTICK
+from tests.web import sticks
+from tests.web.box import Client
+from tests.web.sticks import DEVICE, Rig
 
 ROOT = Path(__file__).parents[2]
-DEVICE = "1209:0001:Simulated joystick"
 TAUGHT = {
     "schema": 1, "device": DEVICE, "title": "Turm 塔", "pan": {"axis": 1}, "tilt": None,
     "zoom": {"axis": 0}, "buttons": {"0": "preset 2", "4": "camera gate", "5": "camera secret"},
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Rig:
-    box: Box
-    bench: Bench
-    sticks: BoxJoysticks
-    place: Path
-
-    async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(60):
-            while not holds():
-                await asyncio.sleep(0.02)
-
-    async def plugged(self) -> HandOnJoystick:
-        had = len(self.sticks.joysticks())
-        names = (self.place / "sim/joystick").glob("*")
-        hand = HandOnJoystick(self.place / "sim/joystick", f"n{len(list(names))}")
-        await self.until(lambda: len(self.sticks.joysticks()) > had)
-        return hand
-
-
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    (tmp_path / "sim/joystick").mkdir(parents=True)
-    (tmp_path / "kept").mkdir()
-    bench = Bench(tmp_path)
-    sticks = BoxJoysticks(
-        tmp_path / "kept", tmp_path / "sim", bench.ptz, bench.clock, lambda: None,
-        input_directory=tmp_path / "none",
-    )  # fmt: skip
-    running = asyncio.ensure_future(sticks.run())
-    try:
-        async with boxes.running(tmp_path, joysticks=sticks) as box:
-            box.parts.cameras.put("gate", "Gate")
-            await box.parts.claim.claim(box.parts.claim.code(), "owner", PASSWORD)
-            await box.user("op", "operator", {"gate": ["live", "ptz"]})
-            await box.user("guest", "operator", {"other": ["live", "ptz"]})
-            yield Rig(box, bench, sticks, tmp_path)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    async with sticks.rig(tmp_path) as it:
+        await it.box.user("op", "operator", {"gate": ["live", "ptz"]})
+        await it.box.user("guest", "operator", {"other": ["live", "ptz"]})
+        yield it
 
 
 async def seen(client: Client) -> dict:
@@ -77,7 +39,7 @@ async def test_one_is_taught_while_it_is_plugged_in(rig: Rig) -> None:
     hand = await rig.plugged()
     async with rig.box.client() as client:
         assert (await client.ask("GET", "/api/joystick"))[0] == 401
-        await client.log_in("owner")
+        await client.log_in("admin")
         (it,) = (await seen(client))["joysticks"]
         assert (it["number"], it["key"], it["learned"], it["camera"]) == (1, DEVICE, False, "gate")
         hand.move({ABS_X: 1})
@@ -100,7 +62,7 @@ async def test_one_is_taught_while_it_is_plugged_in(rig: Rig) -> None:
         hand.press(BTN_JOYSTICK)
         await rig.until(lambda: rig.bench.actions("ptz.preset_call"))
         # It is kept, and forgotten again.
-        (kept,) = (rig.place / "kept/joystick").iterdir()
+        (kept,) = rig.profiles.iterdir()
         assert json.loads(kept.read_text())["title"] == "Turm 塔"
         status, told, _ = await client.ask(
             "DELETE", f"/api/joystick/profile?device={quote(DEVICE)}"
@@ -108,6 +70,30 @@ async def test_one_is_taught_while_it_is_plugged_in(rig: Rig) -> None:
         assert (status, told["profiles"]) == (200, [])
         assert not told["joysticks"][0]["learned"]
         assert not kept.exists()
+
+
+async def test_a_file_that_is_changed_is_used_while_it_is_plugged_in(rig: Rig) -> None:
+    hand = await rig.plugged()
+    hand.move({ABS_X: 1})
+    await rig.until(lambda: rig.bench.dome.head.moving)
+    file = rig.profiles / "mine.json"
+    rig.profiles.mkdir()
+    file.write_text(json.dumps(TAUGHT))
+    await rig.until(lambda: not rig.bench.dome.head.moving)  # it is another hand's now
+    (it,) = rig.sticks.joysticks()
+    assert (it.learned, it.profile.title) == (True, "Turm 塔")
+    file.write_text(json.dumps(TAUGHT)[:-9])
+    async with rig.box.client() as client:
+        await client.log_in("admin")
+        await rig.until(rig.sticks.damaged)
+        told = await seen(client)
+        assert told["joysticks"][0]["learned"], "it counts as it was"
+        (damaged,) = told["damaged"]
+        assert damaged == {"file": "mine.json", "detail": "Input data was truncated"}
+        await client.log_in("op")
+        assert (await seen(client))["damaged"] == []
+    file.unlink()
+    await rig.until(lambda: not rig.sticks.joysticks()[0].learned)
 
 
 async def test_each_is_known_for_itself_and_a_pulled_one_is_gone(rig: Rig) -> None:
@@ -142,7 +128,7 @@ async def test_a_held_joystick_is_renewed(rig: Rig) -> None:
 async def test_who_may_what(rig: Rig) -> None:
     await rig.plugged()
     async with rig.box.client() as client:
-        await client.log_in("owner")
+        await client.log_in("admin")
         await client.ask("PUT", "/api/joystick/profile", TAUGHT)
         await client.log_in("op")
         told = await seen(client)
@@ -164,7 +150,7 @@ async def test_who_may_what(rig: Rig) -> None:
 
 async def test_what_makes_no_sense_is_refused_in_a_sentence(rig: Rig) -> None:
     async with rig.box.client() as client:
-        await client.log_in("owner")
+        await client.log_in("admin")
         for change, status, code in (
             ({"schema": 2}, 400, "body.invalid"),
             ({"device": ""}, 400, "body.invalid"),
@@ -209,4 +195,7 @@ def test_the_console_says_what_is_there_and_checks_a_file(tmp_path: Path) -> Non
     file.write_text(json.dumps({**TAUGHT, "pan": {"axis": 0}}))
     done = nvr("check", str(file))
     assert (done.returncode, "the same axis" in done.stderr) == (1, True)
+    done = nvr(*places)
+    assert done.returncode == 1
+    assert "joystick/a.json: two of pan, tilt and zoom are the same axis" in done.stderr
     assert nvr("--input", str(tmp_path / "none")).stdout == "no joystick\n"

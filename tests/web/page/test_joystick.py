@@ -2,27 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
-from nvr.app.joysticks import BoxJoysticks
-from nvr.sim.joystick import ABS_X, ABS_Y, ABS_Z, BTN_JOYSTICK, HandOnJoystick
-from tests.ptz.bench import Bench
-from tests.web.box import PASSWORD, Box, running
+from nvr.sim.joystick import ABS_X, ABS_Y, ABS_Z, BTN_JOYSTICK
+from tests.web import sticks
 from tests.web.page.test_over import look
 from tests.web.page.test_page import CUT
 from tests.web.page.visit import signed_in
+from tests.web.sticks import DEVICE, Rig
 
 pytestmark = [
     pytest.mark.needs("chromium"),
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(240),
 ]
-DEVICE = "1209:0001:Simulated joystick"
 WORDS = {
     "zh-CN": {"learn": "学习", "next": "下一步", "none": "没有此轴", "rest": "松开手柄",
               "pan": "最右", "tilt": "推到底", "zoom": "旋转", "ends": "转一圈",
@@ -34,43 +32,11 @@ WORDS = {
 }  # fmt: skip
 
 
-class Rig:
-    """A box with a simulated dome's controller, and wherever joysticks are plugged into it."""
-
-    def __init__(self, box: Box, bench: Bench, place: Path) -> None:
-        self.box, self.bench, self.place = box, bench, place
-
-    def kept(self) -> dict[str, dict]:
-        files = (self.place / "kept/joystick").glob("*.json")
-        found = [json.loads(file.read_text()) for file in files]
-        return {one["device"]: one for one in found}
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     place: Path = tmp_path_factory.mktemp("box")
-    (place / "sim/joystick").mkdir(parents=True)
-    (place / "kept").mkdir()
-    bench = Bench(place)
-    sticks = BoxJoysticks(
-        place / "kept", place / "sim", bench.ptz, bench.clock, lambda: None,
-        input_directory=place / "none",
-    )  # fmt: skip
-    task = asyncio.ensure_future(sticks.run())
-    async with running(place, joysticks=sticks) as box:
-        box.parts.cameras.put("gate", "大门")
-        await box.parts.claim.claim(box.parts.claim.code(), "admin", PASSWORD)
-        yield Rig(box, bench, place)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(what: str, holds: Callable[[], object]) -> None:
-    for _ in range(600):
-        if holds():
-            return
-        await asyncio.sleep(0.1)
-    raise AssertionError(what)
+    async with sticks.rig(place) as it:
+        yield it
 
 
 async def opened(page: Page) -> Locator:
@@ -140,7 +106,7 @@ async def test_a_gamepad_at_a_phone_is_taught_and_kept_for_everybody(
     assert mine["buttons"]["2"] == "preset 7"
     assert not rig.kept(), "it is this browser's, so far"
     await dialog.get_by_role("button", name=words["keep"]).click()
-    await until("it is kept", lambda: "球机摇杆 (Vendor: 1234)" in rig.kept())
+    await rig.until(lambda: "球机摇杆 (Vendor: 1234)" in rig.kept())
     assert rig.kept()["球机摇杆 (Vendor: 1234)"]["buttons"]["2"] == "preset 7"
     await dialog.get_by_role("button", name=words["done"]).click()
     assert visit.faults == []
@@ -151,10 +117,16 @@ async def test_a_joystick_at_the_box_is_taught_from_a_desk_and_moves_nothing_mea
     browser: Browser, rig: Rig
 ) -> None:
     words = WORDS["en-GB"]
-    hand = HandOnJoystick(rig.place / "sim/joystick", "one")
+    hand = await rig.plugged()
     visit = await signed_in(browser, rig.box, "en-GB", (1280, 800))
     page = visit.page
+    rig.profiles.mkdir(exist_ok=True)
+    broken = rig.profiles / "broken.json"
+    broken.write_text("{")
+    await rig.until(rig.sticks.damaged)
     dialog = await opened(page)
+    await expect(dialog).to_contain_text("The file joystick/broken.json makes no sense")
+    broken.unlink()
     await dialog.get_by_role("button", name=words["learn"]).wait_for()
     await dialog.get_by_role("button", name=words["learn"]).click()
     await dialog.get_by_role("button", name=words["next"]).click()
@@ -169,16 +141,16 @@ async def test_a_joystick_at_the_box_is_taught_from_a_desk_and_moves_nothing_mea
     await expect(dialog).to_contain_text(words["taught"])
     await dialog.locator("select[aria-label='Button 3']").select_option("preset 2")
     kept = {"1": "stop", "3": "preset 2"}  # the second button stops of one that nobody taught
-    await until("it is kept", lambda: rig.kept().get(DEVICE, {}).get("buttons") == kept)
+    await rig.until(lambda: rig.kept().get(DEVICE, {}).get("buttons") == kept)
     await look(page, "joystick-1280")
     assert await page.evaluate(CUT) == []
     await dialog.get_by_role("button", name=words["done"]).click()
     rig.bench.clock.advance(3)
     hand.press(BTN_JOYSTICK + 3)
-    await until("the preset", lambda: rig.bench.actions("ptz.preset_call"))
+    await rig.until(lambda: rig.bench.actions("ptz.preset_call"))
     hand.release(BTN_JOYSTICK + 3)
     hand.move({ABS_X: 1})
-    await until("it moves", lambda: rig.bench.dome.head.moving)
+    await rig.until(lambda: rig.bench.dome.head.moving)
     assert visit.faults == []
     hand.pull()
     await visit.context.close()

@@ -54,8 +54,9 @@ export async function learnPad(app) {
   const body = el("div.padpage", {});
   const said = el("p.s", { role: "status" });
   const problem = el("div", {});
+  const damaged = el("div", {});
   const box = dialog({
-    title: t("pad.title"), wide: true, body: [choose, body, said, problem],
+    title: t("pad.title"), wide: true, body: [choose, body, said, problem, damaged],
     actions: [
       button("", t("pad.reset"), () => keep(null)),
       app.box.admin ? button("lock", t("pad.keep"), () => pageToBox(), { title: t("pad.keep.do"), cls: "tobox" }) : null,
@@ -148,6 +149,7 @@ export async function learnPad(app) {
     const told = await api.get("/api/joystick");
     pads.take(told.profiles);
     if (app.box.admin) boxed = told.joysticks;
+    show(damaged, ...told.damaged.map((one) => el("p.s.warn", { role: "alert" }, t("pad.damaged", one))));
   });
 }
 

@@ -11,6 +11,7 @@ export default {
   "pad.reset": "Defaults",
   "pad.keep": "For everybody",
   "pad.keep.do": "The box keeps this profile for every browser",
+  "pad.damaged": "The file joystick/{file} makes no sense and counts as it was before: {detail}",
   "pad.skip": "It has none",
   "pad.ready": "Next",
   "pad.do.rest": "Let go of it.",

@@ -11,6 +11,7 @@ export default {
   "pad.reset": "恢复默认",
   "pad.keep": "给所有人",
   "pad.keep.do": "录像机为所有浏览器保存此配置",
+  "pad.damaged": "文件 joystick/{file} 有误，仍按原来的配置使用：{detail}",
   "pad.skip": "没有此轴",
   "pad.ready": "下一步",
   "pad.do.rest": "请松开手柄。",
