@@ -23,17 +23,9 @@ from nvr.media.ingest import Ingest
 from nvr.record.plan import Gate
 from nvr.wire.pelco_d import QUERIES, Frame
 from tests.peers.odd_onvif import odd_device
-from tests.ptz.line import FarEnd
+from tests.ptz.line import BENCH, FarEnd
 
-BOARD = """
-schema = 1
-id = "bench"
-title = "Bench"
-[serial.ptz]
-driver = "virtual"
-path = "dome0"
-baud = 9600
-[serial.desk]
+BOARD = f"""{BENCH}[serial.desk]
 driver = "virtual"
 path = "desk0"
 role = "keyboard"
@@ -41,7 +33,6 @@ role = "keyboard"
 driver = "virtual"
 path = "old0"
 role = "tap"
-[dome]
 """
 CONFIG = """
 local_cameras = ["127.0.0.1:*"]

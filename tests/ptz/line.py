@@ -15,6 +15,18 @@ from types import MappingProxyType
 
 from nvr.wire.pelco_d import Decoder, Frame
 
+BENCH = """
+schema = 1
+id = "bench"
+title = "Bench"
+[serial.ptz]
+driver = "virtual"
+path = "dome0"
+baud = 9600
+[dome]
+"""
+"""A board with one serial line, to a simulated dome."""
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -214,3 +226,19 @@ class PaperGuard:
 
     def ready(self) -> bool:
         return self.here
+
+
+class Switches:
+    """Outputs of the board that only remember. See `nvr.ptz.heads.Switches`."""
+
+    def __init__(self, *names: str) -> None:
+        self.on = dict.fromkeys(names, False)
+
+    def set(self, name: str, on: bool) -> None:
+        self.on[name] = on
+
+    def rest(self, name: str) -> None:
+        self.on[name] = False
+
+    def get(self, name: str) -> bool:
+        return self.on.get(name, False)

@@ -17,25 +17,11 @@ from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
 from nvr.ptz.profile import library
 from nvr.wire.pelco_d import Frame, Op
-from tests.ptz.line import FarEnd, PaperGuard
+from tests.ptz.line import FarEnd, PaperGuard, Switches
 
 ADA = Operator("ada", "operator", "page/1")
 BO = Operator("bo", "operator", "page/2")
 CHIEF = Operator("chief", "admin", "page/3")
-
-
-class Switchboard:
-    def __init__(self) -> None:
-        self.on = {"relay-1": False}
-
-    def set(self, name: str, on: bool) -> None:
-        self.on[name] = on
-
-    def rest(self, name: str) -> None:
-        self.on[name] = False
-
-    def get(self, name: str) -> bool:
-        return self.on[name]
 
 
 class Box:
@@ -44,7 +30,7 @@ class Box:
     ) -> None:
         self.clock = FakeClock()
         self.guard = PaperGuard()
-        self.switches = Switchboard()
+        self.switches = Switches("relay-1")
         self.audit: list[tuple[str, str, str, str]] = []
         self.full = False
         self.events: list[BusEvent] = []

@@ -20,6 +20,7 @@ from nvr.ptz.pelco import Pelco
 from nvr.ptz.preset import PresetBook
 from nvr.sim.view import View
 from tests.ptz.bench import Dome
+from tests.ptz.line import Switches
 
 ANNE = Operator("anne", "operator", "page/1")
 CHIEF = Operator("chief", "admin", "page/2")
@@ -35,20 +36,6 @@ PROFILE = JoystickProfile(
     1, LAYOUT.key, pan=Axis(0), tilt=Axis(1, invert=True), zoom=Axis(2), buttons=BUTTONS
 )
 REST = (0.0, 0.0, 0.0)
-
-
-class Switches:
-    def __init__(self) -> None:
-        self.on: dict[str, bool] = {}
-
-    def set(self, name: str, on: bool) -> None:
-        self.on[name] = on
-
-    def rest(self, name: str) -> None:
-        self.on[name] = False
-
-    def get(self, name: str) -> bool:
-        return self.on.get(name, False)
 
 
 class Hands:

@@ -19,6 +19,7 @@ from nvr.ptz.preset import PresetBook
 from nvr.ptz.schedule import NEUTRAL, Motion
 from nvr.wire import pelco_d
 from nvr.wire.pelco_d import Cmd, Frame, Op
+from tests.ptz.line import Switches
 
 ANNE = Operator("anne", "operator", "page/1")
 CHIEF = Operator("chief", "admin", "page/2")
@@ -64,24 +65,10 @@ class PaperLine:
         self.commands.append(data)
 
 
-class Relays:
-    def __init__(self) -> None:
-        self.on: dict[str, bool] = {}
-
-    def set(self, name, on) -> None:
-        self.on[name] = on
-
-    def rest(self, name) -> None:
-        self.on[name] = False
-
-    def get(self, name) -> bool:
-        return self.on.get(name, False)
-
-
 class Rig:
     def __init__(self, path: Path, **settings: object) -> None:
         self.clock = FakeClock()
-        self.line, self.relays = PaperLine(), Relays()
+        self.line, self.relays = PaperLine(), Switches()
         self.audit: list[tuple[str, str, str]] = []
         book = PresetBook(path)
         book.put("gate", 5, "door")

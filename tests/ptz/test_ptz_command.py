@@ -16,19 +16,9 @@ from nvr.sim import launch
 from nvr.wire import pelco_d
 from nvr.wire.pelco_d import Frame, Op
 from tests.ports import free_port
-from tests.ptz.line import FarEnd
+from tests.ptz.line import BENCH, FarEnd
 
 ROOT = Path(__file__).parents[2]
-BOARD = """
-schema = 1
-id = "bench"
-title = "Bench"
-[serial.ptz]
-driver = "virtual"
-path = "dome0"
-baud = 9600
-[dome]
-"""
 LEFT = pelco_d.motion(3, pan=-32)
 
 
@@ -40,7 +30,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    (tmp_path / "board.toml").write_text(BOARD)
+    (tmp_path / "board.toml").write_text(BENCH)
     return tmp_path
 
 

@@ -21,7 +21,7 @@ from nvr.ptz.heads import Mount
 from nvr.ptz.pelco import Aux, Pelco
 from nvr.ptz.preset import PresetBook
 from nvr.wire.pelco_d import Decoder, Frame, Op
-from tests.ptz.line import PaperGuard
+from tests.ptz.line import PaperGuard, Switches
 
 PEOPLE = [
     Operator("ada", "operator", "page/1"),
@@ -69,17 +69,6 @@ class Wire:
         pass
 
 
-class Quiet:
-    def set(self, name: str, on: bool) -> None:
-        pass
-
-    def rest(self, name: str) -> None:
-        pass
-
-    def get(self, _name: str) -> bool:
-        return False
-
-
 class Runaway(RuleBasedStateMachine):
     @initialize()
     def build(self) -> None:
@@ -92,7 +81,7 @@ class Runaway(RuleBasedStateMachine):
         )
         self.ptz = Controller(
             [self.mount(name) for name in CAMERAS],
-            switches=Quiet(),
+            switches=Switches(),
             presets=PresetBook(Path("/nonexistent/presets.json")),
             clock=self.clock,
             audit=lambda *_: None,
