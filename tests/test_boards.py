@@ -85,6 +85,16 @@ def test_the_example_in_a_board_file_is_one(path: Path) -> None:
     assert (said in text) == (loaded.proof is None), "and says whether it was ever run"
 
 
+def test_the_service_makes_outputs_safe_before_and_after_whatever_ended_it() -> None:
+    said = [line.partition("=") for line in (BOARD / "nvr.service").read_text().splitlines()]
+    found = {key: value.removeprefix("-").split() for key, _, value in said if value}
+    run, safe = found["ExecStart"], ["/usr/bin/env", "nvr", "safe", found["ExecStart"][4]]
+    assert run[:4] == ["/usr/bin/env", "nvr", "run", "--board"]
+    assert found["ExecStartPre"] == found["ExecStopPost"] == safe
+    assert found["KillMode"] == ["mixed"], "nvr-guard acts after the recorder was told to end"
+    assert found["Restart"] == ["always"]
+
+
 def test_one_line_cannot_be_two_outputs() -> None:
     text = """
     schema = 1

@@ -90,6 +90,8 @@ def test_outputs_are_relays_of_the_board_or_the_head_s_own() -> None:
     assert load.check(GOOD + good, board=board) == []
     (fault,) = load.check(GOOD + HEAD + 'lamp = "relay-2"\n', board=board)
     assert str(fault) == ("$.camera[0].ptz.lamp: the board has no output relay-2 (it has relay-1)")
+    (fault,) = load.check(GOOD + HEAD, board=Has(frozenset({"rs485"}), frozenset()))
+    assert str(fault) == "$.camera[0].ptz.bus: the board has no serial line ptz (it has rs485)"
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serial
+from serial.serialposix import TIOCGRS485, TIOCSRS485
 
 from nvr.base.errors import Misconfigured, NvrError, Unavailable
 from nvr.hal import linux_serial, raw
@@ -90,6 +92,32 @@ def test_a_line_that_takes_nothing_is_given_up(tmp_path: Path) -> None:
     ours.setblocking(False)
     with ours, theirs, pytest.raises(TimeoutError):
         raw.write_frame(ours.fileno(), bytes(16_000_000))
+
+
+@pytest.mark.parametrize("direction", ["kernel", "auto"])
+def test_the_kernel_is_asked_to_switch_the_transmitter(
+    monkeypatch: pytest.MonkeyPatch, far: FarEnd, direction: str
+) -> None:
+    """A pseudo-terminal has no RS-485 either: what is asked of a driver that has is what is seen.
+
+    Source: Linux ``serial.h``: ENABLED 1, RTS_ON_SEND 2, RTS_AFTER_SEND 4, RX_DURING_TX 16.
+    """
+    asked: list[int] = []
+    real = raw.fcntl.ioctl
+
+    def ioctl(fd: int, request: int, *rest: Any) -> Any:
+        if request == TIOCSRS485:
+            asked.append(rest[0][0])
+        return 0 if request in {TIOCGRS485, TIOCSRS485} else real(fd, request, *rest)
+
+    monkeypatch.setattr(raw.fcntl, "ioctl", ioctl)
+    port = LinuxSerial(far.path, 2400, direction)
+    assert set(asked) == {1 | 2}, "sends with RTS up, hears with it down, and not itself"
+    assert not port.rts, "nobody else raises it"
+    port.write(STOP)
+    assert far.wait_count(1)[0].still
+    monkeypatch.undo()
+    port.close()
 
 
 def test_rts_is_raised_around_each_frame(monkeypatch: pytest.MonkeyPatch, far: FarEnd) -> None:
