@@ -340,11 +340,14 @@ class Schedule:
         return any(it.stops_left == 2 for it in self._heads.values())
 
     def _stop(self, now_s: float, late_s: float = float("inf")) -> Order | None:
-        """Take a STOP; a first one only of a head that was told none since `late_s`."""
+        """Take a STOP; a first one only of a head that was told none since `late_s`.
+
+        Another one goes right behind what shall be off, so nothing comes between the two.
+        """
         heads = self._heads.items()
-        asked = [(name, it) for name, it in heads if it.stops_left == 2 and it.stopped_s < late_s]
-        first = [(it.stop_asked_s, name) for name, it in asked]
-        second = [(it.sent_s, name) for name, it in heads if it.stops_left == 1]
+        asked = [(it.stop_asked_s, name) for name, it in heads if it.stops_left == 2]
+        first = [one for one in asked if self._heads[one[1]].stopped_s < late_s]
+        second = [] if asked else [(it.sent_s, name) for name, it in heads if it.stops_left == 1]
         if not first and not second:
             return None
         name = min(first or second)[1]

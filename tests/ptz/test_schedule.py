@@ -142,6 +142,21 @@ def test_what_is_on_too_long_waits_for_each_heads_stops_but_once() -> None:
     assert kinds.count("stop") == len(kinds) - 1, "STOPs pass what was told already"
 
 
+def test_a_stop_asked_for_again_waits_for_no_second_one() -> None:
+    it = schedule("dome1", "dome2", "dome3")
+    it.switch("dome1", "lamp", True, 100.0)
+    drain(it, 100.0, 100.9)
+    it.cut(101.0)
+    assert it.next(101.0).head == "dome1"
+    it.cut(101.0)
+    out = drain(it, 101.0, 103.0)
+    said = [(round(at - 101.0, 2), order.head, order.kind) for at, order in out[:4]]
+    assert said == [
+        (0.08, "dome2", "stop"), (0.16, "dome3", "stop"),
+        (0.24, "dome1", "off"), (0.24, "dome1", "stop"),
+    ]  # fmt: skip
+
+
 def test_a_restless_stick_lets_an_auxiliary_through() -> None:
     it = schedule("dome1")
     it.switch("dome1", "lamp", True, 100.0)
