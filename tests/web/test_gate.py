@@ -550,6 +550,7 @@ async def test_a_head_through_the_api(box):
             "turbo": None,
             "tilt_reply": None,
             "profile": "",
+            "washer": None,
         }
         kept = box.parts.cameras.heads["gate"]
         assert (kept.wiper, kept.lamp) == ("relay-1", OwnOutput(2))
