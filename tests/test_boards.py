@@ -7,6 +7,7 @@ import pytest
 from hil import device_tree
 from hil.device_tree import Tree
 from nvr.app import data
+from nvr.cli.main import parser
 from nvr.config import load
 from nvr.encode.session import NAMES
 from nvr.hal import board
@@ -88,9 +89,10 @@ def test_the_example_in_a_board_file_is_one(path: Path) -> None:
 def test_the_service_makes_outputs_safe_before_and_after_whatever_ended_it() -> None:
     said = [line.partition("=") for line in (BOARD / "nvr.service").read_text().splitlines()]
     found = {key: value.removeprefix("-").split() for key, _, value in said if value}
-    run, safe = found["ExecStart"], ["/usr/bin/env", "nvr", "safe", found["ExecStart"][4]]
-    assert run[:4] == ["/usr/bin/env", "nvr", "run", "--board"]
-    assert found["ExecStartPre"] == found["ExecStopPost"] == safe
+    words = parser("run").parse_args(found["ExecStart"][1:])
+    assert found["ExecStartPre"] == found["ExecStopPost"]
+    safe = parser("safe").parse_args(found["ExecStopPost"][1:])
+    assert (str(safe.file), safe.data) == (str(words.board), words.data), "of the same board"
     assert found["KillMode"] == ["mixed"], "nvr-guard acts after the recorder was told to end"
     assert found["Restart"] == ["always"]
 
