@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import itertools
 import re
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -181,7 +182,7 @@ async def test_what_was_missed_is_fetched_and_says_so(scene: Scene) -> None:
         ]
         assert float(seconds[0].split()[-1]) > 10
         listed = await asyncio.create_subprocess_exec(
-            "python", "-m", "nvr", "gaps", str(box.data), "--camera", "far",
+            sys.executable, "-m", "nvr", "gaps", str(box.data), "--camera", "far",
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, _ = await listed.communicate()

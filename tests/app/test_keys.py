@@ -86,7 +86,8 @@ def test_another_box_takes_a_disk_over_with_its_recovery_key(
     record(other, seal=False, parts=())
     said = nvr("export", "--data", other, *SPAN, tmp_path / "b.mp4", status=1)
     assert "key.foreign" in said
-    wrong = nvr("key", "adopt", "--data", other, typed=words[:-1] + "0", status=1)
+    typo = words[:-1] + ("1" if words.endswith("0") else "0")
+    wrong = nvr("key", "adopt", "--data", other, typed=typo, status=1)
     assert "key.mistyped" in wrong
     said = nvr("key", "adopt", "--data", other, typed=words)
     assert "all of the archive can be played here" in said

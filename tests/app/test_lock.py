@@ -47,7 +47,7 @@ async def test_a_lock_made_beside_the_running_recorder_is_there_after_a_restart(
         shown = json.loads(await console("list", *here, "--json"))
         assert [(one["number"], one["by"]) for one in shown] == [(1, NAME)]
 
-        assert await box.end() == 0
+        assert await box.end() == 0, (tmp_path / "log").read_text()[-3000:]
         await box.start()
         await box.log_in()
         assert await box.call("GET", "/api/lock") == [made]

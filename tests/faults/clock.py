@@ -126,6 +126,7 @@ class Box:
             number=self.connection,
             stream=SimpleNamespace(name=stream, take_part=lambda part, _: taken.append(part)),
             doubted_parts=0,
+            replay=None,
             taken=taken,
         )
 

@@ -114,7 +114,7 @@ def test_a_header_cannot_smuggle_another():
 def test_transport_alternatives_are_kept_in_order():
     header = "RTP/AVP;unicast;client_port=5000-5001, rtp/avp/tcp;unicast;interleaved=4-5;ssrc=AB"
     assert parse_transport(header) == [
-        Transport("RTP/AVP"),
+        Transport("RTP/AVP", client_port=(5000, 5001)),
         Transport("RTP/AVP/TCP", channels=(4, 5), ssrc="AB"),
     ]
     assert parse_transport("RTP/AVP/TCP;interleaved=7")[0].channels == (7, 8)

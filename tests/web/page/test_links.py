@@ -45,7 +45,7 @@ async def test_a_link_to_what_is_marked_is_made_and_shows_it(
         await button.evaluate("button => button.click()")
         dialog = page.locator(".dialog")
         await dialog.locator("button[type=submit]").click()
-        await dialog.get_by_text(until).wait_for()
+        await dialog.locator(".hint", has_text=until).wait_for()
         assert await page.evaluate(CUT) == []
         hls, rtsp = await dialog.locator("code").all_inner_texts()
         assert rtsp == "rtsp://127.0.0.1:8554/rec/gate"
