@@ -10,17 +10,17 @@ Source: GB/T 28181-2022, sections 9.3.2, 9.5.2 and annex J.
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 
 from nvr.auth.policy import authorise
 from nvr.base.errors import Misconfigured, NvrError, Rejected
 from nvr.base.log import event
 from nvr.serve.gb28181.control import ANSWERED
-from nvr.serve.gb28181.link import ALLOW, Link
-from nvr.serve.gb28181.parts import Bodies, Call, Operation, Parts, Refusal
-from nvr.serve.gb28181.roster import Roster
-from nvr.wire.manscdp import Body, Edition, build, parse
+from nvr.serve.gb28181.link import ALLOW
+from nvr.serve.gb28181.parts import Bodies, Call, Operation, Refusal
+from nvr.serve.gb28181.registration import Registration
+from nvr.wire.manscdp import Body, build, parse
 from nvr.wire.sip_transaction import Asked
 from nvr.wire.soap import leaf
 from nvr.wire.xml import Malformed
@@ -40,16 +40,10 @@ class Answers:
 
     def __init__(
         self,
-        parts: Parts,
-        roster: Roster,
-        link: Link,
-        edition: Edition,
-        spawn: Callable[..., asyncio.Task[None]],
-        number: Callable[[], int],
+        registration: Registration,
         operations: Mapping[tuple[str, str], Operation],
     ) -> None:
-        self._parts, self._roster, self._link = parts, roster, link
-        self._edition, self._spawn, self._next_number = edition, spawn, number
+        self._reg = registration
         self._operations = operations
         self._work = 0
 
@@ -57,15 +51,15 @@ class Answers:
         """What is no MESSAGE, and of no dialog that we have."""
         method, headers = asked.request.method, [("Allow", ALLOW)]
         if method == "OPTIONS":
-            self._link.answer(asked, 200, "OK", headers=headers)
+            self._reg.link.answer(asked, 200, "OK", headers=headers)
         elif method == "NOTIFY":
-            self._link.answer(asked, 481, "Subscription Does Not Exist")
+            self._reg.link.answer(asked, 481, "Subscription Does Not Exist")
         else:
-            self._link.answer(asked, 405, "Method Not Allowed", headers=headers)
+            self._reg.link.answer(asked, 405, "Method Not Allowed", headers=headers)
 
     def message(self, asked: Asked) -> None:
         """``MESSAGE``."""
-        link = self._link
+        link = self._reg.link
         try:
             body = parse(asked.request.body)
         except Malformed as err:
@@ -76,15 +70,15 @@ class Answers:
             # Answers to what we told. A Broadcast is declined: we do not call for sound.
             link.answer(asked, 200, "OK")
             if body.kind == "Notify" and body.command == "Broadcast":
-                self._spawn(self._send([self._error(body)]))
+                self._reg.spawn(self._send([self._error(body)]))
             return
         operation = self._operations.get((body.kind, body.command))
-        whole = body.command in {"Catalog"}
-        if not (whole or self._roster.knows(body.device)):
+        whole = body.command == "Catalog"
+        if not (whole or self._reg.roster.knows(body.device)):
             link.answer(asked, 404, "Not Found")
         elif operation is None:
             link.answer(asked, 200, "OK")
-            self._spawn(self._send([self._error(body)]))
+            self._reg.spawn(self._send([self._error(body)]))
         elif self._work >= MOST_WORK:
             link.answer(asked, 503, "Service Unavailable", headers=[("Retry-After", "5")])
         else:
@@ -92,24 +86,29 @@ class Answers:
 
     def _begin(self, asked: Asked, body: Body, operation: Operation) -> None:
         """Do it. A head hears of it at once; what is asked is answered after its 200."""
-        link = self._link
-        call = Call(self._roster.subject, body, self._edition, asked.peer[0])
+        link = self._reg.link
+        call = Call(self._reg.roster.subject, body, self._reg.edition, asked.peer[0])
         key = f"gb {body.command}"
         try:
-            authorise(call.subject, key, self._about(body, operation), masked=self._parts.masked)
+            authorise(
+                call.subject,
+                key,
+                self._about(body, operation),
+                masked=self._reg.parts.masked,
+            )
             made = operation.do(call)
         except (Refusal, NvrError) as err:
             status, reason = _worded(err)
             self._refused(call, key, reason)
             if body.kind == "Query" or set(_children(body)) & ANSWERED:
                 link.answer(asked, 200, "OK")
-                self._spawn(self._send([self._error(body)]))
+                self._reg.spawn(self._send([self._error(body)]))
             else:
                 link.answer(asked, status, reason)
             return
         link.answer(asked, 200, "OK")
         if made != ():
-            self._spawn(self._reply(call, made))
+            self._reg.spawn(self._reply(call, made))
 
     async def _reply(self, call: Call, made: Bodies | Awaitable[Bodies]) -> None:
         self._work += 1
@@ -125,18 +124,18 @@ class Answers:
 
     async def _send(self, bodies: Bodies) -> None:
         """Send each in a message of its own, a few at a time; who takes none is sent no more."""
-        link, failed = self._link, False
+        link, failed = self._reg.link, False
         going: set[asyncio.Task[None]] = set()
 
         async def one(body: bytes) -> None:
             nonlocal failed
-            response = await link.ask(link.message(self._next_number(), body))
+            response = await link.ask(link.message(self._reg.number(), body))
             failed = failed or response is None
 
         for body in bodies:
             if failed:
                 break
-            going.add(self._spawn(one(body)))
+            going.add(self._reg.spawn(one(body)))
             if len(going) >= AT_ONCE:
                 _, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
         if going:
@@ -145,7 +144,7 @@ class Answers:
     def _about(self, body: Body, operation: Operation) -> str | None:
         if not operation.about:
             return None
-        camera = self._roster.camera(body.device)
+        camera = self._reg.roster.camera(body.device)
         if camera is None:
             raise Refusal(404, "that is no camera")
         return camera
@@ -153,7 +152,7 @@ class Answers:
     def _error(self, body: Body) -> bytes:
         return build(
             "Response", body.command, body.number, body.device, leaf("Result", "ERROR"),
-            edition=self._edition,
+            edition=self._reg.edition,
         )  # fmt: skip
 
     def _refused(self, call: Call, key: str, reason: str) -> None:

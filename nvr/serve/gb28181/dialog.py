@@ -10,7 +10,6 @@ Source: GB/T 28181-2022, sections 9.2, 9.8, 9.9 and annex A.2.5; RFC 3261, secti
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from nvr.auth.audit import Entry
@@ -18,12 +17,10 @@ from nvr.auth.policy import authorise
 from nvr.auth.user import Span
 from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
-from nvr.serve.gb28181.link import Link
-from nvr.serve.gb28181.parts import Parts
 from nvr.serve.gb28181.ports import FINISHED, Refused, Session
-from nvr.serve.gb28181.roster import Roster
+from nvr.serve.gb28181.registration import Registration
 from nvr.wire import gb_sdp
-from nvr.wire.manscdp import TYPE, Edition, build
+from nvr.wire.manscdp import TYPE, build
 from nvr.wire.sip import Request, Uri, tag_of
 from nvr.wire.sip_transaction import Asked
 from nvr.wire.soap import leaf
@@ -70,25 +67,14 @@ class Dialogs:
     """All streams of one platform, over one registration.
 
     Args:
-        parts: What we are built from.
-        roster: What the platform may know.
-        link: Way to it.
-        edition: What both speak.
-        spawn: Runs what takes a while, and ends it with the registration.
-        number: Gives each body a number.
+        registration: What it shares with the rest.
     """
 
     def __init__(
         self,
-        parts: Parts,
-        roster: Roster,
-        link: Link,
-        edition: Edition,
-        spawn: Callable[..., asyncio.Task[None]],
-        number: Callable[[], int],
+        registration: Registration,
     ) -> None:
-        self._parts, self._roster, self._link = parts, roster, link
-        self._edition, self._spawn, self._next_number = edition, spawn, number
+        self._reg = registration
         self._dialogs: dict[str, Dialog] = {}
 
     def __len__(self) -> int:
@@ -98,7 +84,7 @@ class Dialogs:
         """``INVITE``."""
         request = asked.request
         if request.call_id in self._dialogs:  # to have it otherwise: no stream can be changed
-            self._link.answer(asked, 488, "Not Acceptable Here")
+            self._reg.link.answer(asked, 488, "Not Acceptable Here")
             return
         try:
             offer, camera = self._offer(request)
@@ -112,10 +98,10 @@ class Dialogs:
         if len(self._dialogs) >= MOST:
             self._refuse(asked, Refused(486, f"there are {MOST} streams already"), camera)
             return
-        self._link.answer(asked, 100, "Trying")
+        self._reg.link.answer(asked, 100, "Trying")
         dialog = Dialog(asked, secrets.token_hex(6), camera, offer.session, sender)
         self._dialogs[request.call_id] = dialog
-        dialog.opening = self._spawn(self._open(dialog, offer))
+        dialog.opening = self._reg.spawn(self._open(dialog, offer))
 
     def acknowledged(self, call_id: str) -> None:
         """Its ACK came: pictures may flow."""
@@ -133,37 +119,37 @@ class Dialogs:
         """``BYE``."""
         dialog = self._of(asked.request)
         if dialog is None:
-            self._link.answer(asked, 481, "Call/Transaction Does Not Exist")
+            self._reg.link.answer(asked, 481, "Call/Transaction Does Not Exist")
             return
-        self._link.answer(asked, 200, "OK")
+        self._reg.link.answer(asked, 200, "OK")
         self._end(dialog, "bye", tell=False)
 
     def cancel(self, asked: Asked) -> None:
         """``CANCEL``: of what is still being opened; what was granted is ended by a BYE."""
-        invite = self._link.invite_of(asked.request)
+        invite = self._reg.link.invite_of(asked.request)
         if invite is None:
-            self._link.answer(asked, 481, "Call/Transaction Does Not Exist")
+            self._reg.link.answer(asked, 481, "Call/Transaction Does Not Exist")
             return
-        self._link.answer(asked, 200, "OK")
+        self._reg.link.answer(asked, 200, "OK")
         dialog = self._dialogs.get(invite.request.call_id)
         if dialog is not None and not dialog.granted:
             self._end(dialog, "cancel", tell=False)
-            self._link.answer(invite, 487, "Request Terminated", tag=dialog.tag)
+            self._reg.link.answer(invite, 487, "Request Terminated", tag=dialog.tag)
 
     def info(self, asked: Asked) -> None:
         """``INFO``: a recording is played otherwise."""
         dialog = self._of(asked.request)
         if dialog is None or dialog.session is None:
-            self._link.answer(asked, 481, "Call/Transaction Does Not Exist")
+            self._reg.link.answer(asked, 481, "Call/Transaction Does Not Exist")
             return
         text = asked.request.body[:4096].decode("latin-1")
         try:
             answer = dialog.session.control(text)
         except Refused as err:
-            self._link.answer(asked, err.status, err.reason)
+            self._reg.link.answer(asked, err.status, err.reason)
             return
         headers = [("Content-Type", TYPE_MANSRTSP)]
-        self._link.answer(asked, 200, "OK", headers=headers, body=answer.encode("latin-1"))
+        self._reg.link.answer(asked, 200, "OK", headers=headers, body=answer.encode("latin-1"))
 
     def close(self, *, tell: bool) -> None:
         """End all; the platform is told, if it can be."""
@@ -177,7 +163,7 @@ class Dialogs:
             raise Refused(488, f"the description is none: {err}") from err
         uri = Uri.parse(request.uri)
         named = (uri.user if uri else "", offer.device, request.get("Subject").partition(":")[0])
-        camera = next((name for one in named if (name := self._roster.camera(one))), None)
+        camera = next((name for one in named if (name := self._reg.roster.camera(one))), None)
         if camera is None:
             raise Refused(404, "there is no such channel")
         try:
@@ -188,8 +174,8 @@ class Dialogs:
 
     def _authorise(self, offer: gb_sdp.Offer, camera: str, span: Span | None) -> None:
         authorise(
-            self._roster.subject, f"gb INVITE {offer.session}", camera, span,
-            masked=self._parts.masked,
+            self._reg.roster.subject, f"gb INVITE {offer.session}", camera, span,
+            masked=self._reg.parts.masked,
         )  # fmt: skip
 
     async def _open(self, dialog: Dialog, offer: gb_sdp.Offer) -> None:
@@ -200,9 +186,9 @@ class Dialogs:
                 return False
             return True
 
-        asked, link = dialog.asked, self._link
+        asked, link = dialog.asked, self._reg.link
         try:
-            session = await self._parts.media.open(
+            session = await self._reg.parts.media.open(
                 dialog.camera, offer.stream_number == 1, offer, asked.peer[0],
                 link.wire.local[0], allowed,
             )  # fmt: skip
@@ -228,12 +214,12 @@ class Dialogs:
         if reason != FINISHED:
             self._end(dialog, reason)
             return
-        device = self._roster.camera_id(dialog.camera) or self._roster.settings.device
+        device = self._reg.roster.camera_id(dialog.camera) or self._reg.roster.settings.device
         body = build(
-            "Notify", "MediaStatus", self._next_number(), device, leaf("NotifyType", 121),
-            edition=self._edition,
+            "Notify", "MediaStatus", self._reg.number(), device, leaf("NotifyType", 121),
+            edition=self._reg.edition,
         )  # fmt: skip
-        self._spawn(self._ask(dialog, "MESSAGE", body))
+        self._reg.spawn(self._ask(dialog, "MESSAGE", body))
         loop = asyncio.get_running_loop()
         dialog.hang_up = loop.call_later(HANG_UP_S, self._end, dialog, FINISHED)
 
@@ -245,18 +231,18 @@ class Dialogs:
         if dialog.opening is not None and dialog.session is None:
             dialog.opening.cancel()
             if tell:
-                self._link.answer(dialog.asked, 487, "Request Terminated", tag=dialog.tag)
+                self._reg.link.answer(dialog.asked, 487, "Request Terminated", tag=dialog.tag)
         if dialog.session is not None:
             dialog.session.close()
         if tell and dialog.granted:
             if reason == "close":
-                self._link.tell(self._request(dialog, "BYE"))
+                self._reg.link.tell(self._request(dialog, "BYE"))
             else:
-                self._spawn(self._ask(dialog, "BYE"))
+                self._reg.spawn(self._ask(dialog, "BYE"))
         self._note(dialog.camera, dialog.what, reason)
 
     async def _ask(self, dialog: Dialog, method: str, body: bytes = b"") -> None:
-        await self._link.ask(self._request(dialog, method, body))
+        await self._reg.link.ask(self._request(dialog, method, body))
 
     def _request(self, dialog: Dialog, method: str, body: bytes = b"") -> Request:
         """A request of ours in a dialog: its ends are those of the INVITE, the other way round."""
@@ -270,7 +256,7 @@ class Dialogs:
             ("Call-ID", invite.call_id),
             ("CSeq", f"{dialog.number} {method}"),
         ]
-        return self._link.request(method, uri or self._link.server_uri, headers, body, TYPE)
+        return self._reg.link.request(method, uri or self._reg.link.server_uri, headers, body, TYPE)
 
     def _of(self, request: Request) -> Dialog | None:
         dialog = self._dialogs.get(request.call_id)
@@ -281,17 +267,18 @@ class Dialogs:
         return dialog
 
     def _refuse(self, asked: Asked, err: Refused, camera: str, tag: str = "") -> None:
-        self._link.answer(asked, err.status, err.reason, tag=tag)
+        self._reg.link.answer(asked, err.status, err.reason, tag=tag)
         event(
-            _log, logging.INFO, "gb.not_done", platform=self._roster.settings.name,
+            _log, logging.INFO, "gb.not_done", platform=self._reg.roster.settings.name,
             camera=camera, status=err.status, why=err.reason,
         )  # fmt: skip
 
     def _note(self, camera: str, what: str, reason: str) -> None:
-        self._parts.audit.record(
+        self._reg.parts.audit.record(
             Entry(
                 "event", f"gb INVITE {what}" if not reason else "gb BYE", reason=reason,
-                who=self._roster.settings.name, source=self._link.wire.remote[0], camera=camera,
+                who=self._reg.roster.settings.name, source=self._reg.link.wire.remote[0],
+                camera=camera,
             )
         )  # fmt: skip
 

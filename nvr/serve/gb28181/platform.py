@@ -39,8 +39,9 @@ from nvr.serve.gb28181.register import (
     check_redirection,
     elsewhere,
 )
+from nvr.serve.gb28181.registration import Registration
 from nvr.serve.gb28181.roster import Roster
-from nvr.serve.gb28181.subscribe import Subscriptions
+from nvr.serve.gb28181.subscribe import KINDS, Subscriptions
 from nvr.serve.gb28181.transport import Received, Wire, open_wire
 from nvr.wire.manscdp import Edition, build
 from nvr.wire.sip_transaction import Acknowledged, Asked, Peer, Unacknowledged
@@ -115,8 +116,8 @@ class Platform:
             *(f"gb {name}" for _, name in self._operations),
             *self._controls.keys(),
             *(f"gb INVITE {one}" for one in _INVITES),
-            "gb SUBSCRIBE Catalog", "gb SUBSCRIBE Alarm",
-        ]  # fmt: skip
+            *(f"gb SUBSCRIBE {kind}" for kind in KINDS),
+        ]
 
     def state(self) -> PlatformState:
         """How it is."""
@@ -198,24 +199,19 @@ class Platform:
         return None
 
     async def _stay(self, link: Link, registrar: Registrar, known: Registered) -> None:
-        parts = self._parts
         self._link, self._edition = link, known.edition
-        self._dialogs = Dialogs(
-            parts, self._roster, link, known.edition, self._spawn, self._next_number
+        registration = Registration(
+            self._parts, self._roster, link, known.edition, self._spawn, self._next_number
         )
-        self._subscriptions = Subscriptions(
-            parts, self._roster, link, known.edition, self._spawn, self._next_number
-        )
-        self._answers = Answers(
-            parts, self._roster, link, known.edition, self._spawn, self._next_number,
-            self._operations,
-        )  # fmt: skip
+        self._dialogs = Dialogs(registration)
+        self._subscriptions = Subscriptions(registration)
+        self._answers = Answers(registration, self._operations)
         self._take_time(known)
         self._turn("registered")
         event(_log, logging.INFO, "gb.registered", platform=self.settings.name,
               server=self._server, expires_s=known.expires_s, edition=known.edition)  # fmt: skip
-        parts.audit.record(Entry("event", "gb REGISTER", who=self.settings.name,
-                                 source=link.wire.remote[0]))  # fmt: skip
+        self._parts.audit.record(Entry("event", "gb REGISTER", who=self.settings.name,
+                                       source=link.wire.remote[0]))  # fmt: skip
         while self._early:
             self._heard(self._early.popleft())
         await first_end(

@@ -8,18 +8,15 @@ in a message where there is none. Where we stand is not told: boxes do not move.
 Source: GB/T 28181-2022, sections 9.11 and 9.12; RFC 6665 (SUBSCRIBE, NOTIFY).
 """
 
-import asyncio
 import re
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nvr.auth.policy import authorise
 from nvr.base.errors import NvrError, Rejected
-from nvr.serve.gb28181.link import Link
-from nvr.serve.gb28181.parts import Parts
-from nvr.serve.gb28181.roster import Entry, Roster, pages
-from nvr.wire.manscdp import TYPE, Body, Edition, build, list_of, parse
+from nvr.serve.gb28181.registration import Registration
+from nvr.serve.gb28181.roster import Entry, pages
+from nvr.wire.manscdp import TYPE, Body, build, list_of, parse
 from nvr.wire.sip import Request, Uri, tag_of
 from nvr.wire.sip_transaction import Asked
 from nvr.wire.soap import leaf, tag
@@ -60,34 +57,24 @@ class Subscriptions:
 
     def __init__(
         self,
-        parts: Parts,
-        roster: Roster,
-        link: Link,
-        edition: Edition,
-        spawn: Callable[..., asyncio.Task[None]],
-        number: Callable[[], int],
+        registration: Registration,
     ) -> None:
-        self._parts, self._roster, self._link = parts, roster, link
-        self._edition, self._spawn, self._next_number = edition, spawn, number
+        self._reg = registration
         self._all: dict[str, Subscription] = {}
 
     def kinds(self) -> tuple[str, ...]:
         """What is subscribed to."""
         return tuple(sorted({one.kind for one in self._all.values()}))
 
-    def keys(self) -> list[str]:
-        """Keys of the policy."""
-        return [f"gb SUBSCRIBE {kind}" for kind in KINDS]
-
     async def run(self) -> None:
         """See what changes, until cancelled."""
         while True:
-            await self._parts.clock.sleep(EVERY_S)
-            now_s = self._parts.clock.monotonic_s()
+            await self._reg.parts.clock.sleep(EVERY_S)
+            now_s = self._reg.parts.clock.monotonic_s()
             for call_id, one in list(self._all.items()):
                 if now_s >= one.until_s:
                     del self._all[call_id]
-                    self._spawn(self._finish(one))
+                    self._reg.spawn(self._finish(one))
                 elif one.kind == "Catalog":
                     await self._look(one)
 
@@ -99,26 +86,26 @@ class Subscriptions:
         known = self._all.get(request.call_id)
         if known is not None and _from(known.asked.request) == _from(request):
             self._grant(asked, known.tag, lasts_s)
-            known.until_s = self._parts.clock.monotonic_s() + lasts_s
+            known.until_s = self._reg.parts.clock.monotonic_s() + lasts_s
             if lasts_s == 0:
                 del self._all[request.call_id]
-                self._spawn(self._finish(known))
+                self._reg.spawn(self._finish(known))
             return
         if tag_of(request.get("To")):
-            self._link.answer(asked, 481, "Subscription Does Not Exist")
+            self._reg.link.answer(asked, 481, "Subscription Does Not Exist")
             return
         try:
             body = parse(request.body)
         except Malformed:
-            self._link.answer(asked, 400, "Bad Request")
+            self._reg.link.answer(asked, 400, "Bad Request")
             return
         if body.kind != "Query" or body.command not in KINDS:
             headers = [("Allow-Events", "Catalog, presence")]
-            self._link.answer(asked, 489, "Bad Event", headers=headers)
-        elif not self._roster.knows(body.device):
-            self._link.answer(asked, 404, "Not Found")
+            self._reg.link.answer(asked, 489, "Bad Event", headers=headers)
+        elif not self._reg.roster.knows(body.device):
+            self._reg.link.answer(asked, 404, "Not Found")
         elif len(self._all) >= MOST:
-            self._link.answer(asked, 486, "Too many subscriptions")
+            self._reg.link.answer(asked, 486, "Too many subscriptions")
         else:
             self._begin(asked, body, lasts_s)
 
@@ -138,34 +125,34 @@ class Subscriptions:
 
     def _begin(self, asked: Asked, body: Body, lasts_s: int) -> None:
         try:
-            authorise(self._roster.subject, f"gb SUBSCRIBE {body.command}")
+            authorise(self._reg.roster.subject, f"gb SUBSCRIBE {body.command}")
         except Rejected:
-            self._link.answer(asked, 403, "Forbidden")
+            self._reg.link.answer(asked, 403, "Forbidden")
             return
-        until_s = self._parts.clock.monotonic_s() + lasts_s
+        until_s = self._reg.parts.clock.monotonic_s() + lasts_s
         one = Subscription(asked, secrets.token_hex(6), body.command, body, until_s)
         self._grant(asked, one.tag, lasts_s)
         if lasts_s == 0:
             return  # a question of once: there is nothing that is told of once
         self._all[asked.request.call_id] = one
         if one.kind == "Catalog":
-            self._spawn(self._first(one))
+            self._reg.spawn(self._first(one))
 
     def _grant(self, asked: Asked, own: str, lasts_s: int) -> None:
         headers = [
-            ("Contact", self._link.contact),
+            ("Contact", self._reg.link.contact),
             ("Expires", str(lasts_s)),
             ("Event", asked.request.get("Event") or "presence"),
         ]
-        self._link.answer(asked, 200, "OK", tag=own, headers=headers)
+        self._reg.link.answer(asked, 200, "OK", tag=own, headers=headers)
 
     async def _first(self, one: Subscription) -> None:
-        entries = self._roster.entries()
+        entries = self._reg.roster.entries()
         one.known = {entry.id: entry for entry in entries}
         await self._changes(one, [(entry, "OFF") for entry in entries if not entry.on])
 
     async def _look(self, one: Subscription) -> None:
-        now = {entry.id: entry for entry in self._roster.entries()}
+        now = {entry.id: entry for entry in self._reg.roster.entries()}
         changes: list[tuple[Entry, str]] = []
         for entry in now.values():
             before = one.known.get(entry.id)
@@ -181,22 +168,31 @@ class Subscriptions:
 
     async def _changes(self, one: Subscription, changes: list[tuple[Entry, str]]) -> None:
         items = [
-            self._roster.item(entry, self._edition, what)
+            self._reg.roster.item(entry, self._reg.edition, what)
             if what in {"ADD", "UPDATE"}
             else tag("Item", leaf("DeviceID", entry.id), leaf("Event", what))
             for entry, what in changes
         ]
-        for page in pages(items, self._roster.settings.transport) if items else ():
+        for page in pages(items, self._reg.roster.settings.transport) if items else ():
             inner = [leaf("SumNum", len(items)), list_of("DeviceList", page)]
-            if not await self._notify(one, inner, self._roster.settings.device):
+            if not await self._notify(one, inner, self._reg.roster.settings.device):
                 return
 
     async def _notify(self, one: Subscription, inner: list[str], device: str) -> bool:
         """Tell; a platform that knows nothing of the subscription has none any more."""
-        body = build("Notify", one.kind, self._next_number(), device, *inner, edition=self._edition)
-        left_s = max(0, int(one.until_s - self._parts.clock.monotonic_s()))
+        body = build(
+            "Notify",
+            one.kind,
+            self._reg.number(),
+            device,
+            *inner,
+            edition=self._reg.edition,
+        )
+        left_s = max(0, int(one.until_s - self._reg.parts.clock.monotonic_s()))
         try:
-            response = await self._link.ask(self._request(one, f"active;expires={left_s}", body))
+            response = await self._reg.link.ask(
+                self._request(one, f"active;expires={left_s}", body)
+            )
         except NvrError:
             return False
         if response is None or response.status == 481:
@@ -204,7 +200,7 @@ class Subscriptions:
         return response is not None and response.status == 200
 
     async def _finish(self, one: Subscription) -> None:
-        await self._link.ask(self._request(one, "terminated;reason=timeout", b""))
+        await self._reg.link.ask(self._request(one, "terminated;reason=timeout", b""))
 
     def _request(self, one: Subscription, state: str, body: bytes) -> Request:
         begun = one.asked.request
@@ -216,11 +212,13 @@ class Subscriptions:
             ("To", begun.get("From")),
             ("Call-ID", begun.call_id),
             ("CSeq", f"{one.number} NOTIFY"),
-            ("Contact", self._link.contact),
+            ("Contact", self._reg.link.contact),
             ("Event", begun.get("Event") or "presence"),
             ("Subscription-State", state),
         ]
-        return self._link.request("NOTIFY", uri or self._link.server_uri, headers, body, TYPE)
+        return self._reg.link.request(
+            "NOTIFY", uri or self._reg.link.server_uri, headers, body, TYPE
+        )
 
 
 def _from(request: Request) -> str:
