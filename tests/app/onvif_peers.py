@@ -43,8 +43,7 @@ async def prove(python: str, modules: str) -> dict[str, list[str]]:
     with tempfile.TemporaryDirectory() as directory:
         async with running_box(Path(directory)) as box:
             device = Device(box, free_port())
-            body = {"on": True, "port": device.port, "discovery": False}
-            await box.call("PUT", "/api/upstream/onvif", body)
+            await device.switch_on()
             await device.credential("host", "live", "ptz", "relay", "playback", "unmasked")
             await box.until("dome", "state", "live", 60)
             await box.until("dome", "recorded_until_us", lambda at_us: at_us > 0, 60)

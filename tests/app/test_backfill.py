@@ -62,8 +62,7 @@ async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
     directory: Path = tmp_path_factory.mktemp("camera")
     async with running_box(directory, "# one more comes later") as box:
         device = Device(box, free_port())
-        body = {"on": True, "port": device.port, "discovery": False}
-        await box.call("PUT", "/api/upstream/onvif", body)
+        await device.switch_on()
         await device.credential("host", "live", "playback", "unmasked")
         await box.until("dome", "state", "live", 60)
         with proxy(box.rtsp_port) as wire:

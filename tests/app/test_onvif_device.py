@@ -36,6 +36,10 @@ class Device:
         self.secrets: dict[str, str] = {}
         self.tls_port = 0
 
+    async def switch_on(self, **more: object) -> Any:
+        body = {"on": True, "port": self.port, "discovery": False, **more}
+        return await self.box.call("PUT", "/api/upstream/onvif", body)
+
     async def credential(self, name: str, *rights: str, outputs: tuple[str, ...] = ()) -> None:
         said = {"*": list(rights), **{f"@{one}": ["relay"] for one in outputs}}
         body = {"name": name, "rights": said, "tokens": True}
@@ -83,8 +87,7 @@ async def device(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Devi
         assert (await device.state())["on"] is False
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", device.port)
-        body = {"on": True, "port": device.port, "discovery": False}
-        await box.call("PUT", "/api/upstream/onvif", body)
+        await device.switch_on()
         async with asyncio.timeout(60):
             while not (await device.state())["listening"]:
                 await asyncio.sleep(0.05)

@@ -37,8 +37,7 @@ async def device(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Devi
 
 
 async def put(device: Device, **channels: int) -> Any:
-    body = {"on": True, "port": device.port, "discovery": False, "channels": channels}
-    told = await device.box.call("PUT", "/api/upstream/onvif", body)
+    told = await device.switch_on(channels=channels)
     async with asyncio.timeout(60):
         while not (await device.state())["listening"]:
             await asyncio.sleep(0.05)

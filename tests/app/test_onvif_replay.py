@@ -30,8 +30,7 @@ async def device(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Devi
     directory: Path = tmp_path_factory.mktemp("box")
     async with running_box(directory, "# one more comes later") as box:
         device = Device(box, free_port())
-        body = {"on": True, "port": device.port, "discovery": False}
-        await box.call("PUT", "/api/upstream/onvif", body)
+        await device.switch_on()
         await device.credential("host", "live", "playback", "unmasked")
         await device.credential("viewer", "live", "unmasked")
         async with asyncio.timeout(120):
