@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 
@@ -52,6 +51,7 @@ from nvr.app.watchdog import Feeder, conditions
 from nvr.auth.audit import Audit, Entry
 from nvr.base.clock import Clock, SystemClock
 from nvr.base.errors import NvrError
+from nvr.base.interpreter import keep_prompt
 from nvr.base.log import event
 from nvr.base.supervise import leaves
 from nvr.config.model import Config
@@ -69,9 +69,6 @@ from nvr.web.server import Page
 from nvr.web.tls import Tls, load_tls
 
 _log = logging.getLogger(__name__)
-
-_SWITCH_INTERVAL_S = 0.001
-"""A busy Python thread gives way after this long; the default, 5 ms, is felt at the stick."""
 
 Start = Callable[[asyncio.TaskGroup], None]
 """Starts one part of the box, in tasks of the group's."""
@@ -104,7 +101,7 @@ class Box:
         Raises:
             NvrError: What keeps the box from starting.
         """
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        keep_prompt()
         with contextlib.ExitStack() as stack:
             drawn = await start_dome(self._board.dome, self._sim, self._config)
             audit = Audit(self._data.state_path, self._clock, hardware_no=socket.gethostname())

@@ -28,6 +28,7 @@ from nvr.app.film_outlet import Outlet, SubOutlet, settings_of
 from nvr.app.film_sender import Sender
 from nvr.base.clock import TICKS_PER_S, Clock, SystemClock
 from nvr.base.errors import Misconfigured, NvrError, Unavailable
+from nvr.base.interpreter import keep_prompt
 from nvr.capture import v4l2
 from nvr.capture.ear import Ear
 from nvr.encode.session import open_encoder
@@ -440,6 +441,7 @@ def _listen(orders: BinaryIO, desk: Desk, ended: threading.Event) -> None:
 def main() -> int:
     """Run until standard input ends."""
     os.nice(_NICE)
+    keep_prompt()
     av.logging.set_level(av.logging.PANIC)
     out = sys.stdout.buffer
     sys.stdout = sys.stderr  # what libraries print is no report
