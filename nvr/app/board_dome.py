@@ -15,6 +15,8 @@ from nvr.hal.board import Dome
 from nvr.sim import launch
 
 _LOOK_S = 2.0
+_LEAVE = ("--leave=60",)
+"""It outlives a recorder that is killed, which must leave no dome moving, but not for ever."""
 
 
 async def start_dome(
@@ -23,7 +25,7 @@ async def start_dome(
     """Have a dome running in `sim`; returns, by camera, who burns its captions and its masks."""
     if dome is None:
         return {}, {}
-    url = await asyncio.to_thread(launch.ensure_running, sim, dome.rtsp_port, name=dome.name)
+    url = await asyncio.to_thread(_launch, dome, sim)
     burners: dict[str, Burner] = {}
     hiders: dict[str, Hider] = {}
     for camera in config.camera:
@@ -44,6 +46,11 @@ async def keep_dome(dome: Dome, sim: Path, clock: Clock) -> None:
         while True:
             await beat(clock, _LOOK_S)
             if launch.running(sim) is None:
-                await asyncio.to_thread(launch.ensure_running, sim, dome.rtsp_port, name=dome.name)
+                await asyncio.to_thread(_launch, dome, sim)
 
-    await supervise("sim/dome", once, clock=clock, backoff=Backoff())
+    with launch.used(sim):
+        await supervise("sim/dome", once, clock=clock, backoff=Backoff())
+
+
+def _launch(dome: Dome, sim: Path) -> str:
+    return launch.ensure_running(sim, dome.rtsp_port, name=dome.name, arguments=_LEAVE)

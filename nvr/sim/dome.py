@@ -304,6 +304,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bitrate", type=int, default=2_000_000, help="bits a second")
     parser.add_argument("--zone", default="", help="time zone of caption and clock; default: here")
     parser.add_argument("--slack", type=float, default=0.0, help="play of a worn gear, degrees")
+    parser.add_argument(
+        "--leave", type=float, default=0.0, help="end after so many seconds without a recorder"
+    )
     parser.add_argument("--background", action="store_true", help="return once it can be reached")
     parser.add_argument("--stop", action="store_true", help="end the one that runs in --dir")
     chosen = parser.parse_args(arguments)
@@ -370,7 +373,7 @@ def _run(chosen: argparse.Namespace, ready: Callable[[], None]) -> None:
         if memory.exists():
             camera.recall(memory.read_bytes())
         dome = Dome(chosen.dir, chosen.name, address, camera, settings, clock, ready)
-        asyncio.run(_until_signalled(dome))
+        asyncio.run(_until_left(dome, chosen.dir, chosen.leave, clock))
 
 
 def _hold(lock: IO[str]) -> None:
@@ -387,13 +390,24 @@ def _hold(lock: IO[str]) -> None:
     raise Unavailable("dome.running", "there is a dome here already", file=lock.name)
 
 
-async def _until_signalled(dome: Dome) -> None:
+async def _until_left(dome: Dome, directory: Path, leave_s: float, clock: Clock) -> None:
+    """Serve until signalled, or until nobody has used the dome for `leave_s`, if that is not 0."""
     loop = asyncio.get_running_loop()
     dome.listen()
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(dome.run())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
+    serving = asyncio.ensure_future(dome.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, serving.cancel)
+    used_s = clock.monotonic_s()
+    while leave_s and not serving.done():
+        await asyncio.wait([serving], timeout=leave_s / 10)
+        if not launch.forsaken(directory):
+            used_s = clock.monotonic_s()
+        elif clock.monotonic_s() - used_s >= leave_s:
+            event(_log, logging.INFO, "dome.left", dir=str(directory))
+            serving.cancel()
+            break
+    with suppress(asyncio.CancelledError):
+        await serving
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 LOCK = "dome.pid"
 LOG = "dome.log"
+USERS = "dome.used"
+"""Locked, shared, by everybody who wants the dome in that directory to stay."""
 _START_S = 20.0
 _END_S = 5.0
 _ANSWER_S = 2.0
@@ -42,6 +46,24 @@ def running(directory: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         pass
     return None
+
+
+@contextmanager
+def used(directory: Path) -> Iterator[None]:
+    """Keep the dome in `directory` from leaving; whoever is killed lets go, too."""
+    with (directory / USERS).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield
+
+
+def forsaken(directory: Path) -> bool:
+    """Whether nobody is in `used` there."""
+    with (directory / USERS).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +115,7 @@ def ensure_running(
         stop(directory)
     said = _start(directory, [f"--rtsp={wanted['rtsp']}", f"--name={name}", *arguments])
     if said is not None:
-        raise Unavailable("dome.not_started", said, dir=directory)
+        raise Unavailable("dome.not_started", said, dir=directory, port=rtsp_port)
     event(_log, logging.INFO, "dome.launched", dir=str(directory), pid=running(directory))
     return f"rtsp://{wanted['rtsp']}/{name}"
 

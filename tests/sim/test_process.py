@@ -74,6 +74,20 @@ def lumas(url: str, count: int) -> list[np.ndarray]:
     return seen
 
 
+def test_it_leaves_when_its_last_user_has_gone(tmp_path: Path) -> None:
+    arguments = (*SMALL, "--leave=0.5")
+    with launch.used(tmp_path), launch.used(tmp_path):
+        launch.ensure_running(tmp_path, free_port(), arguments=arguments)
+        pid = launch.running(tmp_path)
+        time.sleep(1.5)
+        assert launch.running(tmp_path) == pid
+    until_s = time.monotonic() + 20
+    while launch.running(tmp_path) is not None:
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    assert "dome.left" in (tmp_path / launch.LOG).read_text()
+
+
 def test_it_can_be_found_again_and_is_not_started_twice(dome: Running) -> None:
     again = launch.ensure_running(dome.directory, dome.port, arguments=SMALL)
     assert again == dome.url
