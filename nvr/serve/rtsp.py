@@ -1,6 +1,6 @@
 """The RTSP server: ``rtsp://box:8554/cam/<name>`` and ``/cam/<name>/sub``; ``/rec/`` for recorded.
 
-Interleaved on TCP, plain and over TLS.
+On TCP, as datagrams, over TLS, and through HTTP or HTTPS on the same ports.
 
 Limits keep a stranger from taking the box's descriptors or memory: connections in all, from one
 address, and not yet logged in; a time for each head and each silence.
@@ -24,7 +24,10 @@ from nvr.serve.rtsp_login import Access, Doorkeeper
 from nvr.serve.rtsp_relay import Variants
 from nvr.serve.rtsp_replay import Archive
 from nvr.serve.rtsp_room import Room
+from nvr.serve.rtsp_tunnel import Begun, Tunnel, opening
+from nvr.wire.rtsp import Malformed
 from nvr.wire.rtsp_session import METHODS
+from nvr.wire.rtsp_tunnel import answer
 
 _log = logging.getLogger(__name__)
 
@@ -38,16 +41,19 @@ ACTIONS = tuple(
 
 SWEEP_S = 0.5
 
+_Pair = tuple[str, bool, bytes]
+"""Address, over TLS, cookie: what the halves of a tunnel have in common."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much readers may take.
 
     Attributes:
-        per_address: Connections from one IP address.
+        per_address: Connections from one IP address; a tunnel takes two.
         in_all: Connections in all.
         unproven: Connections that have not logged in yet.
-        head_s: For a request to arrive whole, and for the log-in.
+        head_s: For a request to arrive whole, for the log-in, and for a tunnel's second half.
         idle_s: Silence of a connection that does not play.
         send_bytes: SO_SNDBUF of a reader: without it the kernel hides megabytes for each slow one.
         backlog_s: Age of unsent pictures beyond which a reader skips to the next key frame.
@@ -119,6 +125,8 @@ class RtspServer:
         self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         self._open: set[Connection] = set()
         self._addresses: Tally[str] = Tally()
+        self._tunnels: dict[_Pair, tuple[Tunnel, Connection]] = {}
+        self._halves = 0
         self._refused = 0
 
     def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -175,7 +183,7 @@ class RtspServer:
                 continue
             address = str(peer[0])
             unproven = sum(not connection.proven for connection in self._open)
-            arriving = self._addresses.total() - len(self._open)
+            arriving = self._addresses.total() - len(self._open) - self._halves
             if (
                 self._addresses.total() >= self._limits.in_all
                 or self._addresses[address] >= self._limits.per_address
@@ -216,27 +224,88 @@ class RtspServer:
             ssl_shutdown_timeout=1.0 if tls else None,
         )
         outgoing = asyncio.StreamWriter(transport, protocol, incoming, loop)
-        connection = Connection(
-            self._house,
-            (incoming, outgoing),
-            address,
-            tls=tls is not None,
-            session=secrets.token_hex(12),
-        )
+        try:
+            async with asyncio.timeout(self._limits.head_s):
+                leg, rest = await opening(incoming)
+            begun = Begun(rest, incoming)
+            if leg is None:
+                streams = begun, outgoing
+                await self._converse(
+                    Connection(
+                        self._house, streams, address, tls=tls is not None, session=_session()
+                    )
+                )
+            elif leg.down:
+                await self._down((address, tls is not None, leg.cookie), incoming, outgoing)
+            else:
+                await self._up((address, tls is not None, leg.cookie), begun, outgoing)
+        except TimeoutError:
+            event(_log, logging.DEBUG, "rtsp.peer_lost", address=address, error="it says nothing")
+        except Malformed as err:
+            self._refuse(outgoing, err.status)
+        finally:
+            outgoing.close()
+
+    def _refuse(self, outgoing: asyncio.StreamWriter, status: int) -> None:
+        self._refused += 1
+        outgoing.write(answer(status))
+
+    async def _converse(self, connection: Connection) -> None:
         self._open.add(connection)
         try:
             await connection.run()
         finally:
             self._open.discard(connection)
-            outgoing.close()
+
+    async def _down(
+        self, pair: _Pair, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter
+    ) -> None:
+        """Serve the GET of a tunnel: it is the connection, and says nothing itself."""
+        if pair in self._tunnels:
+            self._refuse(outgoing, 409)
+            return
+        outgoing.write(answer(200))
+        address, tls, _ = pair
+        tunnel = Tunnel()
+        connection = Connection(
+            self._house, (tunnel, outgoing), address, tls=tls, session=_session(), tunnel=True
+        )
+        self._tunnels[pair] = tunnel, connection
+        try:
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(tunnel.until_gone(incoming))
+                await self._converse(connection)
+                waiting.cancel()
+        finally:
+            tunnel.end()
+            del self._tunnels[pair]
+
+    async def _up(self, pair: _Pair, begun: Begun, outgoing: asyncio.StreamWriter) -> None:
+        """Take the POST of a tunnel."""
+        found = self._tunnels.get(pair)
+        if found is None or found[0].taken:
+            self._refuse(outgoing, 404 if found is None else 409)
+            return
+        tunnel, connection = found
+        self._halves += 1
+        try:
+            await tunnel.carry(begun, outgoing)
+        except Malformed:
+            connection.end()
+            raise
+        finally:
+            self._halves -= 1
 
     async def _sweep(self) -> None:
         while True:
             await beat(self._clock, SWEEP_S)
             self._house.variants.pump()
             now_s = self._clock.monotonic_s()
+            half = {one for tunnel, one in self._tunnels.values() if tunnel.half}
             for connection in list(self._open):
                 why = connection.overdue(now_s, self._limits.head_s, self._limits.idle_s)
+                if connection in half and now_s - connection.began_s > self._limits.head_s:
+                    why = "the other half of a tunnel did not come"
                 if why:
                     event(
                         _log,
@@ -250,3 +319,8 @@ class RtspServer:
             if self._refused:
                 event(_log, logging.WARNING, "rtsp.refused", connections=self._refused)
                 self._refused = 0
+
+
+def _session() -> str:
+    """An unguessable identifier."""
+    return secrets.token_hex(12)

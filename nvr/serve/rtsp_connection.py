@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from nvr._native import RelayReader
 from nvr.base.clock import Clock
@@ -76,29 +77,40 @@ class House:
     datagram_bytes: int = 0
 
 
+class Input(Protocol):
+    """What a peer says: the connection itself, or what comes through HTTP."""
+
+    async def read(self, size: int) -> bytes:
+        """Return what there is, `size` bytes at most; nothing at the end."""
+        ...
+
+
 class Connection:
     """Serves one peer until it leaves or breaks the rules.
 
     Args:
         house: Shared parts.
-        streams: asyncio's two ends of the connection.
+        streams: The two ends of the connection.
         address: IP address of the peer.
         tls: Whether asyncio encrypts.
         session: Unguessable session identifier.
+        tunnel: It came through HTTP, because nothing else comes through: all stays inside.
     """
 
     def __init__(
         self,
         house: House,
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        streams: tuple[Input, asyncio.StreamWriter],
         address: str,
         *,
         tls: bool,
         session: str,
+        tunnel: bool = False,
     ) -> None:
         self._house = house
         self._input, self._output = streams
         self._tls = tls
+        self._beside = house.datagram_bytes > 0 and not (tls or tunnel)
         features = frozenset((FEATURE,)) if house.archive else frozenset()
         self._server = Server(session, features)
         self._replay: Replay | None = None
@@ -259,8 +271,7 @@ class Connection:
             raise Denied(404, ())
         self._config = config
         self._place = place
-        with_datagrams = self._house.datagram_bytes and not self._tls
-        self._server.set_up(request, track, self._open(track) if with_datagrams else None)
+        self._server.set_up(request, track, self._open(track) if self._beside else None)
 
     def _open(self, track: int) -> Callable[[Pair], Pair | None]:
         """What opens our two ports of a track."""

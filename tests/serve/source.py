@@ -90,18 +90,35 @@ class Camera:
 
 
 @asynccontextmanager
-async def serving(
-    cameras, access=None, tls=None, **options
-) -> AsyncIterator[tuple[RtspServer, int]]:
-    server = RtspServer(cameras.get, access, clock=SystemClock(), **options)
-    port = server.listen("127.0.0.1", 0, tls)
-    tasks = [asyncio.create_task(server.run())]
-    tasks += [asyncio.create_task(camera.run()) for camera in cameras.values()]
+async def running(*coroutines) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(one) for one in coroutines]
     try:
-        yield server, port
+        yield
     finally:
         for task in tasks:
             task.cancel()
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+@asynccontextmanager
+async def listening(
+    cameras, access=None, tls=None, **options
+) -> AsyncIterator[tuple[RtspServer, int]]:
+    """A server of cameras that somebody else runs."""
+    server = RtspServer(cameras.get, access, clock=SystemClock(), **options)
+    port = server.listen("127.0.0.1", 0, tls)
+    async with running(server.run()):
+        yield server, port
+
+
+@asynccontextmanager
+async def serving(
+    cameras, access=None, tls=None, **options
+) -> AsyncIterator[tuple[RtspServer, int]]:
+    async with (
+        listening(cameras, access, tls, **options) as served,
+        running(*(camera.run() for camera in cameras.values())),
+    ):
+        yield served

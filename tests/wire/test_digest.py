@@ -99,6 +99,17 @@ def test_what_our_client_answers_our_server_takes(user, password, which):
     assert not answer.proves(secret[::-1] + "0", "box", "PLAY", "rtsp://h:8554/cam/东门")
 
 
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+def test_an_answer_that_does_not_name_its_algorithm_is_known_by_its_length(algorithm):
+    login = Login("u", "p")
+    assert login.challenged([f'Digest realm="r", nonce="n", algorithm={algorithm}'])
+    said = login.authorization("PLAY", "rtsp://x", "c").replace(f", algorithm={algorithm}", "")
+    assert "algorithm" not in said
+    answer = Answer.parse(said)
+    assert answer.algorithm == algorithm
+    assert answer.proves(ha1("u", "r", "p", algorithm), "r", "PLAY", "rtsp://x")
+
+
 def test_session_variants_are_answered():
     login = Login("u", "p")
     login.challenged(['Digest realm="r", nonce="n", algorithm=MD5-sess, qop="auth"'])
