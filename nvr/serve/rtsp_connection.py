@@ -22,8 +22,9 @@ from nvr.serve.rtsp_datagram import Datagrams
 from nvr.serve.rtsp_login import Denied, Doorkeeper, refused
 from nvr.serve.rtsp_place import Place, parse_place
 from nvr.serve.rtsp_relay import Variant, Variants, describe
-from nvr.serve.rtsp_replay import Archive, Replay, wish_of
+from nvr.serve.rtsp_replay import Archive, Replay
 from nvr.serve.rtsp_room import Room
+from nvr.serve.rtsp_wish import wish_of
 from nvr.wire.digest import Counter
 from nvr.wire.rtsp import Headers, Pair, Request
 from nvr.wire.rtsp_replay import FEATURE
@@ -393,7 +394,7 @@ class Connection:
                 described = await replay.describe(place.path, own)
                 self._server.respond(request, 200, headers, described)
             elif request.method == "SETUP":
-                await replay.set_up(request)
+                await replay.set_up(request, place.track)
             elif request.method == "PLAY":
                 if not replay.sent_bytes:
                     self._tell(began=True)

@@ -33,7 +33,8 @@ _ENCODING = {
 }
 
 
-def _payload_type(track: TrackConfig, index: int) -> int:
+def payload_type(track: TrackConfig, index: int) -> int:
+    """RTP payload type of a track by its place in the description."""
     number, *usual = _STATIC.get(track.codec, (0,))
     return number if usual == [track.clock_hz, track.channels] else 96 + index
 
@@ -49,7 +50,7 @@ def _media(track: TrackConfig, index: int, sent: RtpTrack) -> sdp.Media:
         sets = read(track.config)
     return sdp.Media(
         track.kind,
-        _payload_type(track, index),
+        payload_type(track, index),
         sent.encoding or _ENCODING[track.codec],
         track.clock_hz,
         track.channels,
@@ -169,7 +170,7 @@ class Variants:
         tracks = [
             (
                 track.clock_hz,
-                _payload_type(track, index),
+                payload_type(track, index),
                 channel,
                 secrets.randbits(32),
                 secrets.randbits(16),

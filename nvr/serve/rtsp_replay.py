@@ -1,9 +1,9 @@
-"""Recorded pictures over RTSP, as ONVIF's replay has it: ``/rec/<name>`` and ``/rec/<name>/sub``.
+"""Recorded pictures and sound over RTSP, as ONVIF's replay has it: ``/rec/<name>`` and ``.../sub``.
 
 ``PLAY`` with ``Range: clock=20260615T114900.440Z-`` begins at the key frame that shows that time,
-and goes on over gaps to the end of what is recorded. ``Rate-Control: no`` sends as fast as the peer
-takes it. The first packet of each access unit says in its header extension when it was taken and
-whether something is missing before or after it. Pictures only; no reverse.
+and goes on over gaps to the end of what is recorded. ``Scale: -1`` goes back from there, group of
+pictures by group, each in the order of decoding, without sound. ``Rate-Control: no`` sends as fast
+as the peer takes it.
 
 This is Python for each access unit, unlike live streams: it runs for who looks back.
 
@@ -12,27 +12,21 @@ Source: ONVIF Streaming Specification 23.06, section 6 (replay); RFC 2326, secti
 
 import asyncio
 import logging
-import re
-import secrets
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from nvr.auth.user import Span
-from nvr.base.clock import Clock
+from nvr.base.clock import TICKS_PER_S, Clock
 from nvr.base.errors import NvrError
 from nvr.base.log import event
-from nvr.media.fragment import Sample, pieces, samples
-from nvr.media.track import StreamConfig, TrackConfig
+from nvr.media.track import StreamConfig
 from nvr.playback.query import Gop, Ranges
 from nvr.playback.track import Place
 from nvr.serve.rtsp_login import Denied
-from nvr.serve.rtsp_relay import describe
-from nvr.wire import h264, h265
-from nvr.wire.nal import nals as nals_of
-from nvr.wire.rtp import H264Packetizer, H265Packetizer, interleave
+from nvr.serve.rtsp_relay import describe, payload_type
+from nvr.serve.rtsp_unit import Flags, Line, Packer, Unit, told, units
+from nvr.serve.rtsp_wish import EVER_US, Wish
 from nvr.wire.rtsp import Request
 from nvr.wire.rtsp_replay import stamp
 from nvr.wire.rtsp_session import Server
@@ -40,12 +34,9 @@ from nvr.wire.rtsp_session import Server
 _log = logging.getLogger(__name__)
 
 STUCK_S: Final = 10.0
+REPORT_S: Final = 5.0
 _JOINED_US: Final = 200_000
 """Two groups of pictures of one run that are no further apart follow each other."""
-_NTP_EPOCH_S: Final = 2_208_988_800
-_EVER_US: Final = 1 << 62
-_STAMP = r"(\d{8}T\d{6}(?:\.\d{1,9})?Z)"
-_RANGE = re.compile(rf"clock={_STAMP}?-{_STAMP}?")
 
 
 class Archive(Protocol):
@@ -68,83 +59,6 @@ class Archive(Protocol):
     ) -> Gop | None:
         """Group of pictures that shows a time, or the next one."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a PLAY asks for.
-
-    Attributes:
-        from_us: UTC microseconds; None to go on where it stands, or to begin with the oldest.
-        to_us: Where to end, None for the end of what is recorded.
-        paced: As it happened; else as fast as the peer takes it.
-        scale: How much faster than it happened.
-        intra: Key frames only.
-        cseq: Low byte of the request's number.
-    """
-
-    from_us: int | None
-    to_us: int | None
-    paced: bool
-    scale: float
-    intra: bool
-    cseq: int
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The span that may come to be seen."""
-        return self.from_us or 0, _EVER_US if self.to_us is None else self.to_us
-
-
-def wish_of(request: Request) -> Wish:
-    """Read a PLAY.
-
-    Raises:
-        Denied: 457: the range is none; 451: backwards, or faster than we play.
-    """
-    said, from_us, to_us = request.header("Range").strip(), None, None
-    if found := _RANGE.fullmatch(said):
-        from_us, to_us = (None if text is None else _us(text) for text in found.groups())
-        if from_us is not None and to_us is not None and to_us <= from_us:
-            raise Denied(457, ())  # also how a peer asks for reverse
-    elif said and not said.startswith("npt="):
-        raise Denied(457, ())
-    try:
-        scale = float(request.header("Scale") or 1)
-    except ValueError:
-        scale = 0.0
-    if not 0.1 <= scale <= 64:
-        raise Denied(451, ())
-    paced = request.header("Rate-Control").strip().lower() != "no"
-    intra = request.header("Frames").strip().lower().startswith("intra")
-    number = re.search(r"[0-9]{1,9}\Z", request.header("CSeq"))
-    cseq = int(number[0]) & 0xFF if number else 0
-    return Wish(from_us, to_us, paced, scale, intra, cseq)
-
-
-def _us(text: str) -> int:
-    """UTC microseconds of a time of a range.
-
-    Raises:
-        Denied: 457.
-    """
-    whole, _, rest = text.removesuffix("Z").partition(".")
-    try:
-        at = datetime.strptime(whole, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
-    except ValueError as err:
-        raise Denied(457, ()) from err
-    return round(at.timestamp()) * 1_000_000 + int(f"{rest:0<6}"[:6])
-
-
-@dataclass(slots=True)
-class _Frame:
-    """A picture that waits to be sent until it is known what follows it."""
-
-    nals: list[bytes]
-    time_90k: int
-    wall_us: int
-    key: bool
-    fresh: bool
 
 
 class Replay:
@@ -172,9 +86,10 @@ class Replay:
         self._archive, self._stream, self._server = archive, stream, server
         self._allow = allow
         self._output, self._clock = output, clock
-        self._video: TrackConfig | None = None
+        self._described: StreamConfig = ()
         self._known: tuple[int, StreamConfig] | None = None
-        self._packetizer: H264Packetizer | None = None
+        self._packers: dict[int, Packer] = {}
+        self._taken: tuple[int, int] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stands_us: int | None = None
         self._waiting_s: float | None = None
@@ -203,107 +118,164 @@ class Replay:
         Raises:
             Denied: 404: nothing is recorded, or no pictures that can be sent.
         """
-        ranges = await asyncio.to_thread(self._archive.ranges, self._stream, 0, _EVER_US)
-        if not ranges.runs:
+        ranges = await asyncio.to_thread(self._archive.ranges, self._stream, 0, EVER_US)
+        described = told(await self._config(ranges.runs[-1].run)) if ranges.runs else ()
+        if not described or described[0].kind != "video":
             raise Denied(404, (("X-NVR-Code", "archive.nothing"),))
-        self._video = await self._codec(ranges.runs[-1].run)
-        if self._video is None:
-            raise Denied(404, (("X-NVR-Code", "archive.nothing"),))
+        if not self._server.channels:
+            self._described = described
+        text = describe(name, self._described, own).decode()
+        for index, track in enumerate(self._described):
+            control = f"a=control:track={index}\r\n"
+            text = text.replace(control, f"{control}a=x-onvif-track:{track.kind.upper()}001\r\n")
         first_us = min(run.from_us for run in ranges.runs)
         last_us = max(run.to_us for run in ranges.runs)
-        more = f"a=range:clock={stamp(first_us)}-{stamp(last_us)}\r\na=x-onvif-track:VIDEO001\r\n"
-        return describe(name, (self._video,), own) + more.encode()
+        return f"{text}a=range:clock={stamp(first_us)}-{stamp(last_us)}\r\n".encode()
 
-    async def set_up(self, request: Request) -> None:
-        """Answer SETUP of its one track.
+    async def set_up(self, request: Request, track: int) -> None:
+        """Answer SETUP of a track; -1 is the only one there is.
 
         Raises:
-            Denied: 404.
+            Denied: 404, 459.
         """
-        if self._video is None:
+        if not self._described:
             await self.describe("", "")
-        self._server.set_up(request, 0)
+        if track < 0 and len(self._described) > 1:
+            raise Denied(459, ())
+        if track >= len(self._described):
+            raise Denied(404, ())
+        self._server.set_up(request, max(track, 0))
 
     async def play(self, request: Request, wish: Wish) -> None:
         """Answer PLAY, and begin."""
         await self.close()
-        begin_us = self._stands_us or 0 if wish.from_us is None else wish.from_us
-        gop = await self._gop(begin_us, None, wish)
+        begin_us = wish.from_us if wish.from_us is not None else self._stands_us
+        if begin_us is None:
+            begin_us = EVER_US if wish.backwards else 0
+        gop = await self._first(begin_us, wish)
         headers = [("Rate-Control", "yes" if wish.paced else "no"), ("Scale", f"{wish.scale:g}")]
         if gop is not None:
+            at_us = min(begin_us, gop.to_us) if wish.backwards else max(begin_us, gop.from_us)
             end = "" if wish.to_us is None else stamp(wish.to_us)
-            headers.insert(0, ("Range", f"clock={stamp(max(begin_us, gop.from_us))}-{end}"))
+            headers.insert(0, ("Range", f"clock={stamp(at_us)}-{end}"))
         self._server.respond(request, 200, tuple(headers))
         self._output.write(self._server.to_send())
-        self._task = asyncio.get_running_loop().create_task(self._run(gop, wish))
+        playing = _Playing(wish, begin_us, self._clock.monotonic_s(), Line(wish.scale))
+        self._task = asyncio.get_running_loop().create_task(self._run(gop, playing))
 
-    async def _run(self, gop: Gop | None, wish: Wish) -> None:
+    async def _run(self, gop: Gop | None, playing: "_Playing") -> None:
         try:
-            await self._send_all(gop, wish)
+            await self._send_all(gop, playing)
         except NvrError as err:
             event(_log, logging.WARNING, "rtsp.replay_ended", stream=self._stream, error=str(err))
         except OSError:
             pass  # the peer is gone
 
-    async def _send_all(self, gop: Gop | None, wish: Wish) -> None:
-        held: _Frame | None = None
-        before: Gop | None = None
-        anchor: tuple[float, int] | None = None
-        while gop is not None and not (wish.to_us and gop.from_us >= wish.to_us):
+    async def _send_all(self, gop: Gop | None, playing: "_Playing") -> None:
+        wish, before = playing.wish, None
+        while gop is not None:
             config = await self._config(gop.run)
-            joined = before is not None and _follows(before, gop)
-            fresh = not joined
-            for frame in _frames(gop, config, fresh=fresh, intra=wish.intra):
-                if wish.to_us is not None and frame.wall_us >= wish.to_us:
-                    break
-                if held is not None:
-                    await self._send(held, wish, end=frame.fresh, last=False)
-                if wish.paced:
-                    anchor = await self._pace(anchor, frame, wish)
-                held = frame
-            before = gop
-            gop = await self._gop(gop.next_us or 0, gop.following, wish) if gop.following else None
-        if held is not None:
-            await self._send(held, wish, end=True, last=True)
+            wanted = playing.wanted(units(gop, config, self._described, intra=wish.intra))
+            pictures = [one for one in wanted if one.track == 0]
+            fresh = before is None or not _adjoin(before, gop, wish)
+            playing.enter(pictures, fresh=fresh)
+            silent = {n for n in range(len(self._described)) if fresh or wish.backwards}
+            after: Gop | None = None
+            for unit in wanted:
+                end = last = False
+                if unit is pictures[-1]:
+                    # Only now, so that the first picture does not wait for it.
+                    after = await self._next(gop, wish)
+                    last = after is None
+                    end = after is None or not _adjoin(gop, after, wish)
+                flags = Flags(end, unit.track in silent, last)
+                silent.discard(unit.track)
+                await self._send(unit, gop.run, playing, flags)
+            if not pictures:
+                after = await self._next(gop, wish)
+            before, gop = gop, after
 
-    async def _pace(
-        self, anchor: tuple[float, int] | None, frame: _Frame, wish: Wish
-    ) -> tuple[float, int]:
-        """Wait until a picture is due; what was not recorded is not waited for."""
-        now_s = self._clock.monotonic_s()
-        if anchor is None or frame.fresh:
-            return now_s, frame.wall_us
-        due_s = anchor[0] + (frame.wall_us - anchor[1]) / 1e6 / wish.scale
-        if due_s > now_s:
-            await self._clock.sleep(due_s - now_s)
-        return anchor
-
-    async def _send(self, frame: _Frame, wish: Wish, *, end: bool, last: bool) -> None:
-        if self._packetizer is None:
-            kind = H264Packetizer if self._codec_name() == "h264" else H265Packetizer
-            self._packetizer = kind(96, secrets.randbits(32), secrets.randbits(16))
-        extension = _extension(frame, wish, end=end, last=last)
-        packets = self._packetizer.packets(frame.nals, frame.time_90k, extension)
-        channel = self._server.channels[0]
-        data = b"".join(interleave(channel, one) for one in packets)
+    async def _send(self, unit: Unit, run: int, playing: "_Playing", flags: Flags) -> None:
+        packer, data, wish = self._packer(unit.track), b"", playing.wish
+        if packer is None:
+            return  # it was not set up
+        if wish.paced:
+            at_90k = playing.line.at_90k(unit)
+            due_90k = playing.group_90k if wish.backwards else at_90k
+            data = await self._until_due(playing, due_90k, unit.track, packer)
+        else:
+            at_90k = self._taken_90k(unit, run)
+        data += packer.pack(unit, at_90k, flags, wish.cseq)
         self.sent_bytes += len(data)
         self._output.write(data)
-        self._stands_us = frame.wall_us + 1
+        if unit.track == 0:
+            self._stands_us = playing.group_us - 1 if wish.backwards else unit.wall_us + 1
         self._waiting_s = self._clock.monotonic_s()
         await self._output.drain()
         self._waiting_s = None
 
-    def _codec_name(self) -> Literal["h264", "h265"]:
-        return "h265" if self._video is not None and self._video.codec == "h265" else "h264"
+    async def _until_due(
+        self, playing: "_Playing", due_90k: int, track: int, packer: Packer
+    ) -> bytes:
+        """Wait until then; returns the report that goes with it, or nothing."""
+        early_s = playing.began_s + due_90k / TICKS_PER_S - self._clock.monotonic_s()
+        if early_s > 0:
+            await self._clock.sleep(early_s)
+        now_s = self._clock.monotonic_s()
+        if now_s - playing.reported_s.get(track, -REPORT_S) < REPORT_S:
+            return b""
+        playing.reported_s[track] = now_s
+        now_90k = round((now_s - playing.began_s) * TICKS_PER_S)
+        return packer.report(self._clock.wall_us(), now_90k)
 
-    async def _codec(self, run: int) -> TrackConfig | None:
-        return next((one for one in await self._config(run) if one.kind == "video"), None)
+    def _taken_90k(self, unit: Unit, run: int) -> int:
+        """When it was taken; within a run by the camera's clock, which has no steps."""
+        if self._taken is None or self._taken[0] != run:
+            self._taken = run, unit.wall_us * 9 // 100 - unit.pts_90k
+        return self._taken[1] + unit.pts_90k
+
+    def _packer(self, track: int) -> Packer | None:
+        channel = self._server.channels.get(track)
+        if channel is not None and track not in self._packers:
+            one = self._described[track]
+            self._packers[track] = Packer(one, payload_type(one, track), channel)
+        return self._packers.get(track)
 
     async def _config(self, run: int) -> StreamConfig:
         """Codecs of a run; most groups of pictures are of the same one as the last."""
         if self._known is None or self._known[0] != run:
             self._known = run, await asyncio.to_thread(self._archive.config, self._stream, run)
         return self._known[1]
+
+    async def _first(self, t_us: int, wish: Wish) -> Gop | None:
+        """The group that shows a time; in a gap the next one, backwards the one before."""
+        gop = await self._gop(t_us, None, wish)
+        if wish.backwards and (gop is None or gop.from_us > t_us):
+            gop = await self._earlier(t_us, wish)
+        return self._inside(gop, wish)
+
+    async def _next(self, gop: Gop, wish: Wish) -> Gop | None:
+        if wish.backwards:
+            return self._inside(await self._earlier(gop.from_us, wish), wish)
+        if gop.following is None:
+            return None
+        return self._inside(await self._gop(gop.next_us or 0, gop.following, wish), wish)
+
+    def _inside(self, gop: Gop | None, wish: Wish) -> Gop | None:
+        if gop is None or wish.to_us is None:
+            return gop
+        outside = gop.to_us <= wish.to_us if wish.backwards else gop.from_us >= wish.to_us
+        return None if outside else gop
+
+    async def _earlier(self, t_us: int, wish: Wish) -> Gop | None:
+        """The last group that begins before a time."""
+        gop = await self._gop(t_us - 1, None, wish)
+        if gop is not None and gop.from_us < t_us:
+            return gop
+        found = await asyncio.to_thread(self._archive.ranges, self._stream, 0, t_us)
+        ends = [min(one.to_us, t_us) for one in found.runs if one.from_us < t_us]
+        gop = await self._gop(max(ends) - 1, None, wish) if ends else None
+        return gop if gop is not None and gop.from_us < t_us else None
 
     async def _gop(self, t_us: int, place: Place | None, wish: Wish) -> Gop | None:
         """The next group of pictures in the codec that was described.
@@ -314,48 +286,55 @@ class Replay:
         gop = await asyncio.to_thread(
             self._archive.gop, self._stream, t_us, place, key_only=wish.intra
         )
-        if gop is None or self._video is None:
+        if gop is None or not self._described:
             return None
         self._allow((gop.from_us, gop.to_us))
-        found = await self._codec(gop.run)
-        return gop if found is not None and found.codec == self._video.codec else None
+        codecs = {one.codec for one in await self._config(gop.run) if one.kind == "video"}
+        return gop if self._described[0].codec in codecs else None
 
 
-def _follows(before: Gop, gop: Gop) -> bool:
-    return before.run == gop.run and abs(gop.from_us - before.to_us) <= _JOINED_US
+@dataclass(slots=True)
+class _Playing:
+    """What came of one PLAY.
 
-
-def _frames(gop: Gop, config: StreamConfig, *, fresh: bool, intra: bool) -> list[_Frame]:
-    """The pictures of a group, in the order of decoding.
-
-    Raises:
-        Damaged: ``fragment.damaged``.
+    Attributes:
+        wish: What was asked for.
+        begin_us: Where it began.
+        began_s: When, monotonic.
+        line: When what is played.
+        reported_s: When the last report of each track went.
+        group_90k: When the first picture of the group is played. Backwards all of it goes then.
+        group_us: When its key frame was taken.
     """
-    index = next(n for n, track in enumerate(config) if track.kind == "video")
-    found = [
-        one
-        for piece in pieces(gop.data)
-        for one in samples(piece, config)
-        if one.track == index and (one.key or not intra)
-    ]
-    return [_frame(one, found[0], gop, config[index], fresh=fresh and n == 0)
-            for n, one in enumerate(found)]  # fmt: skip
+
+    wish: Wish
+    begin_us: int
+    began_s: float
+    line: Line
+    reported_s: dict[int, float] = field(default_factory=dict)
+    group_90k: int = 0
+    group_us: int = 0
+
+    def enter(self, pictures: list[Unit], *, fresh: bool) -> None:
+        """Go on to a group; `fresh`: it does not adjoin the one before."""
+        if pictures:
+            if fresh:
+                self.line.turn(pictures)
+            self.group_90k = min(self.line.at_90k(one) for one in pictures)
+            self.group_us = pictures[0].wall_us
+
+    def wanted(self, found: list[Unit]) -> list[Unit]:
+        """What of a group is sent, in the order of decoding."""
+        wish = self.wish
+        found = [one for one in found if one.track == 0 or wish.sound]
+        if not wish.backwards:
+            return [one for one in found if wish.to_us is None or one.wall_us < wish.to_us]
+        # What a picture hangs on goes with it, though it may have been taken later.
+        until = [n for n, one in enumerate(found) if one.wall_us <= self.begin_us]
+        return found[: until[-1] + 1] if until else []
 
 
-def _frame(one: Sample, first: Sample, gop: Gop, track: TrackConfig, *, fresh: bool) -> _Frame:
-    nals = list(nals_of(one.data))
-    if one.key:
-        read = h264.parameter_sets if track.codec == "h264" else h265.parameter_sets
-        nals = [*(one for one in read(track.config) if one not in nals), *nals]
-    wall_us = gop.from_us + (one.pts_90k - first.pts_90k) * 100 // 9
-    return _Frame(nals, one.pts_90k, wall_us, one.key, fresh)
-
-
-def _extension(frame: _Frame, wish: Wish, *, end: bool, last: bool) -> bytes:
-    """``0xABAC | 3 | NTP time(64) | C E D T 0000 | low byte of CSeq | padding(16)``."""
-    seconds, rest_us = divmod(frame.wall_us, 1_000_000)
-    flags = frame.key << 7 | end << 6 | frame.fresh << 5 | last << 4
-    return struct.pack(
-        ">HHIIBBH", 0xABAC, 3, (seconds + _NTP_EPOCH_S) & 0xFFFFFFFF,
-        (rest_us << 32) // 1_000_000, flags, wish.cseq, 0,
-    )  # fmt: skip
+def _adjoin(one: Gop, two: Gop, wish: Wish) -> bool:
+    """Whether nothing is missing between two groups that are sent one after the other."""
+    before, gop = (two, one) if wish.backwards else (one, two)
+    return before.run == gop.run and abs(gop.from_us - before.to_us) <= _JOINED_US

@@ -1,4 +1,4 @@
-"""RTP for H.264 and H.265 as a sender makes it: packets of a picture, reports, interleaving.
+"""RTP as a sender makes it: packets of a picture or of sound, reports, interleaving.
 
 RTP header: ``V=2 P X CC | M PT | sequence(16) | timestamp(32) | SSRC(32)``. A NAL unit that
 fits goes as it is; a longer one as FU-A: ``F NRI 28 | S E R type | piece``. The marker bit is
@@ -25,7 +25,7 @@ class H264Packetizer:
     """Numbers and cuts the pictures of one stream.
 
     Args:
-        payload_type: Dynamic type of the SDP, 96-127.
+        payload_type: Type of the SDP, 0-127.
         ssrc: Source, 32 bits.
         sequence: First sequence number, 16 bits.
         packet_bytes: Longest RTP packet, header included; 1460 fits TCP's segment on Ethernet
@@ -38,8 +38,8 @@ class H264Packetizer:
     def __init__(
         self, payload_type: int, ssrc: int, sequence: int = 0, packet_bytes: int = 1456
     ) -> None:
-        if not 96 <= payload_type <= 127:
-            raise ValueError(f"payload type {payload_type} is outside 96-127")
+        if not 0 <= payload_type <= 127:
+            raise ValueError(f"payload type {payload_type} is outside 0-127")
         if not 0 <= ssrc < 1 << 32 or not 0 <= sequence < 1 << 16:
             raise ValueError("SSRC or sequence number out of range")
         if not _HEADER_BYTES + 3 <= packet_bytes <= 65535:
@@ -151,6 +151,19 @@ class AacPacketizer(H264Packetizer):
         if not 0 < len(nal) < 1 << 13:
             raise ValueError(f"a frame of {len(nal)} bytes is outside 1-8191")
         return [struct.pack(">HH", 16, len(nal) << 3) + nal]
+
+
+class SoundPacketizer(H264Packetizer):
+    """The same for sound of which a packet holds so much as it is given: G.711, Opus.
+
+    The marker would begin a talkspurt; there are none.
+
+    Source: RFC 3551 section 4.1, RFC 7587 section 4.2.
+    """
+
+    def packets(self, nals: Iterable[bytes], timestamp: int, extension: bytes = b"") -> list[bytes]:
+        """See `H264Packetizer.packets`."""
+        return [self._packet(one, timestamp, extension, marker=False) for one in nals]
 
 
 def interleave(channel: int, packet: bytes) -> bytes:

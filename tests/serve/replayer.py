@@ -28,11 +28,24 @@ class Unit:
     nals: list[bytes] = field(default_factory=list)
 
 
+@dataclass
+class Sound:
+    """A packet of sound: when it was taken, its RTP time and what it holds."""
+
+    at_us: int
+    time: int
+    payload: bytes
+
+
 class Replayer:
+    """Channel 0 are pictures, 2 is sound, 1 and 3 are reports."""
+
     def __init__(self, reader, writer, url: str, user: str, secret: str) -> None:
         self.reader, self.writer, self.url = reader, writer, url
         self.login, self.cseq, self.session = Login(user, secret), 0, ""
         self.units: list[Unit] = []
+        self.sounds: list[Sound] = []
+        self.reports: list[tuple[int, bytes]] = []
 
     async def ask(self, method: str, url: str = "", **headers: str):
         """Ask until it is not a challenge; returns status, headers, body."""
@@ -69,7 +82,8 @@ class Replayer:
     async def _packet(self) -> None:
         channel, size = struct.unpack(">BH", await self.reader.readexactly(3))
         data = await self.reader.readexactly(size)
-        if channel != 0:
+        if channel % 2:
+            self.reports.append((channel, data))
             return
         (at,) = struct.unpack_from(">I", data, 4)
         payload = data[12:]
@@ -78,6 +92,9 @@ class Replayer:
             assert (kind, words) == (0xABAC, 3)
             at_us = (seconds - 2_208_988_800) * 1_000_000 + round(rest * 1e6 / (1 << 32))
             said = "".join(name for n, name in enumerate("CEDT") if flags >> (7 - n) & 1)
+            if channel == 2:
+                self.sounds.append(Sound(at_us, at, data[28:]))
+                return
             self.units.append(Unit(at_us, said, cseq, at))
             payload = data[28:]
         unit = self.units[-1]

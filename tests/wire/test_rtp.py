@@ -83,7 +83,7 @@ def test_interleaving_frames_the_packet(channel: int, packet: bytes) -> None:
 @pytest.mark.parametrize(
     ("payload_type", "ssrc", "sequence", "packet_bytes"),
     [
-        (95, 0, 0, 1400),
+        (-1, 0, 0, 1400),
         (128, 0, 0, 1400),
         (96, 2**32, 0, 1400),
         (96, 0, 65536, 1400),

@@ -101,7 +101,7 @@ class Recordings:
     def replay_capabilities(self, call: Call) -> str:  # noqa: ARG002 - a handler's shape
         """``GetServiceCapabilities`` of replay."""
         return tag(
-            "trp:Capabilities", ReversePlayback=False, SessionTimeoutRange="60 60",
+            "trp:Capabilities", ReversePlayback=True, SessionTimeoutRange="60 60",
             RTP_RTSP_TCP=True,
         )  # fmt: skip
 
