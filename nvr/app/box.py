@@ -177,25 +177,13 @@ class Box:
         )
         server = rtsp_server(ingest, cameras, doors, clock, config.rtsp, volumes)
         lines = BoardLines(
-            self._board,
-            config,
-            self._sim,
-            control.outputs,
-            control.ptz,
-            clock,
-            audit,
-            looks.store,
-            cameras.event,
-            cameras.tell,
-            cameras.settings,
-            cameras.roster.write,
-        )
+            self._board, config, self._sim, control.outputs, control.ptz, clock, audit, looks.store,
+            cameras.event, cameras.tell, cameras.settings, cameras.roster.write,
+        )  # fmt: skip
         stack.callback(lines.close)
         storage.health.also.append(lines.warnings)
         control.switched = lines.switched
-        feeder = self._feeder(audit, control, ingest, storage)
-        if feeder is not None:
-            stack.push(lambda kind, _err, _trace: feeder.close(clean=kind is None))
+        feeder = self._feeder(stack, audit, control, ingest, storage)
         backfill = Backfill(cameras, services.ask, ingest, volumes, clock, storage.busy)
         metrics = Metrics(
             clock,
@@ -227,8 +215,10 @@ class Box:
         notifiers = self._notifiers(
             stack, doors, cameras, lines, control, box, looks, volumes.volumes
         )
+        talks = CameraTalks(cameras.caller, clock)
         platforms = platform_table(
-            config.gb28181, self._data, doors, clock, control, cameras, lines, box, volumes, ingest
+            config.gb28181, self._data, doors, clock, control, cameras, lines, box, volumes, ingest,
+            talks,
         )  # fmt: skip
         page = Page(
             Parts(
@@ -264,7 +254,7 @@ class Box:
                 joysticks=control.joysticks,
                 preset_picture=shots.picture,
                 happenings=looks.store,
-                talks=CameraTalks(cameras.caller, clock),
+                talks=talks,
                 onvif_device=device,
                 notifiers=notifiers,
                 platforms=platforms,
@@ -376,7 +366,12 @@ class Box:
         return desk
 
     def _feeder(
-        self, audit: Audit, control: Control, ingest: Ingest, storage: Storage
+        self,
+        stack: contextlib.ExitStack,
+        audit: Audit,
+        control: Control,
+        ingest: Ingest,
+        storage: Storage,
     ) -> Feeder | None:
         """Arm the board's watchdog, None if it names none."""
         settings = self._board.watchdog
@@ -386,6 +381,7 @@ class Box:
         feeder = Feeder(settings, self._data.path, holds, self._clock, audit, self._sim)
         feeder.open()
         storage.health.also.append(feeder.warnings)
+        stack.push(lambda kind, _err, _trace: feeder.close(clean=kind is None))
         return feeder
 
     def _painter(self, services: Services, cameras: CameraTable) -> Painter:

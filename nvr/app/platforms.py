@@ -32,6 +32,7 @@ from nvr.media.gb28181 import (
 from nvr.media.gpio import Lines
 from nvr.media.ingest import Ingest
 from nvr.media.ports import RelaySource
+from nvr.media.talk import Talks
 from nvr.serve.gb28181.media import MediaDesk
 from nvr.serve.gb28181.parts import Parts
 from nvr.serve.gb28181.platform import Platform
@@ -205,6 +206,7 @@ def platform_table(
     box: BoxState,
     archive: Volumes,
     hub: Ingest,
+    talks: Talks,
 ) -> PlatformTable:
     """Build them over the box's own parts."""
 
@@ -216,7 +218,7 @@ def platform_table(
     def size_of(stream: str, from_us: int, to_us: int) -> int:
         return size_bytes(archive.archive(), [stream], from_us, to_us) // 2
 
-    media = MediaDesk(find, archive, clock, size_of=size_of)
+    media = MediaDesk(find, archive, clock, size_of=size_of, talks=talks)
     parts = Parts(
         clock=clock,
         ptz=control.ptz,

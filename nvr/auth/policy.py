@@ -403,6 +403,7 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "gb INVITE Playback": _relay("playback"),
         "gb INVITE Download": _relay("export"),
         "gb INVITE Talk": _host("relay"),
+        "gb Broadcast": _host("relay"),
         **_onvif("replay", _host(), "GetReplayConfiguration"),
         **_onvif("replay", _host("playback"), "GetReplayUri"),
     }

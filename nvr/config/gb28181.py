@@ -21,7 +21,7 @@ class Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     id: Id
     camera: Name
-    # ``export`` is downloading, ``relay`` switches wiper and lamp and begins recordings.
+    # ``export`` is downloading, ``relay`` switches wiper and lamp, begins recordings and speaks.
     rights: Annotated[tuple[Right, ...], Meta(max_length=6)] = ("live",)
 
 

@@ -44,7 +44,7 @@ class Body:
         kind: Name of its root.
         command: Its ``CmdType``.
         number: Its ``SN``, as it was written; it goes back with the answer.
-        device: ID of whom it is about.
+        device: ID of whom it is about; of a ``Broadcast`` its ``TargetID``.
         root: All of it.
     """
 
@@ -72,7 +72,7 @@ def parse(data: bytes) -> Body:
     root = parse_xml(stripped.encode(), most_bytes=4 * MOST_BYTES, most_depth=MOST_DEPTH)
     kind = _KINDS.get(root.name.lower())
     command, number = said(root, "CmdType"), said(root, "SN")
-    device = said(root, "DeviceID")
+    device = said(root, "DeviceID") or said(root, "TargetID")  # a Broadcast has that one only
     if kind is None:
         raise Malformed("the root is no Control, Query, Notify or Response")
     if not re.fullmatch(r"[A-Za-z0-9_]{1,48}", command):

@@ -2,13 +2,14 @@
 
 A request of ours is repeated over UDP after 0.5, 1, 2, 4, 4, ... s and given up after 32 s; over
 TCP it is only given up. A request that came twice gets the answer that it got, and nobody sees it
-again. A final answer to an INVITE is repeated until its ACK, for at most 32 s.
+again. A final answer to an INVITE is repeated until its ACK, for at most 32 s. An INVITE of ours is
+repeated until somebody says that he heard it; a refusal is acknowledged here, a grant by who asked,
+and whenever it comes again.
 
 The shape is that of the other protocols: `receive`, `next_event`, `to_send`, `wake_at`, with the
 time as an argument. Where a message goes is whatever its owner calls a peer.
 
-Source: RFC 3261 sections 9, 13.3.1.4, 17.1.2 and 17.2, tables of timers in annex A. Only requests
-other than INVITE are sent.
+Source: RFC 3261 sections 9, 13.2.2.4, 13.3.1.4, 17.1 and 17.2, tables of timers in annex A.
 """
 
 from collections import OrderedDict, deque
@@ -68,10 +69,20 @@ Event = Asked | Answered | Acknowledged | Unacknowledged
 class _Sent:
     """A request of ours."""
 
+    request: Request
     data: bytes
     peer: Peer
     again_s: float | None
     every_s: float
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Acknowledged:
+    """The ACK of an INVITE of ours: it goes out again whenever the answer comes again."""
+
+    ack: bytes
+    peer: Peer
     until_s: float
 
 
@@ -100,13 +111,14 @@ class Transactions:
         self._reliable = reliable
         self._sent: dict[str, _Sent] = {}
         self._heard: OrderedDict[Key, _Heard] = OrderedDict()
+        self._acks: dict[str, _Acknowledged] = {}
         self._events: deque[Event] = deque()
         self._out: deque[tuple[bytes, Peer]] = deque()
         self.repeated = 0
         """Messages of ours that were sent again."""
 
     def __len__(self) -> int:
-        return len(self._sent) + len(self._heard)
+        return len(self._sent) + len(self._heard) + len(self._acks)
 
     @property
     def waiting(self) -> int:
@@ -125,13 +137,19 @@ class Transactions:
         assert via is not None
         data = request.encode()
         again_s = None if self._reliable else now_s + T1_S
-        self._sent[via.branch] = _Sent(data, peer, again_s, T1_S, now_s + GIVEN_UP_S)
+        self._sent[via.branch] = _Sent(request, data, peer, again_s, T1_S, now_s + GIVEN_UP_S)
         self._out.append((data, peer))
         return via.branch
 
     def forget(self, branch: str) -> None:
         """Wait no more for the answer to a request."""
         self._sent.pop(branch, None)
+
+    def acknowledge(self, branch: str, ack: Request, peer: Peer, now_s: float) -> None:
+        """Send the ACK of an INVITE of ours; `branch` is the INVITE's."""
+        one = _Acknowledged(ack.encode(), peer, now_s + GIVEN_UP_S)
+        self._acks[branch] = one
+        self._out.append((one.ack, peer))
 
     def receive(self, message: Request | Response, peer: Peer, now_s: float) -> None:
         """Take a message that has all that each must have (`nvr.wire.sip.fault`)."""
@@ -177,6 +195,9 @@ class Transactions:
                 one.every_s = min(2 * one.every_s, T2_S)
                 one.again_s = now_s + one.every_s
                 self._repeat(one.data, one.peer)
+        for branch, ack in list(self._acks.items()):
+            if now_s >= ack.until_s:
+                del self._acks[branch]
         for key, heard in list(self._heard.items()):
             if heard.status >= 200 and now_s >= heard.until_s:
                 del self._heard[key]
@@ -193,6 +214,7 @@ class Transactions:
     def wake_at(self) -> float | None:
         """When `to_send` has to be asked next, at the latest."""
         times = [min(one.until_s, one.again_s or one.until_s) for one in self._sent.values()]
+        times += [one.until_s for one in self._acks.values()]
         times += [
             min(one.until_s, one.again_s or one.until_s)
             for one in self._heard.values()
@@ -207,13 +229,19 @@ class Transactions:
     def _answered(self, response: Response, now_s: float) -> None:
         via = response.via
         one = self._sent.get(via.branch) if via else None
+        known = self._acks.get(via.branch) if via else None
+        if known is not None and response.status >= 200:
+            self._repeat(known.ack, known.peer)
         if via is None or one is None:
             return  # an answer to nothing, or one that came twice
+        invited = one.request.method == "INVITE"
         if response.status < 200:
             one.every_s = T2_S
-            one.again_s = None if one.again_s is None else now_s + T2_S
+            one.again_s = None if invited or one.again_s is None else now_s + T2_S
             return
         del self._sent[via.branch]
+        if invited and response.status >= 300:
+            self.acknowledge(via.branch, _refusal_heard(one.request, response), one.peer, now_s)
         self._events.append(Answered(via.branch, response))
 
     def _asked(self, request: Request, peer: Peer, now_s: float) -> None:
@@ -264,3 +292,13 @@ def _key(request: Request, method: str) -> Key:
     if via.branch.startswith(MAGIC):
         return via.branch, where, method
     return request.call_id, request.cseq[0], tag_of(request.get("from")), where, method
+
+
+def _refusal_heard(invite: Request, refusal: Response) -> Request:
+    """The ACK of a refusal, which is of the INVITE's own transaction (RFC 3261, 17.1.1.3)."""
+    copied = [(name, invite.get(name)) for name in ("Via", "From")]
+    headers = (
+        *copied, ("To", refusal.get("To")), ("Call-ID", invite.call_id),
+        ("CSeq", f"{invite.cseq[0]} ACK"), ("Max-Forwards", "70"),
+    )  # fmt: skip
+    return Request(headers, b"", "ACK", invite.uri)

@@ -28,6 +28,7 @@ class Platform:
         contact: Of a 302.
         version: Its ``X-GB-Ver``, empty to say none.
         proxy: It challenges with 407 and not with 401.
+        speak: What an INVITE is answered with, empty to refuse it.
     """
 
     status: int = 200
@@ -35,6 +36,7 @@ class Platform:
     contact: str = ""
     version: str = "3.0"
     proxy: bool = False
+    speak: Callable[[Request], str] = lambda _: ""
     expires: str = ""
     date: str = ""
     registered: list[Request] = field(default_factory=list)
@@ -61,9 +63,21 @@ class Platform:
             self._message(message)
         else:
             self.others.append(message)
-            if message.method != "ACK":
+            if message.method == "INVITE":
+                self._invite(message)
+            elif message.method != "ACK":
                 self.reply(message, 200, "OK")
         self.heard.set()
+
+    def _invite(self, request: Request) -> None:
+        self.reply(request, 100, "Trying")
+        if not (text := self.speak(request)):
+            self.reply(request, 486, "Busy Here")
+            return
+        more = [("Contact", f"<sip:{SERVER}@127.0.0.1:{self.port}>")]
+        more.append(("Content-Type", "application/sdp"))
+        granted = sip.reply(request, 200, "OK", tag="p1", headers=more, body=text.encode())
+        self.send(granted.encode())
 
     def reply(self, request: Request, status: int, reason: str, *more: tuple[str, str]) -> None:
         """Answer a request."""
@@ -79,8 +93,9 @@ class Platform:
         call_id: str = "",
         tag: str = "",
         branch: str = "",
+        own: str = "p",
     ) -> str:
-        """Ask the device; returns the Call-ID."""
+        """Ask the device; returns the Call-ID. `own` is our tag, ``p1`` where it invited us."""
         self.number += 1
         call_id = call_id or secrets.token_hex(8)
         data = body.encode("gb18030") if isinstance(body, str) else body
@@ -89,7 +104,7 @@ class Platform:
         request = Request(
             (
                 ("Via", f"SIP/2.0/UDP 127.0.0.1:{self.port};rport;branch={branch}"),
-                ("From", f"<sip:{SERVER}@{REALM}>;tag=p"),
+                ("From", f"<sip:{SERVER}@{REALM}>;tag={own}"),
                 ("To", f"<sip:{to}@{REALM}>{kept}"),
                 ("Call-ID", call_id),
                 ("CSeq", f"{self.number if method != 'ACK' else self.number - 1} {method}"),

@@ -1,6 +1,6 @@
 """SIP transactions: repeated at the right times, answered once, forgotten in the end."""
 
-from nvr.wire.sip import Request, Response, reply
+from nvr.wire.sip import Request, Response, parse, reply
 from nvr.wire.sip_transaction import (
     GIVEN_UP_S,
     MOST_ANSWERED,
@@ -175,3 +175,42 @@ def test_answered_ones_make_room_for_new_ones() -> None:
         assert isinstance(asked, Asked)
         transactions.answer(asked.key, reply(asked.request, 200, "OK"), 0.0)
     assert len(transactions) == MOST_ANSWERED
+
+
+def test_an_invite_of_ours_is_repeated_until_somebody_heard_it() -> None:
+    transactions = Transactions(reliable=False)
+    request = _request("INVITE")
+    branch = transactions.send(request, PEER, 0.0)
+    assert _sent_times(transactions, 1.0) == [0.0, 0.5]
+    transactions.receive(reply(request, 100, "Trying"), PEER, 1.0)
+    assert _sent_times(transactions, GIVEN_UP_S - 1) == []
+    granted = reply(request, 200, "OK", tag="t")
+    transactions.receive(granted, PEER, 20.0)
+    assert transactions.next_event() == Answered(branch, granted)
+    assert transactions.to_send(20.0) == [], "who asked acknowledges"
+    ack = _request("ACK", "z9hG4bKack")
+    transactions.acknowledge(branch, ack, PEER, 20.1)
+    assert transactions.to_send(20.1) == [(ack.encode(), PEER)]
+    transactions.receive(granted, PEER, 21.0)  # it was lost
+    assert transactions.to_send(21.0) == [(ack.encode(), PEER)]
+    assert transactions.next_event() is None
+    assert _sent_times(transactions, 100.0) == []
+    assert len(transactions) == 0
+
+
+def test_a_refusal_of_an_invite_of_ours_is_acknowledged_each_time() -> None:
+    transactions = Transactions(reliable=False)
+    request = _request("INVITE")
+    branch = transactions.send(request, PEER, 0.0)
+    transactions.to_send(0.0)
+    refusal = reply(request, 486, "Busy Here", tag="t")
+    for at in (0.1, 0.6):
+        transactions.receive(refusal, PEER, at)
+        ((data, _),) = transactions.to_send(at)
+        ack = parse(data)
+        assert isinstance(ack, Request)
+        assert (ack.method, ack.uri, ack.cseq) == ("ACK", request.uri, (1, "ACK"))
+        assert ack.via == request.via, "it is of the same transaction"
+        assert ack.get("To").endswith(";tag=t")
+    assert transactions.next_event() == Answered(branch, refusal)
+    assert transactions.next_event() is None

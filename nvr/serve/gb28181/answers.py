@@ -16,6 +16,7 @@ from contextlib import suppress
 from nvr.auth.policy import authorise
 from nvr.base.errors import Misconfigured, NvrError, Rejected
 from nvr.base.log import event
+from nvr.serve.gb28181.broadcast import Broadcasts
 from nvr.serve.gb28181.control import ANSWERED
 from nvr.serve.gb28181.link import ALLOW
 from nvr.serve.gb28181.parts import Bodies, Call, Operation, Refusal
@@ -34,17 +35,22 @@ MOST_WORK = 32
 
 
 class Answers:
-    """Answers one platform, over one registration. Arguments as of `Dialogs`, and its operations
-    by kind and name.
-    """  # noqa: D205 - one thought
+    """Answers one platform, over one registration.
+
+    Args:
+        registration: What it shares with the rest.
+        operations: What is done, by kind and name.
+        broadcasts: Begins those.
+    """
 
     def __init__(
         self,
         registration: Registration,
         operations: Mapping[tuple[str, str], Operation],
+        broadcasts: Broadcasts,
     ) -> None:
         self._reg = registration
-        self._operations = operations
+        self._operations, self._broadcasts = operations, broadcasts
         self._work = 0
 
     def other(self, asked: Asked) -> None:
@@ -66,11 +72,11 @@ class Answers:
             headers = [("Warning", f'399 nvr "{_ascii(str(err))}"')]
             link.answer(asked, 400, "Bad Request", headers=headers)
             return
-        if body.kind in {"Response", "Notify"}:
-            # Answers to what we told. A Broadcast is declined: we do not call for sound.
+        if body.kind == "Notify" and body.command == "Broadcast":
+            self._broadcasts.notify(asked, body)
+            return
+        if body.kind in {"Response", "Notify"}:  # answers to what we told
             link.answer(asked, 200, "OK")
-            if body.kind == "Notify" and body.command == "Broadcast":
-                self._reg.spawn(self._send([self._error(body)]))
             return
         operation = self._operations.get((body.kind, body.command))
         whole = body.command == "Catalog"

@@ -139,6 +139,14 @@ class Link:
             self._waiting.pop(branch, None)
             self._transactions.forget(branch)
 
+    def acknowledge(self, invite: Request, ack: Request) -> None:
+        """Send the ACK of a grant of an INVITE of ours."""
+        via = invite.via
+        assert via is not None
+        now_s = self._clock.monotonic_s()
+        self._transactions.acknowledge(via.branch, ack, self.wire.remote, now_s)
+        self._move()
+
     def tell(self, request: Request) -> None:
         """Send a request whose answer does not matter, once."""
         if not self._closed:

@@ -93,9 +93,10 @@ class MediaDesk:
 
         Raises:
             Refused: 403, 480, 486, 488.
+            Rejected: ``camera.unknown``.
         """
         if offer.session == "Talk" and offer.kind == "audio":
-            return self._hear(channel, offer, remote_host, local_host, allowed)
+            return await self._hear(channel, offer, remote_host, local_host, allowed)
         payload_type = offer.program_stream
         if offer.kind != "video" or payload_type is None or offer.session == "Talk":
             raise Refused(488, "only program streams are sent")
@@ -123,7 +124,7 @@ class MediaDesk:
             peak_bytes_s=self._peak_bytes_s,
         )
 
-    def invite(
+    async def invite(
         self,
         channel: str,
         transport: Transport,
@@ -131,22 +132,11 @@ class MediaDesk:
         local_host: str,
         allowed: Allowed,
     ) -> Hearing:
-        """Hear a broadcast: its `Hearing.invitation` is ours to send, then `meet` and `start`.
-
-        Args:
-            channel: Name of the camera that is to speak.
-            transport: How voice is to come; over TCP we connect.
-            remote_host: Address of the platform.
-            local_host: Address of ours that it reaches.
-            allowed: Whether it may speak, asked now and then.
-
-        Raises:
-            Refused: 403, 486, 488.
-        """
+        """See `nvr.serve.gb28181.ports.MediaDesk.invite`."""
         offer = invited(transport, remote_host)
-        return self._hear(channel, offer, remote_host, local_host, allowed)
+        return await self._hear(channel, offer, remote_host, local_host, allowed)
 
-    def _hear(
+    async def _hear(
         self, channel: str, offer: Offer, remote_host: str, local_host: str, allowed: Allowed
     ) -> Hearing:
         talks = self._talks
@@ -156,6 +146,8 @@ class MediaDesk:
             raise Refused(403, "this camera may not be spoken through")
         if talks.talker(channel) is not None:
             raise Refused(486, "somebody speaks through this camera now")
+        if not await talks.takes(channel):
+            raise Refused(488, "this camera has no loudspeaker that answers")
         self._enter()
         try:
             leg = Leg(self._ports, offer, remote_host, local_host, self._clock)

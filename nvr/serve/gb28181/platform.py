@@ -27,6 +27,8 @@ from nvr.base.supervise import first_end
 from nvr.media.gb28181 import PlatformCondition, PlatformSettings, PlatformState
 from nvr.serve.gb28181.alarm import Alarms
 from nvr.serve.gb28181.answers import Answers
+from nvr.serve.gb28181.broadcast import KEY as BROADCAST
+from nvr.serve.gb28181.broadcast import Broadcasts
 from nvr.serve.gb28181.control import Controls
 from nvr.serve.gb28181.dialog import Dialogs
 from nvr.serve.gb28181.link import Counts, Link
@@ -104,6 +106,7 @@ class Platform:
         self._server = ""
         self._link: Link | None = None
         self._dialogs: Dialogs | None = None
+        self._broadcasts: Broadcasts | None = None
         self._subscriptions: Subscriptions | None = None
         self._answers: Answers | None = None
         # What came before we had read that we are registered: platforms ask at once.
@@ -116,6 +119,7 @@ class Platform:
             *(f"gb {name}" for _, name in self._operations),
             *self._controls.keys(),
             *(f"gb INVITE {one}" for one in _INVITES),
+            BROADCAST,
             *(f"gb SUBSCRIBE {kind}" for kind in KINDS),
         ]
 
@@ -125,7 +129,7 @@ class Platform:
             self.settings, self._state, self._since_us, self._fault, self._fault_us, self._server,
             self._edition or "", self._answered_us, self._clock_off_ms, self._counts.asked,
             self._counts.refused, self._counts.damaged, self._counts.repeated, self._told,
-            len(self._dialogs or ()),
+            len(self._dialogs or ()) + len(self._broadcasts or ()),
             self._subscriptions.kinds() if self._subscriptions else (),
         )  # fmt: skip
 
@@ -205,7 +209,8 @@ class Platform:
         )
         self._dialogs = Dialogs(registration)
         self._subscriptions = Subscriptions(registration)
-        self._answers = Answers(registration, self._operations)
+        self._broadcasts = Broadcasts(registration)
+        self._answers = Answers(registration, self._operations, self._broadcasts)
         self._take_time(known)
         self._turn("registered")
         event(_log, logging.INFO, "gb.registered", platform=self.settings.name,
@@ -227,9 +232,12 @@ class Platform:
         self._controls.close()
         if self._dialogs is not None:
             self._dialogs.close(tell=self._link is link)
+        if self._broadcasts is not None:
+            self._broadcasts.close(tell=self._link is link)
         if self._subscriptions is not None:
             self._subscriptions.close()
         self._link = self._dialogs = self._subscriptions = self._answers = None
+        self._broadcasts = None
         link.close()
         tasks = list(self._tasks)
         for task in tasks:
@@ -305,24 +313,25 @@ class Platform:
             await alarms.came.wait()
 
     def _heard(self, what: Asked | Acknowledged | Unacknowledged) -> None:
-        dialogs, subscriptions, link = self._dialogs, self._subscriptions, self._link
-        if dialogs is None or subscriptions is None or link is None or self._answers is None:
+        dialogs, subscriptions = self._dialogs, self._subscriptions
+        answers, broadcasts = self._answers, self._broadcasts
+        if dialogs is None or subscriptions is None or answers is None or broadcasts is None:
             self._early.append(what)
             return
         if isinstance(what, Acknowledged):
             dialogs.acknowledged(what.call_id)
         elif isinstance(what, Unacknowledged):
             dialogs.unacknowledged(what.call_id)
-        else:
+        elif what.request.method != "BYE" or not broadcasts.bye(what):
             handlers = {
-                "MESSAGE": self._answers.message,
+                "MESSAGE": answers.message,
                 "INVITE": dialogs.invite,
                 "BYE": dialogs.bye,
                 "CANCEL": dialogs.cancel,
                 "INFO": dialogs.info,
                 "SUBSCRIBE": subscriptions.subscribe,
             }
-            handlers.get(what.request.method, self._answers.other)(what)
+            handlers.get(what.request.method, answers.other)(what)
 
     def _notify(self, command: str, *inner: str) -> bytes:
         return build(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from nvr.auth.user import Span
-from nvr.wire.gb_sdp import Offer
+from nvr.wire.gb_sdp import Offer, Transport
 
 Allowed = Callable[[Span | None], bool]
 """Whether a platform may still see a camera: its recordings of a span in UTC microseconds, or None
@@ -59,6 +59,26 @@ class Session(Protocol):
         ...
 
 
+class Invited(Session, Protocol):
+    """A session that we ask the platform for: it speaks, and we hear it."""
+
+    def invitation(self, device: str) -> str:
+        """Our offer, the body of the INVITE.
+
+        Args:
+            device: Our identifier.
+        """
+        ...
+
+    def meet(self, answer: Offer) -> None:
+        """Take what the platform answered, before `Session.start`.
+
+        Raises:
+            Refused: 488: that is not what was asked for.
+        """
+        ...
+
+
 class MediaDesk(Protocol):
     """Opens sessions."""
 
@@ -86,6 +106,29 @@ class MediaDesk(Protocol):
         """
         ...
 
+    async def invite(
+        self,
+        channel: str,
+        transport: Transport,
+        remote_host: str,
+        local_host: str,
+        allowed: Allowed,
+    ) -> Invited:
+        """Make ready to hear a platform; nothing is heard before `Session.start`.
+
+        Args:
+            channel: Name of the camera that is to speak.
+            transport: How voice is to come; over TCP we connect.
+            remote_host: Address of the platform.
+            local_host: Address of ours that it reaches.
+            allowed: As of `open`.
+
+        Raises:
+            Refused: 403, 486, 488: among others, the camera has no loudspeaker.
+            NvrError: The camera is not there.
+        """
+        ...
+
 
 class NoMedia:
     """A desk without media: every session is refused. See `MediaDesk`."""
@@ -101,3 +144,14 @@ class NoMedia:
     ) -> Session:
         """Refuse."""
         raise Refused(488, "this version of the recorder sends no media yet")
+
+    async def invite(
+        self,
+        channel: str,  # noqa: ARG002 - see MediaDesk
+        transport: Transport,  # noqa: ARG002 - see MediaDesk
+        remote_host: str,  # noqa: ARG002 - see MediaDesk
+        local_host: str,  # noqa: ARG002 - see MediaDesk
+        allowed: Allowed,  # noqa: ARG002 - see MediaDesk
+    ) -> Invited:
+        """Refuse."""
+        raise Refused(488, "nothing can be spoken through here")
