@@ -148,9 +148,13 @@ def camera(
     with_audio: bool = False,
     width: int = 320,
     height: int = 240,
+    seconds: int = 4,
 ) -> Iterator[Part]:
-    """Yield parts for ever: real pictures, cut every half second and at each key frame."""
-    track, pictures = video(width, height)
+    """Yield parts for ever: real pictures, cut every half second and at each key frame.
+
+    The pictures of so many `seconds` come again and again.
+    """
+    track, pictures = video(width, height, seconds=seconds)
     sounds: tuple[Sample, ...] = ()
     config: StreamConfig = (track,)
     if with_audio:

@@ -42,6 +42,8 @@ class Platform:
     registered: list[Request] = field(default_factory=list)
     left: int = 0
     bodies: list[Body] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    """``Call-ID`` of each of `bodies`."""
     others: list[Request] = field(default_factory=list)
     answers: list[Response] = field(default_factory=list)
     heard: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,14 +196,11 @@ class Platform:
 
     def _message(self, request: Request) -> None:
         body = parse(request.body)
-        if body.command == "Keepalive":
-            if self.keepalive == 0:
-                self.bodies.append(body)
-                return
-            self.reply(request, self.keepalive, "OK")
-        else:
-            self.reply(request, 200, "OK")
         self.bodies.append(body)
+        self.calls.append(request.call_id)
+        status = self.keepalive if body.command == "Keepalive" else 200
+        if status:
+            self.reply(request, status, "OK")
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -47,10 +47,13 @@ class Platform:
             self._port = 9
 
     def offer(self, kind: str = "Play", from_s: int = 0, to_s: int = 0, more: str = "") -> Offer:
+        return parse(self.text(kind, from_s, to_s, more))
+
+    def text(self, kind: str, from_s: int, to_s: int, more: str = "") -> str:
         profile = "RTP/AVP" if self.way == "udp" else "TCP/RTP/AVP"
         setup = "" if self.way == "udp" else f"a=setup:{self.way}\r\na=connection:new\r\n"
         named = "" if self.ssrc is None else f"y={self.ssrc:010}\r\n"
-        return parse(
+        return (
             f"v=0\r\no={DEVICE} 0 0 IN IP4 127.0.0.1\r\ns={kind}\r\nu={DEVICE}:0\r\n"
             f"c=IN IP4 127.0.0.1\r\nt={from_s} {to_s}\r\nm=video {self._port} {profile} 96\r\n"
             f"a=recvonly\r\na=rtpmap:96 PS/90000\r\n{setup}{more}{named}"

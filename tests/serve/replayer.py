@@ -19,6 +19,7 @@ class Unit:
         cseq: Low byte of the PLAY it answers.
         time_90k: RTP time.
         nals: Put together again.
+        whole: Its last packet came.
     """
 
     at_us: int
@@ -26,6 +27,7 @@ class Unit:
     cseq: int
     time_90k: int
     nals: list[bytes] = field(default_factory=list)
+    whole: bool = False
 
 
 @dataclass
@@ -105,6 +107,7 @@ class Replayer:
             unit.nals[-1] += payload[2:]
         else:
             unit.nals.append(payload)
+        unit.whole = data[1] >> 7 == 1
 
     async def until(self, done) -> None:
         """Take packets until `done` of the units."""
