@@ -114,6 +114,8 @@ def ensure_running(
         event(_log, logging.INFO, "dome.replaced", dir=str(directory), was=answer)
         stop(directory)
     said = _start(directory, [f"--rtsp={wanted['rtsp']}", f"--name={name}", *arguments])
+    if said is not None and "rtsp.port" in said:
+        said = "its port is taken: the dome of another directory ends a minute after its recorder"
     if said is not None:
         raise Unavailable("dome.not_started", said, dir=directory, port=rtsp_port)
     event(_log, logging.INFO, "dome.launched", dir=str(directory), pid=running(directory))

@@ -244,7 +244,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock, pytest.raises(Unavailable) as caught:
         launch.ensure_running(tmp_path, sock.getsockname()[1], arguments=SMALL)
     assert caught.value.code == "dome.not_started"
-    assert "rtsp.port" in caught.value.detail
+    assert "port is taken" in caught.value.detail
 
 
 def test_pictures_are_stamped_on_an_even_grid(dome: Running) -> None:

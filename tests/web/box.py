@@ -737,6 +737,10 @@ class LogPtz:
     def functions(self, camera: str) -> tuple[HeadFunction, ...]:
         return (
             HeadFunction("menu", "Menu", "菜单", preset=95),
+            *(
+                HeadFunction(f"scan_{n}", f"Scan between limits {n}", f"限位扫描{n}")
+                for n in range(5)
+            ),
             HeadFunction("reboot", "Restart", "重启", risk=True, preset=94),
         )
 

@@ -46,7 +46,9 @@ pytestmark = [
 MANAGE = ("cameras", "captions", "masks", "locks", "exports", "users", "machines", "audit", "box")
 # Text that stands outside of the screen or is wider than its own box; rows made to be pushed
 # sideways (tabs, presets) and names that end in dots are meant to be so.
-CUT = """() => [...document.querySelectorAll("main *, header.bar *, nav *")].filter((node) => {
+CUT = """() => [
+  ...document.querySelectorAll("main *, header.bar *, nav *, .dialog *")
+].filter((node) => {
   if (!node.checkVisibility() || !node.firstChild || node.closest(".strip, .tabs, .nm")) {
     return false;
   }
@@ -62,7 +64,9 @@ CUT = """() => [...document.querySelectorAll("main *, header.bar *, nav *")].fil
   if (!own && !node.matches(".bn")) return false;
   if (node.tagName === "OPTION" || style.textOverflow === "ellipsis") return false;
   const row = node.closest(".quad");
-  return box.width > 1 && (!row && box.right > innerWidth + 1
+  const frame = node.closest(".btn")?.getBoundingClientRect() ?? box;
+  return box.width > 1 && (box.left < frame.left || box.right > frame.right
+    || !row && box.right > innerWidth + 1
     || !row && box.left < -1
     || (node.scrollWidth > node.clientWidth + 1 && style.overflowX !== "visible"));
 }).map((node) => `${node.tagName}.${node.className}: ${node.textContent.trim().slice(0, 40)}`)"""
@@ -1276,6 +1280,14 @@ async def test_nothing_is_cut_off_on_a_phone(
         await page.locator(f".shell[data-screen={where[:4]}] main > *, main > *").first.wait_for()
         await asyncio.sleep(0.4)
         cut[where] = await page.evaluate(CUT)
+    for width, height in ((390, 844), (1280, 800)):
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.goto(f"{site.box.url}/#/live")
+        await page.locator(".aux .btn").first.wait_for()
+        await page.get_by_role("button", name={"zh": "功能", "en": "Functions"}[language]).click()
+        await page.locator(".dialog .menu").wait_for()
+        cut[f"functions {width}"] = await page.evaluate(CUT)
+        await page.keyboard.press("Escape")
     await context.close()
     assert not any(cut.values()), cut
 

@@ -25,8 +25,11 @@ export async function functionsDialog(app, camera) {
       app.notes.problem(error);
     }
   };
-  const list = found.functions
-    .filter((one) => !one.risk || app.box.may(camera, "config"))
-    .map((one) => button("", spoken(one, "title"), () => perform(one), { cls: one.risk ? "danger" : "", title: one.runs ? t("fn.runs") : "" }));
-  dialog({ title: t("fn.title"), body: [el("p.sub", {}, t("fn.note")), el("div.aux", {}, ...list)], actions: [] });
+  const row = (one) => {
+    const it = button("", spoken(one, "title"), () => perform(one), { cls: one.risk ? "danger" : "" });
+    if (one.runs) it.append(el("small.sub", {}, t("fn.runs")));
+    return it;
+  };
+  const list = found.functions.filter((one) => !one.risk || app.box.may(camera, "config")).map(row);
+  dialog({ title: t("fn.title"), body: [el("p.sub", {}, t("fn.note")), el("div.menu", {}, ...list)], actions: [] });
 }
