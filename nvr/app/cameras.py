@@ -142,6 +142,9 @@ class CameraTable(MaskTable):
         camera = self.roster.get(name)
         return self._state(camera) if camera else None
 
+    def has(self, name: str) -> bool:  # noqa: D102 - see Cameras
+        return self.roster.get(name) is not None
+
     def report(self, name: str) -> Mapping[Which, StreamReport]:  # noqa: D102 - see Cameras
         streams = addresses_of(self.roster.must(name))
         return {

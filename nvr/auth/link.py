@@ -10,6 +10,7 @@ its maker may see that. Nothing is kept of a link but the box's key that signs a
 import base64
 import hmac
 import sqlite3
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -23,6 +24,7 @@ from nvr.base.errors import Rejected
 MOST_S: Final = 30 * 86_400
 _MOST_CHARS: Final = 400
 _TAG_BYTES: Final = 16
+_MOST_READ: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Links:
 
     def __init__(self, key: bytes, users: Users, machines: Machines, clock: Clock) -> None:
         self._key, self._users, self._machines, self._clock = key, users, machines, clock
+        self._read: OrderedDict[str, Link] = OrderedDict()
 
     def make(self, maker: Subject, camera: str, keep_s: int, span: Span | None = None) -> str:
         """Return a link of `maker`'s; whether it may is the caller's business.
@@ -106,6 +109,17 @@ class Links:
         return Subject("machine", link.by, None, rights, None if live else recorded)
 
     def _link(self, text: str) -> Link | None:
+        """What a link says if it is ours; a player shows the same one with every request."""
+        found = self._read.get(text)
+        if found is None:
+            found = self._verified(text)
+            if found is not None:
+                self._read[text] = found
+                if len(self._read) > _MOST_READ:
+                    self._read.popitem(last=False)
+        return found
+
+    def _verified(self, text: str) -> Link | None:
         head, _, tail = text.partition(".")
         try:
             said, tag = _plain(head), _plain(tail)
@@ -118,7 +132,7 @@ class Links:
         if kind == "user":
             user = self._users.find(name)
             return (user.subject(), user.made_us) if user else None
-        found = next((one for one in self._machines.all() if one.name == name), None)
+        found = self._machines.find(name)
         return (found.subject(), found.made_us) if found else None
 
     def _tag(self, said: bytes) -> bytes:

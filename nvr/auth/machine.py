@@ -76,6 +76,10 @@ class Machines:
         """Every credential by name."""
         return tuple(self._machines[name] for name in sorted(self._machines))
 
+    def find(self, name: str) -> Machine | None:
+        """Return the credential called `name`."""
+        return self._machines.get(name)
+
     def ha1(self, name: str, algorithm: Algorithm) -> str | None:
         """Hexadecimal HA1 for Digest in realm `REALM`; None for an unknown name."""
         machine = self._machines.get(name)

@@ -220,6 +220,10 @@ class Cameras(Protocol):
         """Return the camera called `name`."""
         ...
 
+    def has(self, name: str) -> bool:
+        """Whether there is a camera called `name`; costs far less than asking how it is."""
+        ...
+
     def report(self, name: str) -> Mapping[Which, StreamReport]:
         """Return all there is to say of each stream of a camera. Raises ``camera.unknown``."""
         ...

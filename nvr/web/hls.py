@@ -7,9 +7,7 @@ with their session, machines with HTTP's Basic, players that can do neither with
 """
 
 import asyncio
-import contextlib
 import re
-import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +21,7 @@ from nvr.auth.audit import Entry
 from nvr.auth.link import MOST_S as LONGEST_LINK_S
 from nvr.auth.policy import authorise, unknown_camera
 from nvr.auth.user import Span
-from nvr.base.errors import NvrError, Rejected, Unavailable
+from nvr.base.errors import Rejected, Unavailable
 from nvr.media.name import WHICH, Which, stream_of
 from nvr.media.part import Bytes
 from nvr.playback.track import Place
@@ -32,6 +30,7 @@ from nvr.web.hls_live import Rolling
 from nvr.web.hls_live import codecs as named
 from nvr.web.hls_recorded import Asked, Spans
 from nvr.web.parts import Caller, Parts, Route
+from nvr.web.pieces import Pieces
 from nvr.web.reply import answer, number, read_json
 from nvr.wire import m3u8
 
@@ -43,9 +42,6 @@ MOST_OF_ONE: Final = 32
 SEEN_S: Final = 30.0
 """Who has asked for nothing for so long does not look on any more."""
 CHECK_S: Final = 1.0
-WRITE_S: Final = 20.0
-_PIECE_BYTES: Final = 256 * 1024
-"""So much at a time is given to a connection: what it does not take stays shared."""
 _GUESS_BPS: Final = 8_000_000
 _WHICH: Final = f"(?P<which>{'|'.join(WHICH)})"
 _LIST: Final = re.compile(rf"{_WHICH}\.m3u8", re.ASCII)
@@ -122,20 +118,19 @@ class Hls:
     async def live(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """``GET /hls/{camera}/live/{file}``."""
         camera, file = request.match_info["camera"], request.match_info["file"]
-        state = self._parts.cameras.find(camera)
-        if state is None:
+        if not self._parts.cameras.has(camera):
             raise unknown_camera()
         allow = partial(self._allow, caller, f"http GET /hls{_LIVE_KEY}", camera)
         self._seen(caller, camera, "live")
         if file == "index.m3u8":
-            return _text(self._variants(camera))
+            return _text(self._variants(camera).encode())
         if found := _LIST.fullmatch(file):
             wanted = [_count(request, key) for key in ("_HLS_msn", "_HLS_part")]
             text = await self._of(camera, found["which"]).playlist(*wanted)
             allow(None)
             return _text(text)
         if found := _INIT.fullmatch(file):
-            return _whole(self._of(camera, found["which"]).init(int(found["n"])))
+            return _media(request, [self._of(camera, found["which"]).init(int(found["n"]))])
         if found := _LIVE.fullmatch(file):
             of = self._of(camera, found["which"])
             if found["part"] is None:
@@ -143,13 +138,13 @@ class Hls:
             else:
                 pieces = [await of.part(int(found["n"]), int(found["part"]))]
             allow(None)
-            return await _sent(request, pieces)
+            return _media(request, pieces)
         raise Rejected("path.unknown", "there is nothing at this path")
 
     async def recorded(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """``GET /hls/{camera}/rec/{file}``."""
         camera, file = request.match_info["camera"], request.match_info["file"]
-        if self._parts.cameras.find(camera) is None:
+        if not self._parts.cameras.has(camera):
             raise unknown_camera()
         allow = partial(self._allow, caller, f"http GET /hls{_RECORDED_KEY}", camera)
         if found := _LIST.fullmatch(file):
@@ -158,19 +153,20 @@ class Hls:
                 raise Rejected("body.invalid", "say which time: from_us and to_us")
             self._seen(caller, camera, f"{span[0]} to {span[1]}")
             stream = stream_of(camera, _which(found["which"]))
-            return _text(await self._beside(self._spans.playlist, stream, found["which"], span))
+            text = await self._beside(self._spans.playlist, stream, found["which"], span)
+            return _text(text.encode())
         if found := _INIT.fullmatch(file):
             stream = stream_of(camera, _which(found["which"]))
-            return _whole(await self._beside(self._spans.init, stream, int(found["n"])))
+            init = await self._beside(self._spans.init, stream, int(found["n"]))
+            return _media(request, [init])
         if found := _RECORDED.fullmatch(file):
             self._seen(caller, camera, "")
             stream = stream_of(camera, _which(found["which"]))
             place = Place(int(found["run"]), int(found["tick"]))
             asked = Asked(place, int(found["at"]), int(found["n"]))
             allow((asked.from_us, asked.from_us))
-            return await _sent(
-                request, await self._beside(self._spans.segment, stream, asked, allow)
-            )
+            pieces = await self._beside(self._spans.segment, stream, asked, allow)
+            return _media(request, pieces)
         raise Rejected("path.unknown", "there is nothing at this path")
 
     async def link(self, request: web.Request, caller: Caller) -> web.Response:
@@ -280,44 +276,11 @@ def _count(request: web.Request, key: str) -> int | None:
     return number(request, key) if key in request.query else None
 
 
-def _text(text: str) -> web.Response:
+def _text(text: bytes) -> web.Response:
     headers = {"Cache-Control": "no-store"}
-    return web.Response(body=text.encode(), content_type=m3u8.MIME, headers=headers)
+    return web.Response(body=text, content_type=m3u8.MIME, headers=headers)
 
 
-def _whole(data: bytes) -> web.Response:
+def _media(request: web.Request, pieces: Sequence[Bytes]) -> web.Response:
     headers = {"Cache-Control": "private, no-store"}
-    return web.Response(body=data, content_type="video/mp4", headers=headers)
-
-
-async def _sent(request: web.Request, pieces: Sequence[Bytes]) -> web.StreamResponse:
-    """Send pieces one after the other as the peer takes them; one that takes nothing is cut."""
-    response = web.StreamResponse(headers={"Cache-Control": "private, no-store"})
-    response.content_type = "video/mp4"
-    response.content_length = sum(map(len, pieces))
-    await response.prepare(request)
-    _widen(request)
-    try:
-        for piece in pieces:
-            view = memoryview(piece)
-            for at in range(0, len(view), _PIECE_BYTES):
-                async with asyncio.timeout(WRITE_S):
-                    await response.write(view[at : at + _PIECE_BYTES])
-        await response.write_eof()
-    except TimeoutError as err:
-        if request.transport is not None:
-            request.transport.abort()
-        raise _stalled() from err
-    return response
-
-
-def _widen(request: web.Request) -> None:
-    """Let the kernel take a piece at once: what is asked for is wanted, however old it gets."""
-    sock = request.transport.get_extra_info("socket") if request.transport else None
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _PIECE_BYTES)
-
-
-def _stalled() -> NvrError:
-    return Unavailable("hls.stalled", "the receiver stopped reading")
+    return web.Response(body=Pieces(pieces, request, "video/mp4"), headers=headers)

@@ -109,7 +109,7 @@ class Rolling:
         self._end_90k: int | None = None
         self._target_s, self._part_s = 2, 0.0
         self._fresh = 0
-        self._text = ""
+        self._text = b""
         self._changed = asyncio.Event()
         self.asked_s = clock.monotonic_s()
         self._stop = stream.portions(self._deliver)
@@ -130,7 +130,7 @@ class Rolling:
         rates = (one.size * 8 / one.duration_s for one in self._segments if one.whole)
         return round(max(rates, default=0))
 
-    async def playlist(self, number: int | None = None, part: int | None = None) -> str:
+    async def playlist(self, number: int | None = None, part: int | None = None) -> bytes:
         """Return the playlist, once it lists a segment or a part of it, if one is asked for.
 
         Raises:
@@ -144,7 +144,7 @@ class Rolling:
                 raise Rejected("hls.ahead", "that segment is too far ahead", last=self._number)
             await self._until(lambda: self._lists(number, part), 3.0 * self._target_s)
         if not self._text:
-            self._text = self._written()
+            self._text = self._written().encode()
         return self._text
 
     async def segment(self, number: int) -> list[Bytes]:
@@ -207,6 +207,8 @@ class Rolling:
         return last.whole or (part is not None and part < len(last.pieces))
 
     async def _until(self, met: Callable[[], bool], most_s: float) -> None:
+        if self._fault is None and met():
+            return
         try:
             async with asyncio.timeout(most_s):
                 while self._fault is None and not met():
@@ -217,7 +219,7 @@ class Rolling:
             raise self._fault
 
     def _wake(self) -> None:
-        self._text = ""
+        self._text = b""
         self._changed.set()
         self._changed = asyncio.Event()
 

@@ -451,6 +451,9 @@ class MemoryCameras:
     def find(self, name: str) -> CameraState | None:
         return self.states.get(name)
 
+    def has(self, name: str) -> bool:
+        return name in self.states
+
     def report(self, name: str) -> dict[Which, StreamReport]:
         found: dict[Which, StreamReport] = {
             "main": self.reports.get(name, report_of(self.states[name]))

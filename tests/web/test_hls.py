@@ -1,6 +1,8 @@
 """HLS over HTTP: what is listed and when, for whom, and what is refused."""
 
 import asyncio
+import contextlib
+import dataclasses
 import io
 import re
 from itertools import count, pairwise
@@ -14,15 +16,24 @@ from nvr.media.fragment import samples
 from nvr.media.mask import Mask
 from nvr.media.part import Portion
 from nvr.media.track import TrackConfig
-from nvr.web import hls, hls_live
+from nvr.web import hls, hls_live, pieces
 from tests.app.hls_player import read
 from tests.media import clip, film
 from tests.media.test_portions import gathered
-from tests.web.box import Box
+from tests.web.box import Box, insecure
 
 BEGIN_US = 1_700_000_000_000_000
 RIGHT = (Mask(((500, 0), (1000, 0), (1000, 1000), (500, 1000))),)
 LIVE = "/hls/gate/live"
+
+
+def moved(data: bytes, ticks_90k: int) -> bytes:
+    """The portion with its first track so much later, which is all there is in most."""
+    at = data.find(b"tfdt") + 8
+    if at < 8:
+        return data
+    ticks = int.from_bytes(data[at : at + 8], "big") + ticks_90k
+    return data[:at] + ticks.to_bytes(8, "big") + data[at + 8 :]
 
 
 class Camera:
@@ -264,6 +275,52 @@ async def test_machines_and_people_see_what_they_may_and_masks_hold(box: Box, h2
         began = [row["who"] for row in rows if row["action"] == "hls live"]
         assert set(began) == {"anna", "owner", "wall"}
         assert len(began) <= 6, "one row for who looks on, not one a request"
+
+
+async def test_a_machine_that_ends_is_refused_with_its_next_request(box: Box, h264) -> None:
+    camera = Camera(box, *h264)
+    rights = rights_of({"gate": ["live"]})
+    _, secret = box.parts.machines.add("wall", rights)
+    basic = {"Authorization": aiohttp.encode_basic_auth("wall", secret)}
+    async with box.client() as owner, box.client() as wall:
+        await owner.log_in("owner")
+        await begun(box, owner, camera)
+        asked = [await wall.ask("GET", f"{LIVE}/main.m3u8", headers=basic) for _ in range(2)]
+        assert [status for status, _, _ in asked] == [200, 200]
+        box.parts.machines.remove("wall")
+        assert (await wall.ask("GET", f"{LIVE}/main.m3u8", headers=basic))[0] == 401
+        _, fresh = box.parts.machines.add("wall", rights)
+        assert (await wall.ask("GET", f"{LIVE}/main.m3u8", headers=basic))[0] == 401
+        basic = {"Authorization": aiohttp.encode_basic_auth("wall", fresh)}
+        assert (await wall.ask("GET", f"{LIVE}/main.m3u8", headers=basic))[0] == 200
+
+
+async def test_a_player_that_takes_nothing_is_cut_and_the_others_go_on(
+    box: Box, h264, monkeypatch
+) -> None:
+    monkeypatch.setattr(pieces, "WRITE_S", 0.3)
+    config, portions = h264
+    large = [dataclasses.replace(one, data=bytes(6 << 20)) for one in portions]
+    camera = Camera(box, config, large)
+    async with box.client() as client:
+        await client.log_in("owner")
+        seen = read(await begun(box, client, camera), f"{client.url}{LIVE}/main.m3u8")
+        port = int(client.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=insecure())
+        path = seen.whole[0].uri.removeprefix(client.url)
+        head = (
+            f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: __Host-nvr={client.cookie}\r\n\r\n"
+        )
+        writer.write(head.encode())
+        assert (await reader.readline()).split()[1] == b"200"
+        await asyncio.sleep(2.0)
+        body = (await client.ask("GET", path))[1]
+        assert len(body) >= 12 << 20
+        with pytest.raises((asyncio.IncompleteReadError, OSError)):
+            await asyncio.wait_for(reader.readexactly(len(body)), 60)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def test_more_than_can_be_served_are_told_when_to_come_again(
