@@ -59,6 +59,8 @@ PROOFS = (
     Proof("amplification", ("tests.bench.amplification",)),
     Proof("datagram", ("tests.bench.datagram",)),
     Proof("serve", ("tests.bench.serve", "--readers", "50")),
+    Proof("stuck", ("tests.bench.stuck",)),
+    Proof("seek", ("tests.bench.seek",)),
     Proof("live", ("tests.bench.live",)),
     Proof("control", ("tests.bench.control",)),
     Proof("noise", ("tests.ptz.noise",)),

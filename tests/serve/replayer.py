@@ -101,6 +101,7 @@ class Replayer:
             payload = data[28:]
         unit = self.units[-1]
         assert unit.time_90k == at  # each access unit begins with an extension
+        unit.whole = bool(data[1] & 0x80)
         if payload[0] & 0x1F == 28:
             if payload[1] & 0x80:
                 unit.nals.append(bytes((payload[0] & 0xE0 | payload[1] & 0x1F,)))
