@@ -12,7 +12,7 @@ from nvr.media.ingest import Ingest
 from nvr.media.name import camera_of, which_of
 from nvr.media.ports import RelaySource
 from nvr.serve import rtsp
-from nvr.serve.rtsp_connection import Watch
+from nvr.serve.rtsp_house import Watch
 from nvr.serve.rtsp_login import Access
 from nvr.serve.rtsp_replay import Archive
 

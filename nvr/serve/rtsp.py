@@ -19,7 +19,8 @@ from nvr.base.clock import Clock, beat
 from nvr.base.errors import Unavailable
 from nvr.base.log import event
 from nvr.media.ports import RelaySource
-from nvr.serve.rtsp_connection import Connection, House, Watch
+from nvr.serve.rtsp_connection import Connection
+from nvr.serve.rtsp_house import House, Watch
 from nvr.serve.rtsp_login import Access, Doorkeeper
 from nvr.serve.rtsp_relay import Variants
 from nvr.serve.rtsp_replay import Archive

@@ -8,22 +8,20 @@ pulled: whatever the relay has for it is encrypted here.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
 from nvr._native import RelayReader
-from nvr.base.clock import Clock
 from nvr.base.errors import Rejected, Unavailable
 from nvr.base.log import event
-from nvr.media.name import Which, stream_of
+from nvr.media.name import stream_of
 from nvr.media.ports import RelaySource
 from nvr.media.track import StreamConfig
 from nvr.serve.rtsp_datagram import Datagrams
-from nvr.serve.rtsp_login import Denied, Doorkeeper, refused
+from nvr.serve.rtsp_house import House, Input, Watch
+from nvr.serve.rtsp_login import Denied, refused
 from nvr.serve.rtsp_place import Place, parse_place
-from nvr.serve.rtsp_relay import Variant, Variants, describe
-from nvr.serve.rtsp_replay import Archive, Replay
-from nvr.serve.rtsp_room import Room
+from nvr.serve.rtsp_relay import Variant, describe
+from nvr.serve.rtsp_replay import Replay
 from nvr.serve.rtsp_wish import wish_of
 from nvr.wire.digest import Counter
 from nvr.wire.rtsp import Headers, Pair, Request
@@ -37,53 +35,6 @@ DATAGRAMS_S = 75.0
 """A reader of datagrams that neither reports nor asks for so long has gone: its session is over."""
 RECORDED = "rec/"
 """Path before the name of what is recorded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Somebody began or stopped watching; for the audit log.
-
-    Attributes:
-        user: Machine credential, empty on a server without log-in.
-        camera: Camera name.
-        which: Which of its streams.
-        address: IP address of the reader.
-        began: True at PLAY, False at the end.
-        sent_bytes: Bytes sent to the reader so far.
-        recorded: What is recorded, not what is live.
-    """
-
-    user: str
-    camera: str
-    which: Which
-    address: str
-    began: bool
-    sent_bytes: int
-    recorded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What all connections of a server share."""
-
-    find: Callable[[str], RelaySource | None]
-    door: Doorkeeper | None
-    variants: Variants
-    clock: Clock
-    prefix: str
-    config_wait_s: float
-    watched: Callable[[Watch], None] | None
-    archive: Archive | None = None
-    room: Room = field(default_factory=lambda: Room(256, 256))
-    datagram_bytes: int = 0
-
-
-class Input(Protocol):
-    """What a peer says: the connection itself, or what comes through HTTP."""
-
-    async def read(self, size: int) -> bytes:
-        """Return what there is, `size` bytes at most; nothing at the end."""
-        ...
 
 
 class Connection:

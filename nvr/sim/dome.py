@@ -39,7 +39,7 @@ from nvr.media.encoder import Settings
 from nvr.media.mask import Masks, fault_of
 from nvr.overlay.caption import Caption
 from nvr.serve.rtsp import RtspServer
-from nvr.serve.rtsp_connection import Watch
+from nvr.serve.rtsp_house import Watch
 from nvr.sim import launch
 from nvr.sim.camera import DEFAULT_CAPTION, Camera, State
 from nvr.sim.studio import Studio
