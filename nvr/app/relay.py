@@ -1,5 +1,7 @@
 """Live streams for machines: the RTSP server, over the box's streams and under its policy."""
 
+from ipaddress import IPv4Network
+
 from nvr.app.cameras import CameraTable
 from nvr.app.doors import Doors
 from nvr.auth.audit import Entry
@@ -14,6 +16,7 @@ from nvr.media.ports import RelaySource
 from nvr.serve import rtsp
 from nvr.serve.rtsp_house import Watch
 from nvr.serve.rtsp_login import Access
+from nvr.serve.rtsp_multicast import Casting
 from nvr.serve.rtsp_replay import Archive
 
 
@@ -66,4 +69,12 @@ def rtsp_server(
         watched=watched,
         archive=archive,
         datagrams=settings.udp,
+        casting=_casting(settings),
     )
+
+
+def _casting(settings: Rtsp) -> Casting | None:
+    if settings.multicast is None:
+        return None
+    network = IPv4Network(settings.multicast)
+    return Casting(network, settings.multicast_port, settings.multicast_ttl)

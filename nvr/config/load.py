@@ -12,7 +12,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -271,7 +271,11 @@ def _unfit(
     for kind in ("mqtt", "webhook", "syslog"):
         found += notify.unfit(kind, getattr(config, kind))
     return (
-        found + _bad_endpoints(config) + _unfit_store(config.export.s3) + _ports_used_twice(config)
+        found
+        + _bad_endpoints(config)
+        + _unfit_store(config.export.s3)
+        + _ports_used_twice(config)
+        + _no_groups(config.rtsp.multicast)
     )
 
 
@@ -455,6 +459,13 @@ def _bad_endpoints(config: Config) -> list[Fault]:
                 wrong = f"{endpoint} is not like 127.0.0.1:554 or [::1]:*"
                 found.append(Fault(f"$.{key}[{i}]", wrong))
     return found
+
+
+def _no_groups(network: str | None) -> list[Fault]:
+    with contextlib.suppress(ValueError):
+        if network is None or IPv4Network(network).is_multicast:
+            return []
+    return [Fault("$.rtsp.multicast", f"{network} is no network of groups, as 239.192.7.0/24 is")]
 
 
 def _ports_used_twice(config: Config) -> list[Fault]:

@@ -71,6 +71,13 @@ class Rtsp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     per_address: Annotated[int, Meta(ge=1, le=1024)] = 32
     # Readers that ask for it get live streams as datagrams; not over TLS, which those would bypass.
     udp: bool = True
+    # Where live streams go as multicast, for readers that ask for it, and through how many routers.
+    # Whoever is on the network sees what goes there. None: nothing does.
+    multicast: (
+        Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2})?$")] | None
+    ) = None
+    multicast_port: Annotated[int, Meta(ge=1024, le=57_344, multiple_of=2)] = 20_000
+    multicast_ttl: Annotated[int, Meta(ge=1, le=255)] = 1
     # Who may watch what is live at once; more get 453.
     watching: Annotated[int, Meta(ge=1, le=1024)] = 256
 

@@ -22,6 +22,7 @@ from nvr.media.ports import RelaySource
 from nvr.serve.rtsp_connection import Connection
 from nvr.serve.rtsp_house import House, Watch
 from nvr.serve.rtsp_login import Access, Doorkeeper
+from nvr.serve.rtsp_multicast import Casting, Groups
 from nvr.serve.rtsp_relay import Variants
 from nvr.serve.rtsp_replay import Archive
 from nvr.serve.rtsp_room import Room
@@ -91,6 +92,7 @@ class RtspServer:
         watched: Told when somebody begins and stops watching.
         archive: What is recorded, None to serve what is live only.
         datagrams: Live streams also go as datagrams; a server over TLS never does that.
+        casting: Where they go as multicast, None: they do not.
     """
 
     def __init__(
@@ -104,17 +106,19 @@ class RtspServer:
         watched: Callable[[Watch], None] | None = None,
         archive: Archive | None = None,
         datagrams: bool = False,
+        casting: Casting | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._clock = clock
+        variants = Variants(
+            backlog_s=self._limits.backlog_s,
+            backlog_bytes=self._limits.backlog_bytes,
+            stuck_s=self._limits.stuck_s,
+        )
         self._house = House(
             find,
             Doorkeeper(access, clock) if access else None,
-            Variants(
-                backlog_s=self._limits.backlog_s,
-                backlog_bytes=self._limits.backlog_bytes,
-                stuck_s=self._limits.stuck_s,
-            ),
+            variants,
             clock,
             prefix,
             self._limits.config_wait_s,
@@ -122,6 +126,7 @@ class RtspServer:
             archive,
             Room(self._limits.watching, self._limits.watching_of_one),
             self._limits.send_bytes if datagrams else 0,
+            Groups(casting, variants, self._limits.send_bytes) if casting else None,
         )
         self._listeners: list[tuple[socket.socket, ssl.SSLContext | None]] = []
         self._open: set[Connection] = set()

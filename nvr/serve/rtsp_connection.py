@@ -19,6 +19,7 @@ from nvr.media.track import StreamConfig
 from nvr.serve.rtsp_datagram import Datagrams
 from nvr.serve.rtsp_house import House, Input, Watch
 from nvr.serve.rtsp_login import Denied, refused
+from nvr.serve.rtsp_multicast import Cast
 from nvr.serve.rtsp_place import Place, parse_place
 from nvr.serve.rtsp_relay import Variant, describe
 from nvr.serve.rtsp_replay import Replay
@@ -63,6 +64,8 @@ class Connection:
         self._input, self._output = streams
         self._tls = tls
         self._beside = house.datagram_bytes > 0 and not (tls or tunnel)
+        self._groups = None if tls or tunnel else house.groups
+        self._cast: Cast | None = None
         features = frozenset((FEATURE,)) if house.archive else frozenset()
         self._server = Server(session, features)
         self._replay: Replay | None = None
@@ -98,6 +101,7 @@ class Connection:
         except OSError:
             pass  # the peer is gone
         finally:
+            self._leave()
             self._stop_watching()
             for one in self._datagrams.values():
                 one.close()
@@ -176,6 +180,7 @@ class Connection:
         elif method == "PLAY":
             self._play(request)
         elif method == "PAUSE":
+            self._leave()
             if self._reader:
                 self._reader.pause()
             self._server.respond(request, 200)
@@ -223,7 +228,9 @@ class Connection:
             raise Denied(404, ())
         self._config = config
         self._place = place
-        self._server.set_up(request, track, self._open(track) if self._beside else None)
+        own = self._output.get_extra_info("sockname")[0]
+        group = self._groups.place(place.path, own, track) if self._groups else None
+        self._server.set_up(request, track, self._open(track) if self._beside else None, group)
 
     def _open(self, track: int) -> Callable[[Pair], Pair | None]:
         """What opens our two ports of a track."""
@@ -255,7 +262,10 @@ class Connection:
         # from the camera yet. A guess would have clients drop packets or shift sound against
         # picture; waiting for it would hold the answer up for a whole group of pictures.
         headers: Headers = (("Range", "npt=now-"),)
-        if self._reader is None:
+        if self._server.multicast:
+            self._join()
+            self._server.respond(request, 200, headers)
+        elif self._reader is None:
             self._begin(self._server.answer(request, 200, headers))
         else:
             self._server.respond(request, 200, headers)
@@ -276,6 +286,35 @@ class Connection:
             raise
         self.pull()
         self._tell(began=True)
+
+    def _join(self) -> None:
+        """Have the stream sent to its group as long as this session is there."""
+        source, config, place = self._source, self._config, self._place
+        if self._groups is None or source is None or config is None or place is None:
+            raise Denied(455, ())
+        if self._cast is not None:
+            return
+        own = self._output.get_extra_info("sockname")[0]
+        self._house.room.take(self.address)
+        try:
+            self._cast = self._groups.join(place.path, own, source, config)
+        except OSError as err:
+            event(_log, logging.WARNING, "rtsp.no_datagrams", error=str(err))
+            raise Denied(503, ()) from err
+        except Rejected as err:
+            raise Denied(453, (("X-NVR-Code", err.code),)) from err
+        finally:
+            if self._cast is None:
+                self._house.room.give(self.address)
+        self._tell(began=True)
+
+    def _leave(self) -> None:
+        """The session needs its group no more."""
+        cast, self._cast = self._cast, None
+        if cast is not None and self._groups is not None:
+            self._tell(began=False)
+            self._house.room.give(self.address)
+            self._groups.leave(cast)
 
     def _attach(
         self,
@@ -368,6 +407,7 @@ class Connection:
                 self._tell(began=False)
 
     def _tear_down(self, request: Request) -> None:
+        self._leave()
         if self._reader:
             self._reader.pause()
         self._server.respond(request, 200)
@@ -409,6 +449,9 @@ class Connection:
             return "a request took too long"
         if not self.proven and now_s - self.began_s > head_s:
             return "nobody logged in"
+        if self._cast:
+            closed = self._cast.reader.stats()[0] == "closed"
+            return "its group cannot be reached" if closed else self._gone(now_s)
         if self._reader:
             return self._watching_overdue(self._reader, now_s)
         if self._replay and self._replay.playing and self._leaving_s is None:
@@ -422,7 +465,11 @@ class Connection:
             return end
         if self._leaving_s is not None and (not backlog or now_s - self._leaving_s > 2.0):
             return "left"
-        if self._datagrams and now_s - self.heard_s > DATAGRAMS_S:
+        return self._gone(now_s)
+
+    def _gone(self, now_s: float) -> str:
+        """Why a reader whose pictures leave is none any more."""
+        if (self._datagrams or self._cast) and now_s - self.heard_s > DATAGRAMS_S:
             return "it does not report"
         if self._source and self._source.config not in {None, self._config}:
             return "the camera's format changed"

@@ -8,6 +8,7 @@ from nvr.base.clock import Clock
 from nvr.media.name import Which
 from nvr.media.ports import RelaySource
 from nvr.serve.rtsp_login import Doorkeeper
+from nvr.serve.rtsp_multicast import Groups
 from nvr.serve.rtsp_relay import Variants
 from nvr.serve.rtsp_replay import Archive
 from nvr.serve.rtsp_room import Room
@@ -50,6 +51,7 @@ class House:
     archive: Archive | None = None
     room: Room = field(default_factory=lambda: Room(256, 256))
     datagram_bytes: int = 0
+    groups: Groups | None = None
 
 
 class Input(Protocol):

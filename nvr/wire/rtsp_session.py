@@ -30,6 +30,23 @@ class Ended:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Where a track goes as multicast.
+
+    Attributes:
+        address: Of the group.
+        source: Ours.
+        ports: Of RTP and RTCP.
+        ttl: How many routers pass it on, and one.
+    """
+
+    address: str
+    source: str
+    ports: Pair
+    ttl: int
+
+
 METHODS: Final = (
     "OPTIONS",
     "DESCRIBE",
@@ -56,6 +73,8 @@ class Server:
         self.channels: dict[int, int] = {}
         self.datagrams: set[int] = set()
         """Tracks that go as datagrams; their channels are twice their numbers."""
+        self.multicast: set[int] = set()
+        """Tracks that go to a group; the same."""
         self._parser = Parser()
         self._out = bytearray()
         self._ended = False
@@ -144,7 +163,11 @@ class Server:
         return Response(status, (*sent, *headers), body, reason).encode()
 
     def set_up(
-        self, request: Request, track: int, ports: Callable[[Pair], Pair | None] | None = None
+        self,
+        request: Request,
+        track: int,
+        ports: Callable[[Pair], Pair | None] | None = None,
+        group: Group | None = None,
     ) -> None:
         """Answer SETUP of `track`: the first alternative that can be had, else 461.
 
@@ -153,8 +176,22 @@ class Server:
             track: Which track.
             ports: Opens ours for the client's two; None where all is to be interleaved. All tracks
                 of a session go the same way.
+            group: Where it goes as multicast, None if it does not. What else a client asks for of
+                a group, address or port, is ours to say.
         """
         for choice in parse_transport(request.header("Transport")):
+            if choice.datagrams and choice.multicast and group:
+                if self.channels.keys() - {track} - self.multicast:
+                    continue
+                self.multicast.add(track)
+                self.channels[track] = 2 * track
+                low, high = group.ports
+                transport = (
+                    f"RTP/AVP;multicast;destination={group.address};source={group.source}"
+                    f";port={low}-{high};ttl={group.ttl}"
+                )
+                self.respond(request, 200, (("Transport", transport),))
+                return
             wanted = choice.client_port
             if choice.datagrams and not choice.multicast and wanted and ports:
                 others = self.channels.keys() - {track}
@@ -169,7 +206,7 @@ class Server:
                 )
                 self.respond(request, 200, (("Transport", transport),))
                 return
-            if not choice.interleaved or self.datagrams:
+            if not choice.interleaved or self.datagrams or self.multicast:
                 continue
             others = {low for index, low in self.channels.items() if index != track}
             low = choice.channels[0] if choice.channels else 2 * track

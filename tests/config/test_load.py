@@ -58,6 +58,12 @@ def test_a_misspelt_key_is_answered_with_the_right_one() -> None:
     assert "did you mean retain_h" in fault.detail
 
 
+@pytest.mark.parametrize("network", ["192.0.2.0/24", "239.192.7.1/24", "224.0.0.0/3", "300.1.1.1"])
+def test_streams_go_to_networks_of_groups_only(network: str) -> None:
+    assert load.check(f'{GOOD}[rtsp]\nmulticast = "239.192.7.0/24"\n') == []
+    assert places(f'{GOOD}[rtsp]\nmulticast = "{network}"\n') == ["$.rtsp.multicast"]
+
+
 def test_a_password_in_the_address_is_refused() -> None:
     assert places(GOOD.replace("192.0.2.10", "admin:1234@192.0.2.10")) == ["$.camera[0].url"]
 

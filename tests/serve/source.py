@@ -104,11 +104,11 @@ async def running(*coroutines) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def listening(
-    cameras, access=None, tls=None, **options
+    cameras, access=None, tls=None, host="127.0.0.1", **options
 ) -> AsyncIterator[tuple[RtspServer, int]]:
     """A server of cameras that somebody else runs."""
     server = RtspServer(cameras.get, access, clock=SystemClock(), **options)
-    port = server.listen("127.0.0.1", 0, tls)
+    port = server.listen(host, 0, tls)
     async with running(server.run()):
         yield server, port
 

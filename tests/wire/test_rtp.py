@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvr.wire.rtp import H264Packetizer, interleave
+from nvr.wire.rtp import H264Packetizer, SoundPacketizer, interleave
 
 nals = st.lists(st.binary(min_size=1, max_size=900), min_size=1, max_size=6)
 
@@ -57,6 +57,12 @@ def test_what_is_cut_can_be_put_together(
         assert ssrc == 0xDEADBEEF
     following = sender.packets([b"\x41"], timestamp + 1)[0]
     assert struct.unpack(">H", following[2:4])[0] == (sequence + len(packets)) % 65536
+
+
+def test_sound_goes_as_it_is_and_without_a_marker() -> None:
+    extension = struct.pack(">HHI", 0xABAC, 1, 7)
+    (packet,) = SoundPacketizer(8, 5, 9).packets([b"sound"], 320, extension)
+    assert packet == struct.pack(">BBHII", 0x90, 8, 9, 320, 5) + extension + b"sound"
 
 
 def test_a_sender_report_ties_wall_time_to_the_stream() -> None:

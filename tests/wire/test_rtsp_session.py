@@ -8,7 +8,7 @@ from nvr.wire.control import resolve
 from nvr.wire.digest import Login, challenges
 from nvr.wire.rtsp import Frame, Parser, Request, Response
 from nvr.wire.rtsp_client import Client, Failed, Moved, Playing
-from nvr.wire.rtsp_session import Ended, Server
+from nvr.wire.rtsp_session import Ended, Group, Server
 
 SDP = b"""v=0
 s=x
@@ -266,6 +266,31 @@ def test_a_reader_sets_up_only_interleaved_transport():
     server.set_up(request, 0)
     assert b"interleaved=0-1" in server.to_send()
     assert server.channels == {0: 0}
+
+
+def test_a_reader_that_wants_a_group_is_told_which():
+    group = Group("239.192.7.3", "192.0.2.5", (20_024, 20_025), 4)
+    wanted = "RTP/AVP/TCP;multicast, RTP/AVP;multicast;destination=224.0.0.9;port=9-10;ttl=255"
+    server = Server("s1")
+    request = ask(server, "SETUP", Transport=wanted)
+    server.set_up(request, 1, None, group)
+    said = server.to_send().decode()
+    assert (
+        "Transport: RTP/AVP;multicast;destination=239.192.7.3;source=192.0.2.5"
+        ";port=20024-20025;ttl=4\r\n" in said
+    )
+    assert (server.channels, server.multicast) == ({1: 2}, {1})
+    server.set_up(request, 0, None, None)
+    assert status(server) == 461
+    request = ask(server, "SETUP", Transport="RTP/AVP/TCP;unicast;interleaved=0-1")
+    server.set_up(request, 0, None, group)
+    assert status(server) == 461, "one way for all tracks"
+    server = Server("s2")
+    server.set_up(request, 0, None, group)
+    assert status(server) == 200
+    request = ask(server, "SETUP", Transport=wanted)
+    server.set_up(request, 1, None, group)
+    assert status(server) == 461
 
 
 def test_a_session_belongs_to_its_connection():
