@@ -218,7 +218,7 @@ class Box:
         talks = CameraTalks(cameras.caller, clock)
         platforms = platform_table(
             config.gb28181, self._data, doors, clock, control, cameras, lines, box, volumes, ingest,
-            talks,
+            talks, looks,
         )  # fmt: skip
         page = Page(
             Parts(

@@ -21,6 +21,7 @@ from nvr.base.supervise import Backoff, supervise
 from nvr.config import load
 from nvr.config.gb28181 import Platform as Written
 from nvr.export.evidence import size_bytes
+from nvr.media.analyse import Looks
 from nvr.media.camera import BoxState
 from nvr.media.gb28181 import (
     PlatformChannel,
@@ -34,7 +35,7 @@ from nvr.media.ingest import Ingest
 from nvr.media.ports import RelaySource
 from nvr.media.talk import Talks
 from nvr.serve.gb28181.media import MediaDesk
-from nvr.serve.gb28181.parts import Parts
+from nvr.serve.gb28181.parts import Disk, Parts
 from nvr.serve.gb28181.platform import Platform
 
 
@@ -207,6 +208,7 @@ def platform_table(
     archive: Volumes,
     hub: Ingest,
     talks: Talks,
+    looks: Looks,
 ) -> PlatformTable:
     """Build them over the box's own parts."""
 
@@ -217,6 +219,15 @@ def platform_table(
 
     def size_of(stream: str, from_us: int, to_us: int) -> int:
         return size_bytes(archive.archive(), [stream], from_us, to_us) // 2
+
+    def disks() -> list[Disk]:
+        found = []
+        for one in archive.volumes():
+            size = one.state.size_bytes if one.state else 0
+            free = size - one.state.used_bytes if one.state else 0
+            well = one.role in {"recording", "standby"}
+            found.append(Disk(one.name or "ring", well, size, free))
+        return found
 
     media = MediaDesk(find, archive, clock, size_of=size_of, talks=talks)
     parts = Parts(
@@ -232,6 +243,8 @@ def platform_table(
         audit=doors.audit,
         masked=cameras.masked,
         media=media,
+        snapshot=looks.snapshot,
+        disks=disks,
         version=__version__,
     )
     return PlatformTable(parts, [*map(settings_of, written)], data, cameras.roster.write)

@@ -385,8 +385,11 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
             "SetRecordingJobMode SetRecordingJobConfiguration DeleteRecordingJob",
         ),
         **_gb(_host(), "Catalog DeviceInfo DeviceStatus ConfigDownload DeviceControl DeviceConfig"),
+        **_gb(_host(), "SDCardStatus"),
         # These change what the platform itself is told, and nothing else.
-        **_gb(_host(), "GuardCmd AlarmCmd"),
+        **_gb(_host(), "GuardCmd AlarmCmd AlarmReport"),
+        **_gb(_host("config"), "OSDConfig PictureMask"),
+        **_gb(_relay("live"), "SnapShotConfig"),
         "gb SUBSCRIBE Catalog": _host(),
         "gb SUBSCRIBE Alarm": _host(),
         **_gb(_host("playback"), "RecordInfo"),

@@ -12,7 +12,7 @@ from nvr.config.value import Name, Port
 
 Id = Annotated[str, Meta(pattern=r"^[0-9]{20}$")]
 Number = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")]
-Right = Literal["live", "playback", "export", "ptz", "relay", "unmasked"]
+Right = Literal["live", "playback", "export", "ptz", "relay", "config", "unmasked"]
 MOST_CHANNELS = 256
 
 
@@ -22,7 +22,8 @@ class Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: Id
     camera: Name
     # ``export`` is downloading, ``relay`` switches wiper and lamp, begins recordings and speaks.
-    rights: Annotated[tuple[Right, ...], Meta(max_length=6)] = ("live",)
+    # ``config`` sets caption and, with ``unmasked``, masks.
+    rights: Annotated[tuple[Right, ...], Meta(max_length=7)] = ("live",)
 
 
 class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

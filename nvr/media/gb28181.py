@@ -18,7 +18,8 @@ class PlatformChannel:
     Attributes:
         id: Its 20 digits.
         camera: Its name here.
-        rights: Of ``live``, ``playback``, ``export``, ``ptz``, ``relay``, ``unmasked``.
+        rights: Of ``live``, ``playback``, ``export``, ``ptz``, ``relay``, ``config``,
+            ``unmasked``.
     """
 
     id: str

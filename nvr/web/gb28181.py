@@ -20,7 +20,7 @@ class ChannelBody(Struct, frozen=True, forbid_unknown_fields=True):
 
     id: _Text
     camera: _Text
-    rights: Annotated[tuple[_Text, ...], Meta(max_length=6)] = ("live",)
+    rights: Annotated[tuple[_Text, ...], Meta(max_length=7)] = ("live",)
 
 
 class InputBody(Struct, frozen=True, forbid_unknown_fields=True):

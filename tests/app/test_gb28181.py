@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import io
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
+import av
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from nvr.wire.gb_ptz import build
 from tests.app.box import RunningBox, running_box
@@ -362,3 +365,131 @@ async def test_pictures_come_and_end(box: RunningBox) -> None:
             assert (await state(box))["sessions"] == 0
     finally:
         media.close()
+
+
+async def test_settings_are_read_and_what_there_is_not_is_an_error(box: RunningBox) -> None:
+    async with registered(box) as platform:
+        types = "VideoParamOpt/VideoParamAttribute/VideoAlarmRecord/AlarmReport/OSDConfig/"
+        found = await platform.settings(
+            DOME, 60, types + "PictureMask/FrameMirror/VideoRecordPlan/Other"
+        )
+        assert sum(name.startswith("error") for name in found) == 3
+        stream = found["VideoParamAttribute"].root
+        assert stream.said("Item", "Resolution") == "1280x720"
+        assert stream.said("Item", "VideoFormat") == "2"
+        assert found["PictureMask"].root.said("PictureMask", "On") == "0"
+        assert found["AlarmReport"].root.said("AlarmReport", "MotionDetection") == "1"
+        assert [*await platform.settings(DEVICE, 61, "BasicParam")] == ["BasicParam"]
+        assert [*await platform.settings(DEVICE, 62, "OSDConfig")] == ["error 0"]
+        platform.query("SDCardStatus", 63)
+        (disks,) = await platform.told("SDCardStatus", "63")
+        assert (disks.said("SumNum"), items([disks], "Status")) == ("1", ["ok"])
+        assert 200 <= int(items([disks], "Capacity")[0]) <= 300
+        platform.query("SDCardStatus", 64, DOME)
+        (none,) = await platform.told("SDCardStatus", "64")
+        assert none.said("Result") == "ERROR"
+
+
+TEXT = (
+    "<OSDConfig><Length>1280</Length><Width>720</Width><TimeX>128</TimeX><TimeY>72</TimeY>"
+    "<TimeEnable>1</TimeEnable><TextEnable>1</TextEnable><SumNum>1</SumNum>"
+    "<Item><Text>临江 北</Text><X>128</X><Y>144</Y></Item></OSDConfig>"
+)
+MASK = (
+    "<PictureMask><On>1</On><SumNum>1</SumNum><RegionList Num='1'><Item><Seq>1</Seq>"
+    "<Point>128,72,640,360</Point></Item></RegionList></PictureMask>"
+)
+
+
+async def test_caption_and_masks_are_set_by_who_may(box: RunningBox) -> None:
+    async with registered(box) as platform:
+        assert await platform.configure(DOME, 70, TEXT) == "ERROR", "it has no right to"
+    rights = [*RIGHTS, "config"]
+    async with registered(
+        box, channels=[{"id": DOME, "camera": "dome", "rights": rights}]
+    ) as platform:
+        assert await platform.configure(DOME, 71, TEXT) == "OK"
+        caption = (await box.call("GET", "/api/camera/dome"))["caption"]
+        assert caption["lines"] == ["{date} {hms}", "临江 北"]
+        assert caption["position_permille"] == [100, 100]
+        found = (await platform.settings(DOME, 72, "OSDConfig"))["OSDConfig"].root
+        assert [found.said("OSDConfig", one) for one in ("TimeEnable", "TimeX", "TimeY")] == [
+            "1", "128", "72",
+        ]  # fmt: skip
+        assert found.said("Item", "Text") == "临江 北"
+        for number, wrong in enumerate((
+            "<FrameMirror>1</FrameMirror>", "<BasicParam><Name>x</Name></BasicParam>", "",
+            TEXT.replace("临江 北", "x" * 33), TEXT.replace("1280", "0"), TEXT.replace("144", "a"),
+            TEXT.replace("临江 北", "other") + "<FrameMirror>1</FrameMirror>", MASK,
+        ), 73):  # fmt: skip
+            assert await platform.configure(DOME, number, wrong) == "ERROR", wrong
+        now = (await box.call("GET", "/api/camera/dome"))["caption"]
+        assert now == caption, "of several all or none"
+        report = "<AlarmReport><MotionDetection>0</MotionDetection></AlarmReport>"
+        assert await platform.configure(DOME, 82, report) == "OK"
+        found = (await platform.settings(DOME, 83, "AlarmReport"))["AlarmReport"].root
+        assert found.said("AlarmReport", "MotionDetection") == "0"
+        assert found.said("AlarmReport", "FieldDetection") == "1"
+    everything = [{"id": DOME, "camera": "dome", "rights": [*rights, "unmasked"]}]
+    async with registered(box, channels=everything) as platform:
+        assert await platform.configure(DOME, 84, MASK) == "OK"
+        found = (await platform.settings(DOME, 85, "PictureMask"))["PictureMask"].root
+        assert found.said("PictureMask", "On") == "1"
+        assert found.said("Item", "Point") == "128,72,640,360"
+        for number, wrong in enumerate((
+            MASK.replace("640", "100"), MASK.replace(",360", ""), MASK.replace("Item", "Other"),
+        ), 86):  # fmt: skip
+            assert await platform.configure(DOME, number, wrong) == "ERROR", wrong
+        assert await platform.configure(DOME, 90, "<PictureMask><On>0</On></PictureMask>") == "OK"
+        found = (await platform.settings(DOME, 91, "PictureMask"))["PictureMask"].root
+        assert found.said("PictureMask", "On") == "0"
+
+
+async def test_pictures_are_taken_posted_and_told(box: RunningBox) -> None:
+    posted: list[tuple[str, str, bytes]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        file = (await request.post())["file"]
+        assert isinstance(file, web.FileField)
+        posted.append((request.query["SessionID"], file.filename, file.file.read()))
+        return web.Response(status=201)
+
+    app = web.Application()
+    app.router.add_post("/up", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "0.0.0.0", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    session = "s" * 32
+
+    def order(host: str, many: int = 2) -> str:
+        return (
+            f"<SnapShotConfig><SnapNum>{many}</SnapNum><Interval>1</Interval><UploadURL>"
+            f"http://{host}:{port}/up?a=1</UploadURL><SessionID>{session}</SessionID>"
+            "</SnapShotConfig>"
+        )
+
+    try:
+        async with registered(box) as platform:
+            assert await platform.configure(DOME, 92, order("127.0.0.1")) == "OK"
+            (done,) = await platform.told("UploadSnapShotFinished")
+            assert (done.kind, done.device, done.said("SessionID")) == ("Notify", DOME, session)
+            named = [one.text for one in done.root.all("SnapShotFileID")]
+            assert [f"{one}.jpg" for one in named] == [name for _, name, _ in posted]
+            assert all(len(one) == 41 and one.startswith(DOME) for one in named)
+            assert len(named) == 2
+            for asked, _, jpeg in posted:
+                assert asked == session
+                with av.open(io.BytesIO(jpeg)) as picture:
+                    assert next(picture.decode(video=0)).width == 1280
+            wrong = (order("127.0.0.1", 11), order("").replace("http:", "ftp:"), order("a:b"))
+            for number, one in enumerate(wrong, 93):
+                assert await platform.configure(DOME, number, one) == "ERROR", one
+            posted.clear()
+            assert await platform.configure(DOME, 96, order("127.0.0.2", 1)) == "OK"
+            done = (await platform.told("UploadSnapShotFinished", most=2))[1]
+            assert done.root.first("SnapShotFileID") is None, "not to anybody else's address"
+            assert posted == []
+    finally:
+        await runner.cleanup()

@@ -98,6 +98,7 @@ PICTURES = {
     "gb INVITE Play",
     "gb INVITE Playback",
     "gb INVITE Download",
+    "gb SnapShotConfig",
 }  # fmt: skip
 
 

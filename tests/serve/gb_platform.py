@@ -156,6 +156,25 @@ class Platform:
         """Command something in a MESSAGE."""
         return self._body("Control", command, number, device, inner)
 
+    async def configure(self, device: str, number: int, inner: str) -> str:
+        """Set something of a device; returns what came of it."""
+        self.control(number, device, inner, "DeviceConfig")
+        (answer,) = await self.told("DeviceConfig", str(number))
+        assert (answer.kind, answer.device) == ("Response", device)
+        return answer.said("Result")
+
+    async def settings(self, device: str, number: int, types: str) -> dict[str, Body]:
+        """Read settings: each answer under what it holds, those of errors under their places."""
+        self.query("ConfigDownload", number, device, f"<ConfigType>{types}</ConfigType>")
+        wanted, named = types.split("/"), dict[str, Body]()
+        for n, body in enumerate(await self.told("ConfigDownload", str(number), len(wanted))):
+            held = next(
+                (one.name for one in body.root.children if one.name in wanted), f"error {n}"
+            )
+            assert body.said("Result") == ("ERROR" if held.startswith("error") else "OK")
+            named[held] = body
+        return named
+
     def _body(self, kind: str, command: str, number: int, device: str, inner: str) -> str:
         return self.ask(
             "MESSAGE",

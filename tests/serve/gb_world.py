@@ -13,7 +13,7 @@ from nvr.media.camera import CameraState, ClockState
 from nvr.media.gb28181 import PlatformChannel, PlatformInput, PlatformSettings
 from nvr.media.gpio import InputView, NoLines
 from nvr.playback.query import Ranges, Recorded
-from nvr.serve.gb28181.parts import Parts
+from nvr.serve.gb28181.parts import Disk, Parts
 from nvr.serve.gb28181.platform import Platform as Device
 from nvr.serve.gb28181.ports import NoMedia
 from nvr.serve.gb28181.transport import Received, Wire
@@ -214,7 +214,8 @@ def world(
         aims=cast(Any, None), point=cast(Any, None), cameras=cast(Any, cameras),
         archive=cast(Any, Archive(records)), lines=lines, box=Box(),
         audit=audit, masked=lambda _camera, _span: False,
-        media=NoMedia(), version="1",
+        media=NoMedia(), version="1", snapshot=cast(Any, None),
+        disks=lambda: [Disk("ring", True, 64_000_000_000, 16_000_000_000)],
     )  # fmt: skip
     wires: list[MemoryWire] = []
 

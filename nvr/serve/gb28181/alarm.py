@@ -29,6 +29,7 @@ _KINDS = {
     "frozen": (_VIDEO, 11),
 }  # fmt: skip
 _INTRUSION = (_VIDEO, 6)
+_AREA = {_INTRUSION, _KINDS["line"]}
 _DISK = (_FAULT, 1)
 _PRIORITY = {_DEVICE: 1, _FAULT: 2, _VIDEO: 3}
 
@@ -73,6 +74,7 @@ class Alarms:
         self.waiting: deque[Alarm] = deque(maxlen=MOST)
         self.came = asyncio.Event()
         self._off_duty: set[str] = set()
+        self._not_reported: set[tuple[str, str]] = set()
         self._held: set[tuple[str, int]] = set()
         self._going_on: dict[str, frozenset[tuple[str, str]]] = {}
         self._active: set[str] = set()
@@ -90,6 +92,14 @@ class Alarms:
             self._off_duty.discard(device)
         else:
             self._off_duty.add(device)
+
+    def reports(self, device: str, what: str) -> bool:
+        """Whether ``motion`` at a camera, or who enters or crosses there (``area``), is told."""
+        return (device, what) not in self._not_reported
+
+    def report(self, device: str, what: str, on: bool) -> None:
+        """Set that."""
+        (self._not_reported.discard if on else self._not_reported.add)((device, what))
 
     def reset(self, device: str) -> None:
         """The platform has seen the alarms of a device, or of the whole box."""
@@ -118,7 +128,8 @@ class Alarms:
         self._going_on[state.name] = now
         for kind, zone in sorted(new):
             numbers = _INTRUSION if is_object(kind) else _KINDS.get(kind)
-            if numbers is not None:
+            what = "area" if numbers in _AREA else kind
+            if numbers is not None and self.reports(device, what):
                 self._tell(device, numbers, f"{kind} {zone}".strip())
 
     def _look(self, *, tell: bool) -> None:

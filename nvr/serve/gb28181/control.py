@@ -97,7 +97,7 @@ class Controls:
 
     def operations(self) -> dict[str, Operation]:
         """By their commands."""
-        return {"DeviceControl": Operation(self.control), "DeviceConfig": Operation(self.config)}
+        return {"DeviceControl": Operation(self.control)}
 
     def close(self) -> None:
         """End every motion and recording."""
@@ -114,10 +114,6 @@ class Controls:
             self._do(call, name, element)
             return [self._answer(call, "OK")] if name in ANSWERED else ()
         raise Refusal(501, "this device does not know the command")
-
-    def config(self, call: Call) -> Bodies:
-        """``DeviceConfig``: the box is set up on its own page, so nothing is changed."""
-        return [self._answer(call, "ERROR")]
 
     def _do(self, call: Call, name: str, element: Element) -> None:
         command = self._commands[name]

@@ -22,11 +22,30 @@ MANUFACTURER = "nvr"
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """What is recorded on.
+
+    Attributes:
+        name: As configured.
+        well: It is there and can be recorded on.
+        size_bytes: Room for recordings, 0 if that is not known.
+        free_bytes: How much of it holds nothing yet.
+    """
+
+    name: str
+    well: bool
+    size_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """Everything the device talks to, made and closed by whoever starts it.
 
     Attributes:
         point: Sends a head to a place: camera, who, where.
+        snapshot: Makes a picture. See `nvr.media.analyse.Looks.snapshot`.
+        disks: What is recorded on; blocks.
         version: Of the program.
     """
 
@@ -42,6 +61,8 @@ class Parts:
     audit: Audit
     masked: Masked
     media: MediaDesk
+    snapshot: Callable[[str, str, int], Awaitable[tuple[bytes, int]]]
+    disks: Callable[[], list[Disk]]
     version: str
 
 

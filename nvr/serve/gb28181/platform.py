@@ -29,6 +29,7 @@ from nvr.serve.gb28181.alarm import Alarms
 from nvr.serve.gb28181.answers import Answers
 from nvr.serve.gb28181.broadcast import KEY as BROADCAST
 from nvr.serve.gb28181.broadcast import Broadcasts
+from nvr.serve.gb28181.config import Configs
 from nvr.serve.gb28181.control import Controls
 from nvr.serve.gb28181.dialog import Dialogs
 from nvr.serve.gb28181.link import Counts, Link
@@ -43,6 +44,7 @@ from nvr.serve.gb28181.register import (
 )
 from nvr.serve.gb28181.registration import Registration
 from nvr.serve.gb28181.roster import Roster
+from nvr.serve.gb28181.snapshots import Snapshots
 from nvr.serve.gb28181.subscribe import KINDS, Subscriptions
 from nvr.serve.gb28181.transport import Received, Wire, open_wire
 from nvr.wire.manscdp import Edition, build
@@ -90,7 +92,10 @@ class Platform:
         self._alarms = Alarms(parts, self._roster)
         queries = Queries(parts, self._roster, self._alarms.on_duty)
         self._controls = Controls(parts, self._roster, self._alarms.duty, self._alarms.reset)
+        snapshots = Snapshots(parts, self._spawn, self._say)
+        self._configs = Configs(parts, self._roster, self._alarms, snapshots)
         self._operations = {
+            **self._configs.operations(),
             **{("Query", name): one for name, one in queries.operations().items()},
             **{("Control", name): one for name, one in self._controls.operations().items()},
         }
@@ -118,6 +123,7 @@ class Platform:
         return [
             *(f"gb {name}" for _, name in self._operations),
             *self._controls.keys(),
+            *self._configs.keys(),
             *(f"gb INVITE {one}" for one in _INVITES),
             BROADCAST,
             *(f"gb SUBSCRIBE {kind}" for kind in KINDS),
@@ -338,6 +344,14 @@ class Platform:
             "Notify", command, self._next_number(), self.settings.device, *inner,
             edition=self._edition or self.settings.edition,
         )  # fmt: skip
+
+    async def _say(self, command: str, device: str, *inner: str) -> None:
+        """See `nvr.serve.gb28181.snapshots.Say`."""
+        link, edition = self._link, self._edition or self.settings.edition
+        if link is not None:
+            number = self._next_number()
+            body = build("Notify", command, number, device, *inner, edition=edition)
+            await link.ask(link.message(self._next_number(), body))
 
     def _next_number(self) -> int:
         self._number = self._number % 999_999_999 + 1

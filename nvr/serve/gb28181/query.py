@@ -1,4 +1,4 @@
-"""What a platform asks: catalogue, state, recordings, settings, positions.
+"""What a platform asks: catalogue, state, disks, recordings, positions.
 
 Each answer is one or more messages with the number of the question. What is not known, and what we
 do not do, is answered ``ERROR``: the standard has no other word for it.
@@ -39,7 +39,7 @@ class Queries:
             "Catalog": self.catalog,
             "DeviceInfo": self.device_info,
             "DeviceStatus": self.device_status,
-            "ConfigDownload": self.config,
+            "SDCardStatus": self.disks,
         }
         of_camera: dict[str, Callable[[Call], Bodies | Awaitable[Bodies]]] = {
             "RecordInfo": self.records,
@@ -102,6 +102,27 @@ class Queries:
             list_of("Alarmstatus", duty) if duty else "",
         )  # fmt: skip
 
+    async def disks(self, call: Call) -> Bodies:
+        """``SDCardStatus``: the disks that are recorded on; of cards in cameras we know nothing."""
+        if self._camera(call) is not None:
+            raise Refusal(404, "that is no disk")
+        found = await asyncio.to_thread(self._parts.disks)
+        items = [
+            tag(
+                "Item", leaf("ID", number), leaf("HddName", one.name),
+                leaf("Status", "ok" if one.well else "error"),
+                leaf("Capacity", one.size_bytes // 1_000_000),
+                leaf("FreeSpace", one.free_bytes // 1_000_000),
+            )
+            for number, one in enumerate(found, 1)
+        ]  # fmt: skip
+        return [
+            self._answer(
+                call, leaf("Result", "OK"), leaf("SumNum", len(items)),
+                list_of("SDCardStatusInfo", items),
+            )
+        ]  # fmt: skip
+
     async def records(self, call: Call) -> Bodies:
         """``RecordInfo``: stretches without a hole; all are recorded by time."""
         camera = self._head(call)
@@ -132,25 +153,6 @@ class Queries:
             if min(run.to_us, to_us) - max(run.from_us, from_us) >= 2_000_000
         ]  # fmt: skip
         return self._recorded(call, title, items)
-
-    def config(self, call: Call) -> Bodies:
-        """``ConfigDownload``: one answer a type; of an unknown one ``ERROR``."""
-        settings = self._roster.settings
-        for what in call.body.said("ConfigType").split("/")[:16]:
-            inner = ""
-            if what == "BasicParam":
-                inner = tag(
-                    what, leaf("Name", self._parts.box.name),
-                    leaf("Expiration", settings.expires_s),
-                    leaf("HeartBeatInterval", settings.keepalive_s),
-                    leaf("HeartBeatCount", settings.misses),
-                    leaf("PositionCapability", 0) if call.edition == "2022" else "",
-                )  # fmt: skip
-            elif what == "VideoParamOpt" and (camera := self._camera(call)) is not None:
-                state = self._parts.cameras.find(camera)
-                size = f"{state.width_px}x{state.height_px}" if state and state.width_px else ""
-                inner = tag(what, leaf("DownloadSpeed", "1/2/4"), leaf("Resolution", size))
-            yield self._answer(call, leaf("Result", "OK" if inner else "ERROR"), inner)
 
     def presets(self, call: Call) -> Bodies:
         """``PresetQuery``."""

@@ -7,7 +7,7 @@ import { icon } from "../icons.js";
 import { button, confirmLoss, dialog, field, form, problemBox } from "../ui.js";
 
 const PATH = "/api/upstream/gb28181";
-const RIGHTS = ["live", "playback", "export", "ptz", "relay", "unmasked"];
+const RIGHTS = ["live", "playback", "export", "ptz", "relay", "config", "unmasked"];
 
 /** @param {any} app @param {import("../dom.js").Part} part */
 export async function platformsPanel(app, part) {
