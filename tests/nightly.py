@@ -52,6 +52,7 @@ PROOFS = (
     Proof("camera_faults", ("tests.faults.camera_faults",)),
     Proof("drawn", ("tests.faults.drawn",)),
     Proof("outputs", ("tests.faults.outputs",)),
+    Proof("attack", ("tests.faults.attack",)),
     Proof("runaway", ("tests.faults.runaway",), timeout_s=5400),
     Proof("record", ("tests.bench.record", "--cameras", "16", "--seconds", "10")),
     Proof("record.sealed", ("tests.bench.record", "--cameras", "16", "--sealed")),

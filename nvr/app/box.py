@@ -197,6 +197,7 @@ class Box:
             cameras.encoding,
             lambda may: [*families(lines, may), *notifiers.families()],
             lambda: backfill.standing,
+            server.refusals,
         )
         shots = self._shots(control, looks)
         device = onvif_device(

@@ -60,6 +60,7 @@ class Metrics:
         encoding: How the encoders do.
         lines: Of outputs and inputs. See `nvr.app.line_metrics`.
         filling: How fetching from cameras' own storage does, by camera.
+        refusals: How often the RTSP server refused something, by why.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Metrics:
         encoding: Callable[[], EncodingReport] = EncodingReport,
         lines: Callable[[Callable[[str], bool]], list[Family]] = lambda _may: [],
         filling: Callable[[], Mapping[str, Filling]] = dict,
+        refusals: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._clock = clock
         self._begun_s = clock.monotonic_s()
@@ -88,6 +90,7 @@ class Metrics:
         self._encoding = encoding
         self._lines = lines
         self._filling = filling
+        self._refusals = refusals
 
     async def families(self, may: Callable[[str], bool]) -> list[Family]:
         """Return everything, of cameras only those that `may` lets be seen."""
@@ -122,9 +125,15 @@ class Metrics:
             warning.add(1, code=each)
         readers = Family("nvr_rtsp_readers", "gauge", "Connections to the RTSP server.")
         readers.add(len(self._readers()))
+        refused = Family(
+            "nvr_rtsp_refused", "counter",
+            "By why: the status of a request (each log-in begins with a 401), or of a connection.",
+        )  # fmt: skip
+        for why, count in sorted(self._refusals().items()):
+            refused.add(count, why=why)
         sessions = Family("nvr_page_sessions", "gauge", "Sessions of people on the page.")
         sessions.add(len(self._sessions))
-        return [build, up, clock, doubt, fault, warning, readers, sessions]
+        return [build, up, clock, doubt, fault, warning, readers, refused, sessions]
 
     def _of_streams(self, streams: Iterable[StreamCount]) -> list[Family]:
         live = Family("nvr_camera_live", "gauge", "Pictures come: 1, else 0.")

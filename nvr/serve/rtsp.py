@@ -43,6 +43,8 @@ ACTIONS = tuple(
 
 SWEEP_S = 0.5
 
+_USUAL = frozenset(("left", "the camera's format changed"))
+"""Ends of connections that are nobody's fault."""
 _Pair = tuple[str, bool, bytes]
 """Address, over TLS, cookie: what the halves of a tunnel have in common."""
 
@@ -54,7 +56,7 @@ class Limits:
     Attributes:
         per_address: Connections from one IP address; a tunnel takes two.
         in_all: Connections in all.
-        unproven: Connections that have not logged in yet.
+        unproven: Connections from one IP address that have not logged in yet.
         head_s: For a request to arrive whole, for the log-in, and for a tunnel's second half.
         idle_s: Silence of a connection that does not play.
         send_bytes: SO_SNDBUF of a reader: without it the kernel hides megabytes for each slow one.
@@ -132,7 +134,8 @@ class RtspServer:
         self._open: set[Connection] = set()
         self._addresses: Tally[str] = Tally()
         self._tunnels: dict[_Pair, tuple[Tunnel, Connection]] = {}
-        self._halves = 0
+        self._halves: Tally[str] = Tally()
+        self._cut: Tally[str] = Tally()
         self._refused = 0
 
     def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -170,6 +173,10 @@ class RtspServer:
         """User and address of everybody connected."""
         return tuple((connection.user, connection.address) for connection in self._open)
 
+    def refusals(self) -> dict[str, int]:
+        """How often a request was refused, by its status, and a connection refused or ended."""
+        return {str(status): count for status, count in self._house.refusals.items()} | self._cut
+
     def revoke(self, user: str) -> None:
         """A credential ended: so do its connections."""
         for connection in self._open:
@@ -188,18 +195,28 @@ class RtspServer:
                 await self._clock.sleep(1.0)
                 continue
             address = str(peer[0])
-            unproven = sum(not connection.proven for connection in self._open)
-            arriving = self._addresses.total() - len(self._open) - self._halves
-            if (
-                self._addresses.total() >= self._limits.in_all
-                or self._addresses[address] >= self._limits.per_address
-                or unproven + arriving >= self._limits.unproven
-            ):
+            if not self._room(address):
                 self._refused += 1
+                self._cut["no room"] += 1
                 sock.close()
                 continue
             self._addresses[address] += 1
             group.create_task(self._serve(sock, address, tls))
+
+    def _room(self, address: str) -> bool:
+        """Whether one more may come from there.
+
+        Who has not logged in is counted by address, or one stranger who never does would keep
+        everybody out.
+        """
+        its = [one for one in self._open if one.address == address]
+        arriving = self._addresses[address] - len(its) - self._halves[address]
+        unproven = sum(not one.proven for one in its) + arriving
+        return (
+            self._addresses.total() < self._limits.in_all
+            and self._addresses[address] < self._limits.per_address
+            and unproven < self._limits.unproven
+        )
 
     async def _serve(self, sock: socket.socket, address: str, tls: ssl.SSLContext | None) -> None:
         try:
@@ -246,6 +263,7 @@ class RtspServer:
             else:
                 await self._up((address, tls is not None, leg.cookie), begun, outgoing)
         except TimeoutError:
+            self._cut["said nothing"] += 1
             event(_log, logging.DEBUG, "rtsp.peer_lost", address=address, error="it says nothing")
         except Malformed as err:
             self._refuse(outgoing, err.status)
@@ -254,6 +272,7 @@ class RtspServer:
 
     def _refuse(self, outgoing: asyncio.StreamWriter, status: int) -> None:
         self._refused += 1
+        self._cut["no tunnel"] += 1
         outgoing.write(answer(status))
 
     async def _converse(self, connection: Connection) -> None:
@@ -293,14 +312,16 @@ class RtspServer:
             self._refuse(outgoing, 404 if found is None else 409)
             return
         tunnel, connection = found
-        self._halves += 1
+        self._halves[pair[0]] += 1
         try:
             await tunnel.carry(begun, outgoing)
         except Malformed:
             connection.end()
             raise
         finally:
-            self._halves -= 1
+            self._halves[pair[0]] -= 1
+            if not self._halves[pair[0]]:
+                del self._halves[pair[0]]
 
     async def _sweep(self) -> None:
         while True:
@@ -311,8 +332,9 @@ class RtspServer:
             for connection in list(self._open):
                 why = connection.overdue(now_s, self._limits.head_s, self._limits.idle_s)
                 if connection in half and now_s - connection.began_s > self._limits.head_s:
-                    why = "the other half of a tunnel did not come"
+                    why = "half a tunnel"
                 if why:
+                    self._cut[why] += why not in _USUAL
                     event(
                         _log,
                         logging.INFO,

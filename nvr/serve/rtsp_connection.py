@@ -67,7 +67,7 @@ class Connection:
         self._groups = None if tls or tunnel else house.groups
         self._cast: Cast | None = None
         features = frozenset((FEATURE,)) if house.archive else frozenset()
-        self._server = Server(session, features)
+        self._server = Server(session, features, house.refusals)
         self._replay: Replay | None = None
         self._counter = Counter()
         self._place: Place | None = None

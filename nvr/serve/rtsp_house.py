@@ -1,5 +1,6 @@
 """What all connections of an RTSP server share, and what they tell of their readers."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -52,6 +53,7 @@ class House:
     room: Room = field(default_factory=lambda: Room(256, 256))
     datagram_bytes: int = 0
     groups: Groups | None = None
+    refusals: Counter[int] = field(default_factory=Counter)
 
 
 class Input(Protocol):

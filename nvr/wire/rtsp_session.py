@@ -6,6 +6,7 @@ It checks what every request must have, and keeps the state between requests; wh
 Source: RFC 2326; session time-outs 12.37, interleaving 10.12, aggregate control C.1.1.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -65,11 +66,18 @@ class Server:
     Args:
         session: The session's identifier, unguessable.
         features: What a peer may require.
+        refusals: How often each status from 400 on was answered; counted on.
     """
 
-    def __init__(self, session: str, features: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        session: str,
+        features: frozenset[str] = frozenset(),
+        refusals: Counter[int] | None = None,
+    ) -> None:
         self.session = session
         self._features = features
+        self._refusals = Counter() if refusals is None else refusals
         self.channels: dict[int, int] = {}
         self.datagrams: set[int] = set()
         """Tracks that go as datagrams; their channels are twice their numbers."""
@@ -103,6 +111,7 @@ class Server:
             try:
                 item = self._parser.next()
             except Malformed as err:
+                self._refusals[err.status] += 1
                 self._out += Response(err.status).encode()
                 self._ended = True
                 return Ended(str(err))
@@ -114,6 +123,7 @@ class Server:
 
     def _proper(self, request: Request) -> bool:
         if not request.header("CSeq").isdigit():
+            self._refusals[400] += 1
             self._out += Response(400).encode()
             return False
         status = 200
@@ -157,6 +167,8 @@ class Server:
         reason: str = "",
     ) -> bytes:
         """Encode the answer to `request`, for a caller that sends it another way."""
+        if status >= 400:
+            self._refusals[status] += 1
         sent: list[tuple[str, str]] = [("CSeq", request.header("CSeq")), ("Server", AGENT)]
         if self.channels and status < 400:
             sent.append(("Session", f"{self.session};timeout={SESSION_TIMEOUT_S:.0f}"))

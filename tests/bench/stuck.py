@@ -77,6 +77,8 @@ class Live:
     def lateness_ms(self) -> list[float]:
         """Of each picture since the last call, sorted."""
         came, self.came = self.came, []
+        if not came:
+            return []
         late = [now_s * 1000 - (at - came[0][1] & 0xFFFFFFFF) / 90 for now_s, at in came]
         return sorted(one - min(late) for one in late)
 
@@ -98,7 +100,7 @@ async def playing(ours: Recorder, secret: str) -> AsyncIterator[Replayer]:
 
 def p99(live: list[Live]) -> float:
     found = sorted(late for one in live for late in one.lateness_ms())
-    return found[len(found) * 99 // 100]
+    return found[len(found) * 99 // 100] if found else 0.0
 
 
 async def one_round(

@@ -18,7 +18,8 @@ from tests.serve.test_rtsp_peers import SECRET, USER, access
 class Peer:
     """A client that says exactly what a test wants."""
 
-    def __init__(self, port, login=None):
+    def __init__(self, port, login=None, own="127.0.0.1"):
+        self.own = own
         self.url = f"rtsp://127.0.0.1:{port}/cam/gate"
         self.port = port
         self.login = login
@@ -28,7 +29,9 @@ class Peer:
         self.frames = []
 
     async def __aenter__(self):
-        self.input, self.output = await asyncio.open_connection("127.0.0.1", self.port)
+        self.input, self.output = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(self.own, 0)
+        )
         return self
 
     async def __aexit__(self, *_):
@@ -287,6 +290,38 @@ async def test_connections_are_limited_per_address_in_all_and_before_log_in():
             await asyncio.sleep(0.1)
             async with Peer(port) as again:
                 assert (await again.ask("OPTIONS")).status == 200
+
+
+async def test_a_stranger_who_never_logs_in_keeps_nobody_else_out():
+    async with serving({"gate": Camera()}, access(), limits=Limits(unproven=2)) as (server, port):
+        async with Peer(port, own="127.0.0.2"), Peer(port, own="127.0.0.2") as two:
+            assert (await two.ask("OPTIONS")).status == 200
+            async with Peer(port, own="127.0.0.2") as three:
+                assert await three.input.read() == b""
+            async with Peer(port, Login(USER, SECRET)) as guest:
+                assert (await guest.ask("DESCRIBE")).status == 200
+        assert server.refusals()["no room"] == 1
+
+
+async def test_what_is_refused_is_counted_by_why():
+    async with serving({"gate": Camera()}, access()) as (server, port):
+        async with Peer(port, Login(USER, SECRET)) as owner, Peer(port) as thief:
+            await owner.set_up()
+            assert server.refusals() == {"401": 1}, "what a log-in begins with"
+            await thief.say(owner.last)
+            assert (await thief.read()).status == 401
+            owner.session = "stolen"
+            assert (await owner.ask("PLAY")).status == 454
+        for said, status in (
+            (b"\0" * 99, 400),
+            (b"DESCRIBE rtsp://x RTSP/1.0\r\n\r\n", 400),
+            (b"DESCRIBE rtsp://x RTSP/1.0\r\nX: " + b"y" * 20_000, 413),
+            (b"ANNOUNCE rtsp://x RTSP/1.0\r\nCSeq: 1\r\nContent-Length: 1000000\r\n\r\n", 413),
+        ):
+            async with Peer(port) as peer:
+                await peer.say(said)
+                assert (await peer.read()).status == status
+        assert server.refusals() == {"401": 2, "454": 1, "400": 2, "413": 2}
 
 
 @pytest.mark.parametrize("noise", [b"\x16\x03\x01\x02\x00\x01", b"\0" * 99])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvr.wire.sdp import Media, build, parse
+from nvr.wire.sdp import SDP_BYTES, Media, build, parse
 
 HIKVISION = b"""v=0\r
 o=- 1109162014219182 1109162014219192 IN IP4 x.y.z.w\r
@@ -103,3 +103,10 @@ def test_ours_is_read_back_the_same():
     assert found.media == media
     assert found.name == "东门 s=x"
     assert b"profile-level-id=42C01F;" in body
+
+
+def test_a_description_without_end_is_not_read():
+    within = HIKVISION + b"a=x:y\r\n" * ((SDP_BYTES - len(HIKVISION)) // 7)
+    assert parse(within) == parse(HIKVISION)
+    with pytest.raises(ValueError, match="over"):
+        parse(within + b"a=x:y\r\n")
