@@ -1,34 +1,30 @@
 """The box as a GB/T 28181 device, from outside: a platform registers it, asks and commands."""
 
 import asyncio
-import contextlib
-import io
 import socket
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import partial
 
-import av
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from nvr.wire.gb_ptz import build
 from tests.app.box import RunningBox, running_box
+from tests.app.gb import PATH, channel, state, until
+from tests.app.gb import registered as gb_registered
+from tests.app.gb import wanted as gb_wanted
 from tests.serve.gb_platform import (
     DEVICE,
-    PASSWORD,
     REALM,
     SERVER,
     Platform,
     items,
-    serve_tcp,
     serve_udp,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DOME = "34020000001320000001"
 INPUT = "34020000001340000001"
-PATH = "/api/upstream/gb28181"
 RIGHTS = ["live", "playback", "export", "ptz", "relay"]
 
 
@@ -38,45 +34,9 @@ async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running
         yield running
 
 
-def wanted(platform: Platform, **other: Any) -> dict[str, Any]:
-    return {
-        "host": "127.0.0.1", "port": platform.port, "server": SERVER, "device": DEVICE,
-        "password": PASSWORD, "retry_s": 5, "keepalive_s": 5,
-        "channels": [{"id": DOME, "camera": "dome", "rights": RIGHTS}],
-        "inputs": [],
-    } | other  # fmt: skip
-
-
-async def state(box: RunningBox, name: str = "city") -> Any:
-    said = await box.call("GET", PATH)
-    return next(one for one in said["platforms"] if one["name"] == name)
-
-
-async def until(box: RunningBox, **expected: Any) -> Any:
-    async with asyncio.timeout(60):
-        while True:
-            now = await state(box)
-            if all(now[key] == value for key, value in expected.items()):
-                return now
-            await asyncio.sleep(0.1)
-
-
-@contextlib.asynccontextmanager
-async def registered(
-    box: RunningBox, how: str = "udp", platform: Platform | None = None, **other: Any
-) -> AsyncIterator[Platform]:
-    platform = platform or Platform()
-    server = await (serve_tcp if how == "tcp" else serve_udp)(platform)
-    try:
-        body = wanted(platform, transport=how, **other)
-        await box.call("PUT", f"{PATH}/city", body)
-        await platform.until(lambda: platform.registered)
-        await until(box, state="registered")
-        yield platform
-    finally:
-        with contextlib.suppress(AssertionError):
-            await box.call("DELETE", f"{PATH}/city")
-        server.close()
+CHANNELS = [channel(DOME, "dome", *RIGHTS)]
+registered = partial(gb_registered, channels=CHANNELS)
+wanted = partial(gb_wanted, channels=CHANNELS)
 
 
 @pytest.mark.parametrize("how", ["udp", "tcp"])
@@ -248,8 +208,61 @@ async def test_a_head_is_steered(box: RunningBox) -> None:
         assert await command(build(0x83, 0, 7)) == 200
 
 
+PRECISE = "<PTZPreciseCtrl><Pan>{}</Pan><Tilt>{}</Tilt><Zoom>{}</Zoom></PTZPreciseCtrl>"
+HOME = (
+    "<HomePosition><Enabled>{}</Enabled><ResetTime>60</ResetTime><PresetIndex>{}</PresetIndex>"
+    "</HomePosition>"
+)
+DRAG = "<DragZoomIn>" + "".join(f"<{n}>{v}</{n}>" for n, v in zip(
+    ("Length", "Width", "MidPointX", "MidPointY", "LengthX", "LengthY"),
+    (1280, 720, 640, 360, 320, 180), strict=True,
+)) + "</DragZoomIn>"  # fmt: skip
+
+
+async def test_a_head_goes_to_angles_and_guards_a_position(box: RunningBox) -> None:
+    async with registered(box) as platform:
+
+        async def position() -> list[float]:
+            platform.number += 1
+            platform.query("PTZPosition", platform.number, DOME)
+            (found,) = await platform.told("PTZPosition", str(platform.number - 1))
+            return [float(found.said(one)) for one in ("Pan", "Tilt", "Zoom")]
+
+        asked = platform.control(1, DOME, PRECISE.format(100, 10, 1.5))
+        assert (await platform.answer(asked)).status == 200
+        async with asyncio.timeout(60):
+            while await position() != [100, 10, 1.5]:
+                await asyncio.sleep(0.1)
+        refused = (
+            (PRECISE.format(400, 10, 1), 400), (PRECISE.format(1, 91, 1), 400),
+            (PRECISE.format(1, 1, 0), 400), (DRAG, 403),  # nobody measured the lens
+            (DRAG.replace("1280", "0"), 400), ("<TargetTrack>Auto</TargetTrack>", 403),
+            ("<FormatSDCard>0</FormatSDCard>", 403), ("<TeleBoot>Boot</TeleBoot>", 403),
+            ("<Unheard>1</Unheard>", 501), (f"<PTZCmd>{build(0x86, 1, 9)}</PTZCmd>", 501),
+            (f"<PTZCmd>{build(0x89, 9)}</PTZCmd>", 404),
+        )  # fmt: skip
+        for inner, status in refused:
+            answer = await platform.answer(platform.control(1, DOME, inner))
+            assert answer.status == status, inner
+        stored = platform.control(1, DOME, f"<PTZCmd>{build(0x81, 0, 6)}</PTZCmd>")
+        assert (await platform.answer(stored)).status == 200
+        results = (
+            (HOME.format(1, 6), "OK"), (HOME.format(1, 99), "ERROR"), (HOME.format(0, 0), "OK"),
+            ("<RecordCmd>Perhaps</RecordCmd>", "ERROR"), ("<GuardCmd>Perhaps</GuardCmd>", "ERROR"),
+            ("<AlarmCmd>Perhaps</AlarmCmd>", "ERROR"), ("<DeviceUpgrade/>", "ERROR"),
+        )  # fmt: skip
+        for number, (inner, result) in enumerate(results, 40):
+            platform.control(number, DOME, inner)
+            (answer,) = await platform.told("DeviceControl", str(number))
+            assert answer.said("Result") == result, inner
+        platform.query("HomePositionQuery", 50, DOME)
+        (home,) = await platform.told("HomePositionQuery", "50")
+        said = [home.root.said("HomePosition", n) for n in ("Enabled", "ResetTime", "PresetIndex")]
+        assert said == ["0", "60", "6"]
+
+
 async def test_rights_are_asked_for_each_thing(box: RunningBox) -> None:
-    only = [{"id": DOME, "camera": "dome", "rights": ["live"]}]
+    only = [channel(DOME, "dome", "live")]
     async with registered(box, channels=only) as platform:
         for inner in ("<PTZCmd>A50F01015F000015</PTZCmd>", "<TeleBoot>Boot</TeleBoot>"):
             answer = await platform.answer(platform.control(1, DOME, inner))
@@ -405,9 +418,7 @@ async def test_caption_and_masks_are_set_by_who_may(box: RunningBox) -> None:
     async with registered(box) as platform:
         assert await platform.configure(DOME, 70, TEXT) == "ERROR", "it has no right to"
     rights = [*RIGHTS, "config"]
-    async with registered(
-        box, channels=[{"id": DOME, "camera": "dome", "rights": rights}]
-    ) as platform:
+    async with registered(box, channels=[channel(DOME, "dome", *rights)]) as platform:
         assert await platform.configure(DOME, 71, TEXT) == "OK"
         caption = (await box.call("GET", "/api/camera/dome"))["caption"]
         assert caption["lines"] == ["{date} {hms}", "临江 北"]
@@ -430,7 +441,7 @@ async def test_caption_and_masks_are_set_by_who_may(box: RunningBox) -> None:
         found = (await platform.settings(DOME, 83, "AlarmReport"))["AlarmReport"].root
         assert found.said("AlarmReport", "MotionDetection") == "0"
         assert found.said("AlarmReport", "FieldDetection") == "1"
-    everything = [{"id": DOME, "camera": "dome", "rights": [*rights, "unmasked"]}]
+    everything = [channel(DOME, "dome", *rights, "unmasked")]
     async with registered(box, channels=everything) as platform:
         assert await platform.configure(DOME, 84, MASK) == "OK"
         found = (await platform.settings(DOME, 85, "PictureMask"))["PictureMask"].root
@@ -443,53 +454,3 @@ async def test_caption_and_masks_are_set_by_who_may(box: RunningBox) -> None:
         assert await platform.configure(DOME, 90, "<PictureMask><On>0</On></PictureMask>") == "OK"
         found = (await platform.settings(DOME, 91, "PictureMask"))["PictureMask"].root
         assert found.said("PictureMask", "On") == "0"
-
-
-async def test_pictures_are_taken_posted_and_told(box: RunningBox) -> None:
-    posted: list[tuple[str, str, bytes]] = []
-
-    async def take(request: web.Request) -> web.Response:
-        file = (await request.post())["file"]
-        assert isinstance(file, web.FileField)
-        posted.append((request.query["SessionID"], file.filename, file.file.read()))
-        return web.Response(status=201)
-
-    app = web.Application()
-    app.router.add_post("/up", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "0.0.0.0", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    session = "s" * 32
-
-    def order(host: str, many: int = 2) -> str:
-        return (
-            f"<SnapShotConfig><SnapNum>{many}</SnapNum><Interval>1</Interval><UploadURL>"
-            f"http://{host}:{port}/up?a=1</UploadURL><SessionID>{session}</SessionID>"
-            "</SnapShotConfig>"
-        )
-
-    try:
-        async with registered(box) as platform:
-            assert await platform.configure(DOME, 92, order("127.0.0.1")) == "OK"
-            (done,) = await platform.told("UploadSnapShotFinished")
-            assert (done.kind, done.device, done.said("SessionID")) == ("Notify", DOME, session)
-            named = [one.text for one in done.root.all("SnapShotFileID")]
-            assert [f"{one}.jpg" for one in named] == [name for _, name, _ in posted]
-            assert all(len(one) == 41 and one.startswith(DOME) for one in named)
-            assert len(named) == 2
-            for asked, _, jpeg in posted:
-                assert asked == session
-                with av.open(io.BytesIO(jpeg)) as picture:
-                    assert next(picture.decode(video=0)).width == 1280
-            wrong = (order("127.0.0.1", 11), order("").replace("http:", "ftp:"), order("a:b"))
-            for number, one in enumerate(wrong, 93):
-                assert await platform.configure(DOME, number, one) == "ERROR", one
-            posted.clear()
-            assert await platform.configure(DOME, 96, order("127.0.0.2", 1)) == "OK"
-            done = (await platform.told("UploadSnapShotFinished", most=2))[1]
-            assert done.root.first("SnapShotFileID") is None, "not to anybody else's address"
-            assert posted == []
-    finally:
-        await runner.cleanup()

@@ -1,10 +1,9 @@
 """GB/T 28181 platforms that speak through a camera of a real box: broadcast, and talk."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -12,12 +11,12 @@ import pytest_asyncio
 from nvr.wire.gb_sdp import parse
 from nvr.wire.sip import Request, Response, tag_of
 from tests.app.box import RunningBox, running_box
+from tests.app.gb import PATH, channel, registered, until
 from tests.capture.test_talk import listening
-from tests.serve.gb_platform import DEVICE, PASSWORD, SERVER, Platform, serve_tcp, serve_udp
+from tests.serve.gb_platform import DEVICE, SERVER, Platform
 from tests.serve.test_gb_voice import Mouth, comes_out, sdp
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.needs("gst-rtsp-server")]
-PATH = "/api/upstream/gb28181"
 GATE, DOME = "34020000001320000001", "34020000001320000002"
 CAMERA = '[[camera]]\nname = "gate"\nurl = "{}"\n'
 
@@ -28,35 +27,9 @@ class Site:
     def __init__(self, box: RunningBox, heard: Path) -> None:
         self.box, self.heard = box, heard
 
-    @contextlib.asynccontextmanager
-    async def registered(self, how: str, *rights: str) -> AsyncIterator[Platform]:
-        platform = Platform()
-        server = await (serve_tcp if how == "tcp" else serve_udp)(platform)
-        try:
-            body = {
-                "host": "127.0.0.1", "port": platform.port, "server": SERVER, "device": DEVICE,
-                "password": PASSWORD, "transport": how,
-                "channels": [
-                    {"id": GATE, "camera": "gate", "rights": ["live", *rights]},
-                    {"id": DOME, "camera": "dome", "rights": ["live", *rights]},
-                ],
-            }  # fmt: skip
-            await self.box.call("PUT", f"{PATH}/city", body)
-            await platform.until(lambda: platform.registered)
-            await self.until(state="registered")
-            yield platform
-        finally:
-            with contextlib.suppress(AssertionError):
-                await self.box.call("DELETE", f"{PATH}/city")
-            server.close()
-
-    async def until(self, **wanted: Any) -> None:
-        async with asyncio.timeout(60):
-            while True:
-                (now,) = (await self.box.call("GET", PATH))["platforms"]
-                if all(now[key] == value for key, value in wanted.items()):
-                    return
-                await asyncio.sleep(0.1)
+    def registered(self, how: str, *rights: str) -> AbstractAsyncContextManager[Platform]:
+        both = [channel(GATE, "gate", "live", *rights), channel(DOME, "dome", "live", *rights)]
+        return registered(self.box, how, channels=both)
 
     @contextlib.asynccontextmanager
     async def mouth(self, how: str) -> AsyncIterator[Mouth]:
@@ -118,7 +91,7 @@ async def test_a_broadcast_comes_out_of_the_camera(site: Site, how: str) -> None
         assert (ack.call_id, tag_of(ack.get("To"))) == (invite.call_id, "p1")
         mouth.speak_to(offer.port)
         await comes_out(site.heard)
-        await site.until(sessions=1)
+        await until(site.box, sessions=1)
         assert await result(platform, 12, GATE) == "ERROR", "it speaks already"
         told = await site.box.call("GET", "/api/audit")
         assert "gb Broadcast" in {one["action"] for one in told["rows"]}
@@ -128,7 +101,7 @@ async def test_a_broadcast_comes_out_of_the_camera(site: Site, how: str) -> None
         platform.answers.clear()
         platform.ask("BYE", call_id=invite.call_id, tag=tag, own="p1")
         assert (await platform.answer(invite.call_id)).status == 200
-        await site.until(sessions=0)
+        await until(site.box, sessions=0)
 
 
 async def test_a_broadcast_ends_with_its_platform(site: Site) -> None:
@@ -136,7 +109,7 @@ async def test_a_broadcast_ends_with_its_platform(site: Site) -> None:
         platform.speak = lambda _: sdp("Play", mouth.port, "udp", "sendonly")
         assert await result(platform, 21, GATE) == "OK"
         await platform.until(lambda: of(platform, "ACK"))
-        await site.until(sessions=1)
+        await until(site.box, sessions=1)
         await site.box.call("DELETE", f"{PATH}/city")
         await platform.until(lambda: of(platform, "BYE"))
         assert of(platform, "BYE")[0].call_id == of(platform, "INVITE")[0].call_id
@@ -151,7 +124,7 @@ async def test_what_cannot_be_spoken_through_is_said_at_once(site: Site) -> None
         assert (await talk(platform, 9, DOME)).status == 488
         assert await result(platform, 34, GATE) == "OK"  # and then it does not want to
         await platform.until(lambda: of(platform, "ACK"))
-        await site.until(sessions=0)
+        await until(site.box, sessions=0)
     async with site.registered("udp") as platform:
         assert await result(platform, 35, GATE) == "ERROR", "there is no right"
         assert (await talk(platform, 9, GATE)).status == 403
@@ -175,6 +148,6 @@ async def test_a_talk_comes_out_of_the_camera(site: Site) -> None:
         platform.ask("ACK", to=GATE, call_id=answer.call_id, tag=tag)
         mouth.speak_to(said.port)
         await comes_out(site.heard)
-        await site.until(sessions=1)
+        await until(site.box, sessions=1)
         platform.ask("BYE", to=GATE, call_id=answer.call_id, tag=tag)
-        await site.until(sessions=0)
+        await until(site.box, sessions=0)

@@ -30,6 +30,7 @@ class Platform:
     lost: bool = False
     _port: int = 0
     _ends: list[object] = field(default_factory=list)
+    _read: tuple[int, list[Pack]] = (0, [])
 
     async def listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -116,7 +117,9 @@ class Platform:
 
     @property
     def packs(self) -> list[Pack]:
-        return read(self.stream)
+        if self._read[0] != len(self.packets):
+            self._read = len(self.packets), read(self.stream)
+        return self._read[1]
 
     def pictures(self) -> list[tuple[int, bytes]]:
         """Time and bytes of each picture."""

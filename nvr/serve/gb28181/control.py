@@ -224,15 +224,20 @@ class Controls:
         self._parts.aims.aim(camera, call.operator, area)
 
     def _precise(self, call: Call, camera: str, element: Element) -> None:
-        """``PTZPreciseCtrl``: angles; ``Zoom`` is a factor, which no head says of itself."""
+        """``PTZPreciseCtrl``: angles, and ``Zoom`` as `Queries.position` says it.
+
+        That is a factor in the standard, which no head says of itself: 1 is wide and 2, or more,
+        all the way in.
+        """
         now = self._parts.ptz.status(camera).position
         if now is None:
             raise Refusal(501, "this head does not say where it points")
         pan, tilt = _number(element, "Pan", -360.0), _number(element, "Tilt", -90.0)
         if not (0 <= pan <= 360 and -30 <= tilt <= 90):
             raise Refusal(400, "Pan is from 0 to 360, Tilt from -30 to 90")
+        zoom = min(_number(element, "Zoom", 1.0) - 1, 1.0) if said(element, "Zoom") else now.zoom
         self._motions.end(camera)
-        self._parts.point(camera, call.operator, Position(pan % 360, -tilt, now.zoom))
+        self._parts.point(camera, call.operator, Position(pan % 360, -tilt, zoom))
 
     def _home(self, call: Call, camera: str, element: Element) -> None:  # noqa: ARG002 - a handler's shape
         programs = self._parts.programs

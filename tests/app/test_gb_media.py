@@ -1,4 +1,4 @@
-"""A minute of a box's archive over GB/T 28181: downloaded, played, steered, the same everywhere.
+"""Pictures of a box over GB/T 28181: a minute of archive by every way, and pictures to order.
 
 The minute lies in the ring before the box starts; every picture of it is another one.
 """
@@ -6,6 +6,7 @@ The minute lies in the ring before the box starts; every picture of it is anothe
 import asyncio
 import contextlib
 import hashlib
+import io
 import random
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -14,8 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
+import av
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from nvr.base.clock import SystemClock
 from nvr.hal.linux_disk import LinuxDisk
@@ -26,16 +29,17 @@ from nvr.record.writer import Committer
 from nvr.wire.nal import nals
 from nvr.wire.sip import Response, tag_of
 from tests.app.box import RunningBox, running_box
+from tests.app.gb import channel, registered, state
 from tests.app.hls_player import Player
 from tests.ports import free_port
 from tests.record import synthetic
-from tests.serve.gb_platform import DEVICE, PASSWORD, SERVER, Platform, serve_tcp, serve_udp
+from tests.serve.gb_platform import SERVER, Platform
 from tests.serve.platform import DEVICE as GATE
 from tests.serve.platform import Platform as Media
 from tests.serve.replayer import replayer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-PATH = "/api/upstream/gb28181"
+DOME = "34020000001320000002"
 CAMERA = '[[camera]]\nname = "gate"\nurl = "rtsp://127.0.0.1:{}/away"\n'
 LONG_S, FRAME = 60, synthetic.FRAME_90K
 FRAMES = LONG_S * synthetic.FPS
@@ -135,8 +139,12 @@ class Call:
 
     async def comes(self, most: int) -> None:
         async with asyncio.timeout(60):
-            while len(self.media.pictures()) < most:
+            while not (self.packs() >= most and len(self.media.pictures()) >= most):
                 await asyncio.sleep(0.05)
+
+    def packs(self) -> int:
+        """Packs so far, of pictures and sound; to take them apart costs time."""
+        return sum(packet[1] >> 7 for packet in self.media.packets)
 
 
 class Site:
@@ -155,24 +163,9 @@ class Site:
         _, file = await self.box.take(f"/api/camera/gate/export?{self.span}")
         self.pictures, self.sound = units(file[file.index(b"moof") - 4 :])
 
-    @contextlib.asynccontextmanager
-    async def registered(self, how: str = "udp") -> AsyncIterator[Platform]:
-        platform = Platform()
-        server = await (serve_tcp if how == "tcp" else serve_udp)(platform)
-        rights = ["live", "playback", "export"]
-        body = {
-            "host": "127.0.0.1", "port": platform.port, "server": SERVER, "device": DEVICE,
-            "password": PASSWORD, "transport": how,
-            "channels": [{"id": GATE, "camera": "gate", "rights": rights}],
-        }  # fmt: skip
-        try:
-            await self.box.call("PUT", f"{PATH}/city", body)
-            await platform.until(lambda: platform.registered)
-            yield platform
-        finally:
-            with contextlib.suppress(AssertionError):
-                await self.box.call("DELETE", f"{PATH}/city")
-            server.close()
+    def registered(self, how: str = "udp") -> contextlib.AbstractAsyncContextManager[Platform]:
+        one = channel(GATE, "gate", "live", "playback", "export")
+        return registered(self.box, how, channels=[one])
 
     @contextlib.asynccontextmanager
     async def called(
@@ -190,9 +183,12 @@ class Site:
             await call.ask("ACK")
             await media.answered(call.answer.body.decode())
             yield call
-            assert (await call.ask("BYE")).status == 200
+            bye = await call.ask("BYE")
+            ended = {one.method for one in platform.others if one.call_id == call.id}
+            # A box that waited for us for ten seconds after the end has hung up itself.
+            assert bye.status == (481 if "BYE" in ended else 200)
             assert (await call.ask("BYE")).status == 481, "it is over"
-            assert (await self.box.call("GET", PATH))["platforms"][0]["sessions"] == 0
+            assert (await state(self.box))["sessions"] == 0
         finally:
             media.hang_up()
 
@@ -315,3 +311,52 @@ async def test_the_same_minute_is_the_same_by_every_way(site: Site) -> None:
         await reader.until(lambda seen: len(seen) == FRAMES and seen[-1].whole)
         assert [told(unit.nals) for unit in reader.units] == pictures
         assert reader.units[0].at_us == site.begin_us
+
+
+async def test_pictures_are_taken_posted_and_told(site: Site) -> None:
+    posted: list[tuple[str, str, bytes]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        file = (await request.post())["file"]
+        assert isinstance(file, web.FileField)
+        posted.append((request.query["SessionID"], file.filename, file.file.read()))
+        return web.Response(status=201)
+
+    app = web.Application()
+    app.router.add_post("/up", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "0.0.0.0", 0).start()
+    port = runner.addresses[0][1]
+    session = "s" * 32
+
+    def order(host: str, many: int = 2) -> str:
+        return (
+            f"<SnapShotConfig><SnapNum>{many}</SnapNum><Interval>1</Interval><UploadURL>"
+            f"http://{host}:{port}/up?a=1</UploadURL><SessionID>{session}</SessionID>"
+            "</SnapShotConfig>"
+        )
+
+    try:
+        async with registered(site.box, channels=[channel(DOME, "dome", "live")]) as platform:
+            assert await platform.configure(DOME, 92, order("127.0.0.1")) == "OK"
+            (done,) = await platform.told("UploadSnapShotFinished")
+            assert (done.kind, done.device, done.said("SessionID")) == ("Notify", DOME, session)
+            named = [one.text for one in done.root.all("SnapShotFileID")]
+            assert [f"{one}.jpg" for one in named] == [name for _, name, _ in posted]
+            assert all(len(one) == 41 and one.startswith(DOME) for one in named)
+            assert len(named) == 2
+            for asked, _, jpeg in posted:
+                assert asked == session
+                with av.open(io.BytesIO(jpeg)) as picture:
+                    assert next(picture.decode(video=0)).width == 1280
+            wrong = (order("127.0.0.1", 11), order("").replace("http:", "ftp:"), order("a:b"))
+            for number, one in enumerate(wrong, 93):
+                assert await platform.configure(DOME, number, one) == "ERROR", one
+            posted.clear()
+            assert await platform.configure(DOME, 96, order("127.0.0.2", 1)) == "OK"
+            done = (await platform.told("UploadSnapShotFinished", most=2))[1]
+            assert done.root.first("SnapShotFileID") is None, "not to anybody else's address"
+            assert posted == []
+    finally:
+        await runner.cleanup()
