@@ -2,26 +2,32 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from nvr._native import Relay
 from nvr.auth.audit import Audit
 from nvr.base.errors import NvrError
 from nvr.media.camera import CameraState, ClockState
 from nvr.media.gb28181 import PlatformChannel, PlatformInput, PlatformSettings
 from nvr.media.gpio import InputView, NoLines
+from nvr.media.track import StreamConfig
 from nvr.playback.query import Ranges, Recorded
+from nvr.serve.gb28181.media import Limits, MediaDesk
 from nvr.serve.gb28181.parts import Disk, Parts
 from nvr.serve.gb28181.platform import Platform as Device
 from nvr.serve.gb28181.ports import NoMedia
 from nvr.serve.gb28181.transport import Received, Wire
 from nvr.wire.sip_transaction import Peer
+from tests.ports import free_port
+from tests.record import synthetic
 from tests.serve.gb_platform import DEVICE, PASSWORD, SERVER, Platform
 
 START_US = 1_796_036_400_000_000
-LOCAL, REMOTE = ("192.0.2.1", 5060), ("192.0.2.2", 5060)
+LOCAL, REMOTE = ("127.0.0.1", 5060), ("192.0.2.2", 5060)  # ours has real ports for media
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -141,6 +147,61 @@ class Archive:
         return Ranges(found, (), 0)
 
 
+class Still:
+    """A camera that sends no picture. See `nvr.media.ports.RelaySource`."""
+
+    def __init__(self) -> None:
+        video, _ = synthetic.video(160, 120, seconds=1)
+        self.config: StreamConfig | None = (video,)
+        self.tracks = ()
+        self.relays: list[Relay] = []
+
+    def add_relay(self, relay: Relay) -> None:
+        self.relays.append(relay)
+
+    def remove_relay(self, relay: Relay) -> None:
+        self.relays.remove(relay)
+
+
+class Loudspeakers:
+    """Cameras that listen and say nothing. See `nvr.media.talk.Talks`."""
+
+    def __init__(self) -> None:
+        self.listening = 0
+
+    async def takes(self, camera: str) -> bool:  # noqa: ARG002 - they all do
+        return True
+
+    def talker(self, camera: str) -> None:  # noqa: ARG002 - see Talks
+        return None
+
+    @asynccontextmanager
+    async def speak(self, camera: str, who: str, source: str) -> AsyncIterator[Any]:  # noqa: ARG002 - see Talks
+        self.listening += 1
+        try:
+            yield self
+        finally:
+            self.listening -= 1
+
+    async def lasts(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+@dataclass
+class Media:
+    """A real desk over cameras in memory."""
+
+    still: Still = field(default_factory=Still)
+    talks: Loudspeakers = field(default_factory=Loudspeakers)
+
+    def __post_init__(self) -> None:
+        first = free_port()
+        self.desk = MediaDesk(
+            lambda _camera, _sub: self.still, cast(Any, None), LoopClock(),
+            Limits(first, first + 21), talks=cast(Any, self.talks),
+        )  # fmt: skip
+
+
 class MemoryWire:
     """A way in memory that loses what `loss` says."""
 
@@ -188,12 +249,20 @@ class World:
     device: Device
     wires: list[MemoryWire]
     audit: Audit
+    media: Media | None
 
 
 def world(
-    directory: Path, *, channels: int = 2, loss: float = 0.0, records: int = 0, **other: Any
+    directory: Path,
+    *,
+    channels: int = 2,
+    loss: float = 0.0,
+    records: int = 0,
+    sends: bool = False,
+    **other: Any,
 ) -> World:
     """Make one; its cameras are ``c1`` and so on, and its input ``door``."""
+    media = Media() if sends else None
     platform, cameras, lines = Platform(port=5060), Cameras(), Lines()
     ids = [f"34020000001320{n:06}" for n in range(1, channels + 1)]
     for n in range(1, channels + 1):
@@ -214,7 +283,7 @@ def world(
         aims=cast(Any, None), point=cast(Any, None), cameras=cast(Any, cameras),
         archive=cast(Any, Archive(records)), lines=lines, box=Box(),
         audit=audit, masked=lambda _camera, _span: False,
-        media=NoMedia(), version="1", snapshot=cast(Any, None),
+        media=media.desk if media else NoMedia(), version="1", snapshot=cast(Any, None),
         disks=lambda: [Disk("ring", True, 64_000_000_000, 16_000_000_000)],
     )  # fmt: skip
     wires: list[MemoryWire] = []
@@ -229,4 +298,6 @@ def world(
         wires.append(MemoryWire(platform, received, loss, len(wires)))
         return wires[-1]
 
-    return World(platform, cameras, lines, Device(parts, settings, PASSWORD, opens), wires, audit)
+    return World(
+        platform, cameras, lines, Device(parts, settings, PASSWORD, opens), wires, audit, media
+    )

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -179,23 +181,62 @@ def test_a_recording_is_kept_up_until_it_is_ended(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+OFFER = (
+    "v=0\r\no=x 0 0 IN IP4 127.0.0.1\r\ns=%s\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+    "m=%s 30000 RTP/AVP %s\r\na=%s\r\ny=0200000001\r\n"
+)
+LIVE, VOICE = OFFER % ("Play", "video", 96, "recvonly"), OFFER % ("Play", "audio", 8, "sendonly")
+
+
+async def watched(it: World, hour: int) -> None:
+    """Half an hour of live pictures, ended in one way or another."""
+    subject = ("Subject", f"{CAMERA}:0,{DEVICE}:0")
+    call = it.platform.ask("INVITE", LIVE, "application/sdp", subject, to=CAMERA)
+    answer = await it.platform.answer(call)
+    assert answer.status == 200
+    if hour % 4 == 0:  # its ACK is never sent: the device gives it up
+        await asyncio.sleep(1800)
+        return
+    tag = answer.get("To").partition("tag=")[2]
+    it.platform.ask("ACK", to=CAMERA, call_id=call, tag=tag)
+    assert it.media is not None
+    for _ in range(10_000):  # names are looked up by a thread, whose time does not jump
+        if it.media.still.relays:
+            break
+        time.sleep(0.001)  # noqa: ASYNC251 - the loop is not to go on
+        await asyncio.sleep(0.001)
+    assert it.media.still.relays, "it is sent"
+    await asyncio.sleep(1800)
+    if hour % 4 != 1:  # else the next INVITE of this sender takes its place
+        it.platform.ask("BYE", to=CAMERA, call_id=call, tag=tag)
+
+
+def spoken(it: World, hour: int) -> None:
+    """The platform speaks, and says nothing after all; or does not even take the call."""
+    it.platform.speak = lambda _: VOICE if hour % 2 else ""
+    it.platform.ask(
+        "MESSAGE",
+        f"<Notify><CmdType>Broadcast</CmdType><SN>{5000 + hour}</SN><SourceID>1</SourceID>"
+        f"<TargetID>{CAMERA}</TargetID></Notify>",
+    )
+
+
 @pytest.mark.parametrize("loss", [0.0, 0.1])
 def test_a_day_leaves_nothing_behind(tmp_path: Path, loss: float) -> None:
     async def story(it: World) -> None:
         loop = asyncio.get_running_loop()
         link = it.device._link
         assert link is not None
-        before = len(asyncio.all_tasks())
+        assert it.media is not None
+        before, open_before = len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
         began_s, hour = loop.time(), 0
-        offer = "v=0\r\no=x 0 0 IN IP4 192.0.2.2\r\ns=Play\r\nc=IN IP4 192.0.2.2\r\nt=0 0\r\n"
-        offer += "m=video 30000 RTP/AVP 96\r\na=recvonly\r\ny=0200000001\r\n"
         while loop.time() - began_s < 86_400:
             hour += 1
             number = 1000 + hour
             it.platform.query("Catalog", number)
             it.platform.query("DeviceStatus", number)
             it.platform.query("Nothing", number)
-            it.platform.ask("INVITE", offer, "application/sdp", to=CAMERA)
+            spoken(it, hour)
             more = (("Event", "Catalog;id=1"), ("Expires", "300"))
             it.platform.ask("SUBSCRIBE", SUBSCRIBE % "Catalog", "Application/MANSCDP+xml", *more)
             more = (("Event", "presence"), ("Expires", "300"))
@@ -203,7 +244,7 @@ def test_a_day_leaves_nothing_behind(tmp_path: Path, loss: float) -> None:
             motion = Happening(hour, "c1", "motion", "", 0, None)
             it.cameras.change(replace(it.cameras.states["c1"], happening=(motion,)))
             it.cameras.change(replace(it.cameras.states["c1"], happening=(), state="lost"))
-            await asyncio.sleep(1800)
+            await watched(it, hour)
             it.cameras.change(replace(it.cameras.states["c1"], state="live"))
             if hour == 12:
                 it.wires[-1].break_off(Unavailable("gb.lost", "the test ended it"))
@@ -212,6 +253,14 @@ def test_a_day_leaves_nothing_behind(tmp_path: Path, loss: float) -> None:
         state = it.device.state()
         assert state.state == "registered"
         assert (state.sessions, state.subscriptions) == (0, ())
+        assert (it.media.desk.sessions, it.media.talks.listening) == (0, 0)
+        assert it.media.still.relays == []
+        assert len(os.listdir("/proc/self/fd")) <= open_before, "no port is left"
+        told = [one.method for one in it.platform.others]
+        assert told.count("INVITE") >= 24
+        assert told.count("BYE") >= 12, "of calls that nobody ended"
+        results = {one.said("Result") for one in it.platform.bodies if one.command == "Broadcast"}
+        assert results == {"OK"}
         link = it.device._link
         assert link is not None
         assert len(link) <= 2  # a sign of life may be under way
@@ -223,4 +272,4 @@ def test_a_day_leaves_nothing_behind(tmp_path: Path, loss: float) -> None:
         assert len([o for o in it.platform.bodies if o.command == "Keepalive"]) >= 1400
         assert len(it.platform.registered) >= 24
 
-    play(tmp_path, story, loss=loss, expires_s=3600)
+    play(tmp_path, story, loss=loss, expires_s=3600, sends=True)
