@@ -1,10 +1,12 @@
-"""HTTP authentication as RTSP uses it: Basic, and Digest with MD5 and SHA-256.
+"""HTTP authentication as RTSP and SIP use it: Basic, and Digest with MD5, SHA-256 and SM3.
 
 A client answers the strongest challenge that it knows and never sends Basic in answer to a
-Digest challenge. A server keeps no list of nonces: a nonce is ``time.random.HMAC``, good for
-five minutes, and what a connection has used is counted by `Counter`.
+Digest challenge. SM3 is what platforms of GB/T 28181 may ask for; a server of ours never does. A
+server keeps no list of nonces: a nonce is ``time.random.HMAC``, good for five minutes, and what a
+connection has used is counted by `Counter`.
 
-Source: RFC 7616 (Digest), RFC 2617 (what cameras still speak), RFC 7617 (Basic).
+Source: RFC 7616 (Digest), RFC 2617 (what cameras still speak), RFC 7617 (Basic);
+GB/T 28181-2022, section 8.2, and GB/T 32905-2016 (SM3).
 """
 
 import base64
@@ -16,16 +18,21 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Algorithm = Literal["MD5", "SHA-256"]
+Answered = Algorithm | Literal["SM3"]
 
 NONCE_LIFE_S: Final = 300.0
 OFFERED: Final[tuple[Algorithm, ...]] = ("SHA-256", "MD5")
 """Strongest first; ffmpeg knows MD5 only and takes the one it knows."""
 
-_HASH: Final = {"MD5": "md5", "SHA-256": "sha256"}
+_HASH: Final[Mapping[Answered, str]] = {"MD5": "md5", "SHA-256": "sha256", "SM3": "sm3"}
+_NAMED: Final[Mapping[str, Answered]] = {
+    name: name for name, kind in _HASH.items() if kind in hashlib.algorithms_available
+}
+_RANK: Final[Mapping[Answered, int]] = {"SHA-256": 3, "SM3": 2, "MD5": 1}
 _PAIR: Final = re.compile(r'\s*([A-Za-z0-9_*-]{1,32})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*')
 
 
-def _digest(algorithm: str, text: str) -> str:
+def _digest(algorithm: Answered, text: str) -> str:
     return hashlib.new(_HASH[algorithm], text.encode()).hexdigest()
 
 
@@ -44,7 +51,7 @@ def parameters(text: str) -> dict[str, str]:
     return found
 
 
-def ha1(user: str, realm: str, password: str, algorithm: Algorithm) -> str:
+def ha1(user: str, realm: str, password: str, algorithm: Answered) -> str:
     """What a server keeps instead of the password: H(user:realm:password), hexadecimal."""
     return _digest(algorithm, f"{user}:{realm}:{password}")
 
@@ -67,7 +74,7 @@ class Challenge:
     scheme: Literal["basic", "digest"]
     realm: str
     nonce: str = ""
-    algorithm: Algorithm = "MD5"
+    algorithm: Answered = "MD5"
     session: bool = False
     qop: bool = False
     opaque: str | None = None
@@ -82,12 +89,12 @@ class Challenge:
             return cls("basic", given.get("realm", ""))
         name = given.get("algorithm", "MD5").upper()
         session = name.endswith("-SESS")
-        name = name.removesuffix("-SESS")
+        algorithm = _NAMED.get(name.removesuffix("-SESS"))
         offers = [word.strip().lower() for word in given.get("qop", "").split(",")]
         if (
             scheme.lower() != "digest"
             or not given.get("nonce")
-            or name not in _HASH
+            or algorithm is None
             or ("qop" in given and "auth" not in offers and offers != [""])
         ):
             return None
@@ -95,7 +102,7 @@ class Challenge:
             "digest",
             given.get("realm", ""),
             given["nonce"],
-            "MD5" if name == "MD5" else "SHA-256",
+            algorithm,
             session,
             "auth" in offers,
             given.get("opaque"),
@@ -106,8 +113,7 @@ class Challenge:
 def strongest(headers: Iterable[str]) -> Challenge | None:
     """Choose which of a server's challenges to answer."""
     known = [found for header in headers if (found := Challenge.parse(header))]
-    rank = {"SHA-256": 2, "MD5": 1}
-    return max(known, key=lambda c: rank[c.algorithm] if c.scheme == "digest" else 0, default=None)
+    return max(known, key=lambda c: _RANK[c.algorithm] if c.scheme == "digest" else 0, default=None)
 
 
 def _quoted(text: str) -> str:
@@ -116,7 +122,7 @@ def _quoted(text: str) -> str:
 
 
 def _answer(
-    given: Mapping[str, str], secret: str, method: str, algorithm: str, session: bool
+    given: Mapping[str, str], secret: str, method: str, algorithm: Answered, session: bool
 ) -> str:
     nonce = given["nonce"]
     if session:
@@ -222,7 +228,7 @@ class Answer:
         algorithm = given.get("algorithm", usual).upper()
         if (
             scheme.lower() != "digest"
-            or algorithm not in _HASH
+            or algorithm not in OFFERED
             or not all(given.get(name) for name in ("username", "nonce", "uri", "response"))
             or given.get("qop", "auth") != "auth"
         ):

@@ -66,6 +66,12 @@ async def test_it_takes_a_proxys_challenge_and_the_older_edition(box: RunningBox
         assert items([found], "Owner") == ["nvr"]
 
 
+@pytest.mark.parametrize("algorithm", ["SM3", "SHA-256"])
+async def test_it_answers_the_hash_that_is_asked_for(box: RunningBox, algorithm: str) -> None:
+    async with registered(box, platform=Platform(algorithm=algorithm)) as platform:
+        assert f"algorithm={algorithm}" in platform.registered[0].get("Authorization")
+
+
 async def test_a_wrong_password_and_a_refusal_are_said(box: RunningBox) -> None:
     platform = Platform(status=403)
     server = await serve_udp(platform)

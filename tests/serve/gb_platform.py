@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from nvr.wire import sip
-from nvr.wire.digest import Answer, ha1
+from nvr.wire.digest import parameters
 from nvr.wire.manscdp import TYPE, Body, parse
 from nvr.wire.sip import MAGIC, Request, Response, Splitter
 
@@ -28,6 +28,7 @@ class Platform:
         contact: Of a 302.
         version: Its ``X-GB-Ver``, empty to say none.
         proxy: It challenges with 407 and not with 401.
+        algorithm: Of its challenge.
         speak: What an INVITE is answered with, empty to refuse it.
     """
 
@@ -36,6 +37,7 @@ class Platform:
     contact: str = ""
     version: str = "3.0"
     proxy: bool = False
+    algorithm: str = "MD5"
     speak: Callable[[Request], str] = lambda _: ""
     expires: str = ""
     date: str = ""
@@ -186,16 +188,11 @@ class Platform:
         if self.status == 0:
             return
         name = "Proxy-Authorization" if self.proxy else "Authorization"
-        answer = Answer.parse(request.get(name))
-        secret = ha1(DEVICE, REALM, PASSWORD, "MD5")
-        if (
-            answer is None
-            or answer.nonce not in self._nonces
-            or not answer.proves(secret, REALM, "REGISTER", request.uri)
-        ):
+        if not self._proved(parameters(request.get(name).partition(" ")[2]), request.uri):
             nonce = hashlib.sha256(secrets.token_bytes(8)).hexdigest()
             self._nonces.add(nonce)
-            challenge = f'Digest realm="{REALM}", nonce="{nonce}", algorithm=MD5, qop="auth"'
+            challenge = f'Digest realm="{REALM}", nonce="{nonce}", qop="auth"'
+            challenge += f", algorithm={self.algorithm}"
             status, header = (407, "Proxy") if self.proxy else (401, "WWW")
             self.reply(request, status, "Unauthorized", (f"{header}-Authenticate", challenge))
             return
@@ -212,6 +209,20 @@ class Platform:
         self.reply(request, self.status, "OK" if self.status == 200 else "No", *more)
         if self.status == 200:
             self.registered.append(request)
+
+    def _proved(self, said: Mapping[str, str], uri: str) -> bool:
+        """Whether it knows the password, reckoned here."""
+        if said.get("nonce") not in self._nonces:
+            return False
+
+        def hashed(*words: str) -> str:
+            name = self.algorithm.lower().replace("-", "")
+            return hashlib.new(name, ":".join(words).encode()).hexdigest()
+
+        ha1, ha2 = hashed(DEVICE, REALM, PASSWORD), hashed("REGISTER", uri)
+        middle = [said.get(name, "") for name in ("nonce", "nc", "cnonce", "qop")]
+        known = (said.get("username"), said.get("realm"), said.get("uri")) == (DEVICE, REALM, uri)
+        return known and said.get("response") == hashed(ha1, *middle, ha2)
 
     def _message(self, request: Request) -> None:
         body = parse(request.body)

@@ -110,6 +110,29 @@ def test_an_answer_that_does_not_name_its_algorithm_is_known_by_its_length(algor
     assert answer.proves(ha1("u", "r", "p", algorithm), "r", "PLAY", "rtsp://x")
 
 
+def test_sm3_is_answered_where_it_is_asked_for_and_never_taken():
+    offers = [
+        'Digest realm="r", nonce="n", algorithm=MD5',
+        'Digest realm="r",nonce="n",algorithm="SM3"',
+    ]
+    login = Login("u", "p")
+    assert login.challenged(offers)
+    said = login.authorization("REGISTER", "sip:x", "c")
+
+    def sm3(text):
+        return hashlib.new("sm3", text.encode()).hexdigest()
+
+    assert sm3("abc").startswith("66c7f0f462eeedd9"), "the example of GB/T 32905"
+    right = sm3(f"{sm3('u:r:p')}:n:{sm3('REGISTER:sip:x')}")
+    assert parameters(said.partition(" ")[2])["response"] == right
+    assert "algorithm=SM3" in said
+    assert Answer.parse(said) is None, "a server of ours did not offer it"
+    assert (
+        strongest([*offers, 'Digest realm="r", nonce="n", algorithm=SHA-256']).algorithm
+        == "SHA-256"
+    )
+
+
 def test_session_variants_are_answered():
     login = Login("u", "p")
     login.challenged(['Digest realm="r", nonce="n", algorithm=MD5-sess, qop="auth"'])
