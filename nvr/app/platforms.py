@@ -150,7 +150,9 @@ def settings_of(one: Written) -> PlatformSettings:
         keepalive_s=one.keepalive_s,
         misses=one.misses,
         retry_s=one.retry_s,
-        channels=tuple(PlatformChannel(it.id, it.camera, it.rights) for it in one.channel),
+        channels=tuple(
+            PlatformChannel(it.id, it.camera, it.rights, it.speaker or "") for it in one.channel
+        ),
         inputs=tuple(PlatformInput(it.id, it.input) for it in one.input),
         aux=tuple(sorted((int(number), output) for number, output in one.aux.items())),
     )
@@ -169,7 +171,8 @@ def _put(wanted: PlatformSettings, document: tomlkit.TOMLDocument) -> None:
     for key, some in (("channel", wanted.channels), ("input", wanted.inputs)):
         if some:
             array = tomlkit.array()
-            array.extend(_inline(asdict(one)) for one in some)
+            known = ({k: v for k, v in asdict(one).items() if v != ""} for one in some)
+            array.extend(map(_inline, known))
             table[key] = array.multiline(multiline=True)
     if wanted.aux != usual.aux:
         table["aux"] = _inline({str(number): output for number, output in wanted.aux})

@@ -24,6 +24,8 @@ class Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     # ``export`` is downloading, ``relay`` switches wiper and lamp, begins recordings and speaks.
     # ``config`` sets caption and, with ``unmasked``, masks.
     rights: Annotated[tuple[Right, ...], Meta(max_length=7)] = ("live",)
+    # ID of its loudspeaker, type 137: shown in the catalogue, for platforms that speak to such.
+    speaker: Id | None = None
 
 
 class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,9 +85,11 @@ def unfit(platforms: Sequence[Platform], inputs: AbstractSet[str] | None) -> lis
         at = f"$.gb28181[{i}]"
         if names[one.name] > 1:
             found.append(Fault(f"{at}.name", f"{one.name} is used twice"))
-        ids = Counter([one.device, *(it.id for it in one.channel), *(it.id for it in one.input)])
-        said = [(f"{at}.channel[{n}].id", it.id) for n, it in enumerate(one.channel)]
+        speakers = [(n, it.speaker) for n, it in enumerate(one.channel) if it.speaker]
+        said = [(f"{at}.channel[{n}].speaker", id_) for n, id_ in speakers]
+        said += [(f"{at}.channel[{n}].id", it.id) for n, it in enumerate(one.channel)]
         said += [(f"{at}.input[{n}].id", it.id) for n, it in enumerate(one.input)]
+        ids = Counter([one.device, *(id_ for _, id_ in said)])
         found += [Fault(where, f"{id_} is used twice") for where, id_ in said if ids[id_] > 1]
         cameras = Counter(it.camera for it in one.channel)
         found += [

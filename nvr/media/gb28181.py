@@ -20,11 +20,13 @@ class PlatformChannel:
         camera: Its name here.
         rights: Of ``live``, ``playback``, ``export``, ``ptz``, ``relay``, ``config``,
             ``unmasked``.
+        speaker: The 20 digits of its loudspeaker, empty if that is not shown.
     """
 
     id: str
     camera: str
     rights: tuple[str, ...] = ("live",)
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

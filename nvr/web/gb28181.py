@@ -21,6 +21,7 @@ class ChannelBody(Struct, frozen=True, forbid_unknown_fields=True):
     id: _Text
     camera: _Text
     rights: Annotated[tuple[_Text, ...], Meta(max_length=7)] = ("live",)
+    speaker: _Text = ""
 
 
 class InputBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,7 +128,7 @@ class PlatformPages:
             name, body.on, body.host, body.port, body.server, body.device, body.domain, body.user,
             body.transport, body.local_port, body.edition, body.expires_s, body.keepalive_s,
             body.misses, body.retry_s,
-            tuple(PlatformChannel(it.id, it.camera, it.rights) for it in body.channels),
+            tuple(PlatformChannel(it.id, it.camera, it.rights, it.speaker) for it in body.channels),
             tuple(PlatformInput(it.id, it.input) for it in body.inputs),
             tuple(sorted((int(k), v) for k, v in body.aux.items() if k.isdecimal())),
         )  # fmt: skip

@@ -19,9 +19,9 @@ def wanted(platform: Platform, **other: Any) -> dict[str, Any]:
     } | other  # fmt: skip
 
 
-def channel(device: str, camera: str, *rights: str) -> dict[str, Any]:
+def channel(device: str, camera: str, *rights: str, speaker: str = "") -> dict[str, Any]:
     """A camera as the platform knows it."""
-    return {"id": device, "camera": camera, "rights": list(rights)}
+    return {"id": device, "camera": camera, "rights": list(rights), "speaker": speaker}
 
 
 async def state(box: RunningBox, name: str = "city") -> Any:

@@ -1,5 +1,6 @@
 """GB/T 28181 platforms that speak through a camera of a real box: broadcast, and talk."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -13,11 +14,12 @@ from nvr.wire.sip import Request, Response, tag_of
 from tests.app.box import RunningBox, running_box
 from tests.app.gb import PATH, channel, registered, until
 from tests.capture.test_talk import listening
-from tests.serve.gb_platform import DEVICE, SERVER, Platform
+from tests.serve.gb_platform import DEVICE, SERVER, Platform, items
 from tests.serve.test_gb_voice import Mouth, comes_out, sdp
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.needs("gst-rtsp-server")]
 GATE, DOME = "34020000001320000001", "34020000001320000002"
+SPEAKER = "34020000001370000001"
 CAMERA = '[[camera]]\nname = "gate"\nurl = "{}"\n'
 
 
@@ -28,7 +30,10 @@ class Site:
         self.box, self.heard = box, heard
 
     def registered(self, how: str, *rights: str) -> AbstractAsyncContextManager[Platform]:
-        both = [channel(GATE, "gate", "live", *rights), channel(DOME, "dome", "live", *rights)]
+        both = [
+            channel(GATE, "gate", "live", *rights, speaker=SPEAKER),
+            channel(DOME, "dome", "live", *rights),
+        ]
         return registered(self.box, how, channels=both)
 
     @contextlib.asynccontextmanager
@@ -75,15 +80,15 @@ def of(platform: Platform, method: str) -> list[Request]:
     return [one for one in platform.others if one.method == method]
 
 
-@pytest.mark.parametrize("how", ["udp", "tcp"])
-async def test_a_broadcast_comes_out_of_the_camera(site: Site, how: str) -> None:
+@pytest.mark.parametrize(("how", "target"), [("udp", SPEAKER), ("tcp", GATE)])
+async def test_a_broadcast_comes_out_of_the_camera(site: Site, how: str, target: str) -> None:
     async with site.registered(how, "relay") as platform, site.mouth(how) as mouth:
         platform.speak = lambda _: sdp("Play", mouth.port, how, "sendonly")
-        assert await result(platform, 11, GATE) == "OK"
+        assert await result(platform, 11, target) == "OK"
         await platform.until(lambda: of(platform, "ACK"))
         (invite,), (ack,) = of(platform, "INVITE"), of(platform, "ACK")
         assert invite.uri.startswith(f"sip:{SERVER}@")
-        assert invite.get("Subject") == f"{SERVER}:1,{GATE}:1"
+        assert invite.get("Subject") == f"{SERVER}:1,{target}:1"
         offer = parse(invite.body.decode())
         assert (offer.kind, offer.direction, offer.transport) == ("audio", "recvonly", how)
         assert offer.payload_types == (8,)
@@ -136,6 +141,23 @@ async def talk(platform: Platform, port: int, camera: str) -> Response:
     return await platform.answer(
         platform.ask("INVITE", offer, "application/sdp", subject, to=camera)
     )
+
+
+async def test_a_loudspeaker_is_in_the_catalogue_below_its_camera(site: Site) -> None:
+    async with site.registered("udp", "relay") as platform:
+        platform.query("Catalog", 61)
+        async with asyncio.timeout(60):
+            while len(items(found := await platform.told("Catalog", "61"))) < 3:
+                await asyncio.sleep(0.05)
+        ids = items(found)
+        assert sorted(ids) == [GATE, DOME, SPEAKER]
+        at = ids.index(SPEAKER)
+        assert items(found, "ParentID")[at] == GATE
+        assert items(found, "Parental")[ids.index(GATE)] == "1"
+    async with site.registered("udp") as platform:
+        platform.query("Catalog", 62)
+        (found,) = await platform.told("Catalog", "62")
+        assert found.said("SumNum") == "2", "it may not speak"
 
 
 async def test_a_talk_comes_out_of_the_camera(site: Site) -> None:

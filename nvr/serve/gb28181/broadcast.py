@@ -123,7 +123,7 @@ class Broadcasts:
         Raises:
             Refused: It is none, or may not, or does already.
         """
-        camera = self._reg.roster.camera(device)
+        camera = self._reg.roster.speaking(device)
         if camera is None:
             raise Refused(404, "that is no camera")
         if not self._allowed(camera, None):

@@ -163,7 +163,9 @@ class Dialogs:
             raise Refused(488, f"the description is none: {err}") from err
         uri = Uri.parse(request.uri)
         named = (uri.user if uri else "", offer.device, request.get("Subject").partition(":")[0])
-        camera = next((name for one in named if (name := self._reg.roster.camera(one))), None)
+        roster = self._reg.roster
+        find = roster.speaking if offer.session == "Talk" else roster.camera
+        camera = next((name for one in named if (name := find(one))), None)
         if camera is None:
             raise Refused(404, "there is no such channel")
         try:

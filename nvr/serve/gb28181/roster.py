@@ -1,6 +1,7 @@
 """What one platform may know: its IDs, whose they are, and the entries of its catalogue.
 
-An NVR is a device (type 118) with its cameras and alarm inputs right below it.
+An NVR is a device (type 118) with its cameras and alarm inputs right below it, and loudspeakers
+(type 137) below their cameras.
 
 Source: GB/T 28181-2022, annexes A.2.1, E and J.
 """
@@ -35,6 +36,8 @@ class Entry:
         steered: It has a head that this platform may steer.
         size_px: Size of its pictures, ``(0, 0)`` if that is not known.
         sub: It has a sub stream.
+        of: Of a loudspeaker, the ID of its camera.
+        speaks: A camera whose loudspeaker is an entry of its own.
     """
 
     id: str
@@ -45,6 +48,8 @@ class Entry:
     steered: bool = False
     size_px: tuple[int, int] = (0, 0)
     sub: bool = False
+    of: str = ""
+    speaks: bool = False
 
 
 class Roster:
@@ -60,15 +65,22 @@ class Roster:
         self.subject = Subject("machine", settings.name, None, MappingProxyType(frozen))
         self._cameras = {one.id: one.camera for one in settings.channels}
         self._inputs = {one.id: one.input for one in settings.inputs}
+        self._speakers = {one.id: one.speaker for one in settings.channels if one.speaker}
 
     def knows(self, device: str) -> bool:
         """Whether an ID is one of ours, on this platform."""
-        return device == self.settings.device or device in self._cameras or device in self._inputs
+        known = (self._cameras, self._inputs, self._speakers.values())
+        return device == self.settings.device or any(device in some for some in known)
 
     def camera(self, device: str) -> str | None:
         """Name of the camera that an ID stands for, None if it is none or is not there."""
         name = self._cameras.get(device)
         return name if name and self._parts.cameras.find(name) else None
+
+    def speaking(self, device: str) -> str | None:
+        """The camera that speaks for an ID: its own, or that of its loudspeaker."""
+        own = next((one for one, speaker in self._speakers.items() if speaker == device), device)
+        return self.camera(own)
 
     def camera_id(self, camera: str) -> str | None:
         """ID of a camera."""
@@ -87,6 +99,11 @@ class Roster:
             for device, name in self._cameras.items()
             if self.subject.may(name)
         ]
+        found += [
+            Entry(self._speakers[one.id], f"{one.title} 扬声器", on=one.on, of=one.id)
+            for one in found
+            if one.speaks
+        ]
         lines = {one.name: one for one in self._parts.lines.inputs()}
         for device, name in self._inputs.items():
             line = lines.get(name)
@@ -96,7 +113,7 @@ class Roster:
 
     def faults(self) -> list[str]:
         """IDs of what does not work."""
-        return [one.id for one in self.entries() if not one.on]
+        return [one.id for one in self.entries() if not (one.on or one.of)]
 
     def item(self, one: Entry, edition: Edition, event: str = "") -> str:
         """An ``Item`` of a catalogue, or of what changed in it."""
@@ -114,16 +131,18 @@ class Roster:
         return tag(
             "Item", leaf("DeviceID", one.id), leaf("Event", event) if event else "",
             leaf("Name", one.title), leaf("Manufacturer", MANUFACTURER),
-            leaf("Model", "camera" if one.camera else "input"),
+            leaf("Model", "camera" if one.camera else "speaker" if one.of else "input"),
             leaf("Owner", MANUFACTURER) if edition == "2016" else "",
             leaf("CivilCode", settings.device[:6]), leaf("Address", self._parts.box.name),
-            leaf("Parental", 0), leaf("ParentID", settings.device), leaf("RegisterWay", 1),
-            leaf("Secrecy", 0), leaf("Status", "ON" if one.on else "OFF"), info,
+            leaf("Parental", int(one.speaks)), leaf("ParentID", one.of or settings.device),
+            leaf("RegisterWay", 1), leaf("Secrecy", 0),
+            leaf("Status", "ON" if one.on else "OFF"), info,
         )  # fmt: skip
 
     def _entry(self, device: str, name: str, state: CameraState | None, *, steered: bool) -> Entry:
+        speaks = device in self._speakers and "relay" in self.subject.may(name)
         if state is None:
-            return Entry(device, name, camera=name, on=False)
+            return Entry(device, name, camera=name, on=False, speaks=speaks)
         return Entry(
             device,
             state.title or name,
@@ -132,6 +151,7 @@ class Roster:
             steered=steered and "ptz" in self.subject.may(name),
             size_px=(state.width_px, state.height_px),
             sub=state.sub is not None,
+            speaks=speaks,
         )
 
 

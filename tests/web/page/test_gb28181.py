@@ -49,7 +49,7 @@ async def test_a_platform_is_added_on_a_phone_and_is_shown_registered(
         await expect(page.get_by_text("Registered since")).to_be_visible(timeout=60_000)
         (told,) = (await box.call("GET", "/api/upstream/gb28181"))["platforms"]
         assert told["channels"] == [
-            {"id": f"{DEVICE[:10]}1320000001", "camera": "dome", "rights": ["live"]}
+            {"id": f"{DEVICE[:10]}1320000001", "camera": "dome", "rights": ["live"], "speaker": ""}
         ]
         card = page.locator("article", has_text="city")
         await card.get_by_role("button", name="Remove").click()

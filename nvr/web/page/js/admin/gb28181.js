@@ -71,7 +71,7 @@ function edit(app, one, draw) {
     }));
     const node = el("div.field.channel", {}, el("b", {}, camera.title || camera.name), id,
       el("div.checks", {}, ...rights.map((box, k) => el("label.check", {}, box, t(`right.${RIGHTS[k]}`)))));
-    return { node, value: () => ({ id: id.value.trim(), camera: camera.name, rights: RIGHTS.filter((_, k) => rights[k].checked) }) };
+    return { node, value: () => ({ ...known, id: id.value.trim(), camera: camera.name, rights: RIGHTS.filter((_, k) => rights[k].checked) }) };
   });
   const gone = (one?.channels ?? []).filter((it) => !app.box.cameras.some((camera) => camera.name === it.camera));
   const box = dialog({
