@@ -5,7 +5,8 @@ and then beside so many that log in, ask for pictures and never read. A stuck re
 the recorder's resident memory and the kernel's buffers at its end of the connections grow by, at
 their highest, in all and divided. Lateness is how much later than the earliest the last packet of
 each picture came, by the pictures' own times; the best round counts, for whatever else the machine
-does only adds to it. Afterwards all that were stuck must have been ended.
+does only adds to it. One more round is over TLS. Afterwards all that were stuck must have been
+ended.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.bench.camera import cameras
-from tests.bench.figures import Figure, arguments, at_least, at_most, report, spread
+from tests.bench.figures import Figure, arguments, at_least, at_most, progress, report, spread
 from tests.bench.recorder import Page, Recorder, recorder, scratch
 from tests.serve.replayer import Replayer, replayer
 
@@ -30,6 +31,7 @@ LIMITS = {
     "p99_over_alone": at_most(
         1.2, "nobody else may notice; 20 % is what two calm rounds differ by"
     ),
+    "tls_mb_each": at_most(1.2, "the same over TLS, where a piece more waits for each"),
     "ended": at_least(1.0, "whoever takes nothing for ten seconds is closed"),
     "gaps": at_most(0, "who keeps up gets every packet"),
 }
@@ -84,9 +86,10 @@ class Live:
 
 
 @contextlib.asynccontextmanager
-async def playing(ours: Recorder, secret: str) -> AsyncIterator[Replayer]:
+async def playing(ours: Recorder, secret: str, *, tls: bool = False) -> AsyncIterator[Replayer]:
     """A reader whose pictures are on their way."""
-    async with replayer(ours.rtsp_port, "cam/c0", "bench", secret) as peer:
+    port = ours.rtsps_port if tls else ours.rtsp_port
+    async with replayer(port, "cam/c0", "bench", secret, tls=tls) as peer:
         way = {"Transport": "RTP/AVP/TCP;unicast;interleaved=0-1"}
         for said in (
             await peer.ask("DESCRIBE"),
@@ -104,27 +107,28 @@ def p99(live: list[Live]) -> float:
 
 
 async def one_round(
-    ours: Recorder, secret: str, live: list[Live], readers: int, seconds: float
+    ours: Recorder, secret: str, live: list[Live], readers: int, seconds: float, *, tls: bool
 ) -> tuple[float, float, float, float]:
     """p99 alone and beside the stuck ones, MB for each of those, share of them that was ended."""
     p99(live)
     await asyncio.sleep(seconds)
     alone_ms = p99(live)
     before = resident_bytes(ours.pid)
-    count, kernel = sockets(ours.rtsp_port)
+    port = ours.rtsps_port if tls else ours.rtsp_port
+    count, kernel = sockets(port)
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(readers):
-            peer = await stack.enter_async_context(playing(ours, secret))
+            peer = await stack.enter_async_context(playing(ours, secret, tls=tls))
             peer.writer.transport.pause_reading()
         p99(live)
         most, until_s = 0, time.monotonic() + seconds
         while time.monotonic() < until_s:
             await asyncio.sleep(0.5)
-            grown = resident_bytes(ours.pid) - before + sockets(ours.rtsp_port)[1] - kernel
+            grown = resident_bytes(ours.pid) - before + sockets(port)[1] - kernel
             most = max(most, grown)
         beside_ms = p99(live)
         deadline_s = time.monotonic() + 3 * STUCK_S
-        while (left := sockets(ours.rtsp_port)[0] - count) > 0 and time.monotonic() < deadline_s:
+        while (left := sockets(port)[0] - count) > 0 and time.monotonic() < deadline_s:
             await asyncio.sleep(0.5)
     return alone_ms, beside_ms, most / readers / 1e6, 1 - max(left, 0) / readers
 
@@ -137,17 +141,23 @@ async def measured(
         live = [Live(await stack.enter_async_context(playing(ours, secret))) for _ in range(LIVE)]
         tasks = [group.create_task(one.read()) for one in live]
         await asyncio.sleep(2)
-        results = [await one_round(ours, secret, live, readers, seconds) for _ in range(rounds)]
+        results = []
+        for number in range(rounds):
+            progress(f"round {number + 1} of {rounds}")
+            results.append(await one_round(ours, secret, live, readers, seconds, tls=False))
+        progress("over TLS")
+        over_tls = await one_round(ours, secret, live, readers, seconds, tls=True)
         for task in tasks:
             task.cancel()
     alone, beside, each, ended = zip(*results, strict=True)
     figures: dict[str, Figure] = {
         "readers": readers,
         "mb_each": round(max(each), 3),
+        "tls_mb_each": round(over_tls[2], 3),
         "p99_alone_ms": round(min(alone), 1),
         "p99_beside_ms": round(min(beside), 1),
         "p99_over_alone": round(min(beside) / min(alone), 3),
-        "ended": min(ended),
+        "ended": min(*ended, over_tls[3]),
         "gaps": sum(one.gaps for one in live),
     }
     notes = [f"p99 alone, ms: {spread(alone)}", f"p99 beside them, ms: {spread(beside)}"]

@@ -29,6 +29,7 @@ from nvr.wire import (
     rtsp,
     rtsp_client,
     rtsp_session,
+    rtsp_tunnel,
     sdp,
     soap,
     tpm2,
@@ -100,6 +101,19 @@ def _rtsp_reader(data: bytes) -> None:
                 server.respond(event, 200)
         server.partial()
         server.to_send()
+
+
+def _rtsp_tunnel(data: bytes) -> None:
+    if rtsp_tunnel.is_http(data):
+        with contextlib.suppress(rtsp.Malformed):
+            if found := rtsp_tunnel.parse_leg(data):
+                assert found[0].cookie
+                data = found[1]
+    decoder, said = rtsp_tunnel.Decoder(), b""
+    with contextlib.suppress(rtsp.Malformed):
+        for piece in _pieces(data):
+            said += decoder.feed(piece)
+    assert len(said) <= len(data)
 
 
 def _sdp(data: bytes) -> None:
@@ -289,6 +303,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "rtsp": _rtsp,
     "rtsp-camera": _rtsp_camera,
     "rtsp-reader": _rtsp_reader,
+    "rtsp-tunnel": _rtsp_tunnel,
     "sdp": _sdp,
     "tpm": _tpm,
     "volume-log": _volume_log,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -119,9 +120,18 @@ class Replayer:
 
 
 @contextlib.asynccontextmanager
-async def replayer(port: int, path: str, user: str, secret: str) -> AsyncIterator[Replayer]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def replayer(
+    port: int, path: str, user: str, secret: str, *, tls: bool = False
+) -> AsyncIterator[Replayer]:
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    scheme = "rtsps" if tls else "rtsp"
     try:
-        yield Replayer(reader, writer, f"rtsp://127.0.0.1:{port}/{path}", user, secret)
+        yield Replayer(reader, writer, f"{scheme}://127.0.0.1:{port}/{path}", user, secret)
     finally:
+        if tls:  # its end would wait for what nobody read
+            writer.transport.abort()
         writer.close()

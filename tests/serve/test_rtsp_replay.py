@@ -184,6 +184,13 @@ async def test_backwards_at_our_pace_times_are_those_of_playing(archive):
         assert len(keys) == 7
 
 
+async def test_backwards_from_nowhere_begins_with_the_newest(archive):
+    async with opened(archive, 0) as reader:
+        units = await played(reader, lambda units: len(units) > FRAMES, Scale="-1", **FAST)
+        assert units[0].at_us == END_US - GROUP_US
+        assert units[FRAMES].at_us == END_US - 2 * GROUP_US
+
+
 async def test_paused_backwards_it_goes_on_before_what_was_shown(archive):
     async with opened(archive, 0) as reader:
         first = {"Scale": "-1", "Range": f"clock={stamp(W + 5_500_000)}-"}
