@@ -1,7 +1,6 @@
 """The GB/T 28181 platforms that the box is a device of: each on or off as the settings say."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
@@ -72,7 +71,8 @@ class PlatformTable:
                 self._wake.clear()
                 while self._changed:
                     name = self._changed.pop()
-                    await _end(tasks.pop(name, None))
+                    await _end(tasks.get(name))
+                    tasks.pop(name, None)
                     self._platforms.pop(name, None)
                     settings = self._settings.get(name)
                     if settings is not None and settings.on:
@@ -128,8 +128,7 @@ class PlatformTable:
 async def _end(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])  # not the task itself: our own end would look like the task's
 
 
 def settings_of(one: Written) -> PlatformSettings:
