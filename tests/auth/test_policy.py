@@ -2,7 +2,8 @@ import itertools
 
 import pytest
 
-from nvr.auth.policy import TABLE, authorise, require
+from nvr.auth.policy import authorise, require
+from nvr.auth.table import TABLE
 from nvr.auth.user import CEILING, NOBODY, RIGHTS, ROLES, Subject, rights_of
 from nvr.base.errors import Misconfigured, Rejected
 

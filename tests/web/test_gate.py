@@ -6,7 +6,7 @@ import secrets
 import aiohttp
 import pytest
 
-from nvr.auth.policy import TABLE
+from nvr.auth.table import TABLE
 from nvr.auth.user import RIGHTS
 from nvr.base.errors import Misconfigured, Unavailable
 from nvr.media.head import OwnOutput

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from nvr.auth.audit import Entry
-from nvr.auth.policy import TABLE, authorise, require
+from nvr.auth.policy import authorise, require
+from nvr.auth.table import TABLE
 from nvr.auth.user import NOBODY, Subject
 from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
