@@ -46,6 +46,7 @@ from nvr.app.shots import Shots
 from nvr.app.storage import Storage, open_storage
 from nvr.app.talks import CameraTalks
 from nvr.app.target import SIMULATED, targets
+from nvr.app.timeserver import BoxTimeServer
 from nvr.app.upstream import onvif_device
 from nvr.app.watchdog import Feeder, conditions
 from nvr.auth.audit import Audit, Entry
@@ -213,6 +214,7 @@ class Box:
             volumes,
             tls.context,
         )
+        timed = BoxTimeServer(config.ntp, cameras.roster.write, clock, self._wall.state)
         notifiers = self._notifiers(
             stack, doors, cameras, lines, control, box, looks, volumes.volumes
         )
@@ -257,6 +259,7 @@ class Box:
                 happenings=looks.store,
                 talks=talks,
                 onvif_device=device,
+                time_server=timed,
                 notifiers=notifiers,
                 platforms=platforms,
                 back_up=lambda phrase: back_up(self._data.path, phrase, clock.wall_us()),
@@ -289,6 +292,7 @@ class Box:
                     self._painter(services, cameras).run,
                     server.run,
                     device.run,
+                    timed.run,
                     notifiers.run,
                     platforms.run,
                     looks.run,

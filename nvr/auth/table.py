@@ -198,6 +198,8 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http POST /api/output/{output}/wipe": _SIGNED_IN,
         "http POST /api/camera/{name}/wipe": _camera("relay"),
         "http DELETE /api/camera/{name}/wipe": _camera("relay"),
+        "http GET /api/ntp": _ADMIN,
+        "http PUT /api/ntp": _ADMIN,
         "http GET /api/upstream/onvif": _ADMIN,
         "http PUT /api/upstream/onvif": _ADMIN,
         "http GET /api/upstream/notify": _ADMIN,

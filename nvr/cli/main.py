@@ -11,7 +11,7 @@ COMMANDS = (
     "run", "check", "board", "output", "safe", "camera", "find", "user", "export", "target",
     "verify", "gaps", "lock", "event", "events", "control", "key", "plan", "resize", "disk",
     "device", "ptz", "joystick",
-    "encoder", "unseal", "fsck", "backup", "upstream", "gb28181",
+    "encoder", "unseal", "fsck", "backup", "upstream", "gb28181", "ntp",
 )  # fmt: skip
 """Modules, most named like their command, in the order in which people meet them."""
 

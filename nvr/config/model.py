@@ -99,6 +99,16 @@ class Onvif(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     channels: dict[Name, Port] = {}
 
 
+class Ntp(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The box as the time server of its cameras."""
+
+    on: bool = False
+    # The box's address in the cameras' network, so that nobody else is answered.
+    host: str = "0.0.0.0"  # noqa: S104 - cameras come from any network the box is on
+    # Where cameras look; below 1024 it takes a right that the service has not, see SETTINGS.md.
+    port: Port = 123
+
+
 class S3(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bucket of an S3-compatible store; its secret is in ``secrets.toml``."""
 
@@ -165,6 +175,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     page: Page = Page()
     rtsp: Rtsp = Rtsp()
     onvif: Onvif = Onvif()
+    ntp: Ntp = Ntp()
     # GB/T 28181 platforms that the box is a device of.
     gb28181: Annotated[list[Platform], Meta(max_length=8)] = []
     control: Control = Control()

@@ -28,6 +28,7 @@ from nvr.media.gpio import Lines, NoLines
 from nvr.media.happening import Happenings
 from nvr.media.joystick import Joysticks, NoJoysticks
 from nvr.media.notify import NoNotifiers, Notifiers
+from nvr.media.ntp import NoTimeServer, TimeService
 from nvr.media.ports import Hub, Ptz
 from nvr.media.program import Programs
 from nvr.media.talk import Talks
@@ -266,6 +267,8 @@ class Parts:
     """The outputs and alarm inputs of the box."""
     onvif_device: OnvifDevice = field(default_factory=NoOnvifDevice)
     """The box as a device of upstream hosts."""
+    time_server: TimeService = field(default_factory=NoTimeServer)
+    """The box as the time server of its cameras."""
     notifiers: Notifiers = field(default_factory=NoNotifiers)
     """Upstream systems that are told what happens."""
     platforms: Platforms = field(default_factory=NoPlatforms)

@@ -38,6 +38,7 @@ from nvr.web.looked import Looked
 from nvr.web.mask import MaskPages
 from nvr.web.metrics import MetricsPage
 from nvr.web.notify import NotifyPages
+from nvr.web.ntp import TimePages
 from nvr.web.onvif import OnvifPages
 from nvr.web.operation import ACTIONS
 from nvr.web.parts import Parts, Route
@@ -110,6 +111,7 @@ class Page:
         self._lines = LinePages(parts)
         self._talk = TalkPages(parts)
         self._upstream = UpstreamPages(parts)
+        self._time = TimePages(parts)
         self._notify = NotifyPages(parts)
         self._gb28181 = PlatformPages(parts)
         self._live = Live(parts)
@@ -160,6 +162,7 @@ class Page:
             self._lines,
             self._talk,
             self._upstream,
+            self._time,
             self._notify,
             self._live,
             self._hls,

@@ -1,8 +1,10 @@
 """Upstream systems on the page, over a real box: the ONVIF device, and who is told what happens."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
+import ntplib
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
@@ -11,7 +13,7 @@ from tests.app.box import NAME, RunningBox, running_box
 from tests.app.box import PASSWORD as BOX_PASSWORD
 from tests.ports import free_port
 from tests.serve.notify_servers import answers, receiver
-from tests.web.page.visit import signed_in
+from tests.web.page.visit import Visit, signed_in
 
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -19,6 +21,7 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 WAIT_MS = 60_000
+NTP_PORT = free_port()
 WORDS = {
     "zh-CN": {"on": "启用", "port": "端口", "save": "保存", "at": "地址：http",
               "hook": "Webhook 推送",
@@ -37,7 +40,7 @@ WORDS = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningBox]:
-    async with running_box(tmp_path_factory.mktemp("box")) as it:
+    async with running_box(tmp_path_factory.mktemp("box"), f"[ntp]\nport = {NTP_PORT}") as it:
         await it.until("dome", "state", "live", 60)
         yield it
 
@@ -92,7 +95,35 @@ async def test_the_onvif_device_and_a_webhook_are_set_up_on_the_page(
         dialog = page.get_by_role("dialog")
         await dialog.get_by_role("button", name=words["remove"]).click()
         await expect(told).to_contain_text(words["none"], timeout=WAIT_MS)
+    await fits(visit)
+
+
+@pytest.mark.parametrize(("language", "size"), [("zh-CN", (1280, 800)), ("en-GB", (390, 844))])
+async def test_cameras_are_told_the_time_once_it_is_switched_on(
+    browser: Browser, box: RunningBox, language: str, size: tuple[int, int]
+) -> None:
+    visit = await signed_in(browser, box, language, size, NAME, BOX_PASSWORD)
+    page = visit.page
+    await page.goto(f"{box.url}/#/manage/box")
+    panel = page.locator("section.panel").filter(has_text="NTP")
+    switch = panel.get_by_role("checkbox")
+    await switch.check()
+    async with asyncio.timeout(60):
+        while not (await box.call("GET", "/api/ntp"))["listening"]:
+            await asyncio.sleep(0.1)
+    heard = await asyncio.to_thread(
+        ntplib.NTPClient().request, "127.0.0.1", version=3, port=NTP_PORT, timeout=30
+    )
+    assert heard.stratum == (await box.call("GET", "/api/ntp"))["stratum"]
+    await expect(panel.get_by_role("table")).to_contain_text("127.0.0.1", timeout=WAIT_MS)
+    await switch.uncheck()
+    await expect(panel.get_by_role("table")).to_have_count(0, timeout=WAIT_MS)
+    assert not (await box.call("GET", "/api/ntp"))["listening"]
+    await fits(visit)
+
+
+async def fits(visit: Visit) -> None:
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert await page.evaluate(wide) <= 0
+    assert await visit.page.evaluate(wide) <= 0
     assert visit.faults == []
     await visit.context.close()

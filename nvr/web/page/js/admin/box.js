@@ -7,6 +7,7 @@ import { icon } from "../icons.js";
 import { LEAST, field, form, problemBox } from "../ui.js";
 import { readBack, volumeList, wear } from "./disk.js";
 import { encoders } from "./encode.js";
+import { timeForm } from "./ntp.js";
 import { lineTable } from "./serial.js";
 import { sizePanel } from "./size.js";
 
@@ -24,6 +25,7 @@ export async function boxPage(app, host, part) {
   const coding = el("div.scroll-x", {});
   const serial = el("div.scroll-x", {});
   const size = el("div.slot", {});
+  const timed = el("div.slot", {});
   host.replaceChildren(
     el("div.head", {}, el("h2", {}, t("manage.box"))),
     el("div.box-grid", {},
@@ -34,7 +36,7 @@ export async function boxPage(app, host, part) {
       el("section.panel.disks", {}, el("h2", {}, icon("disk"), t("disk.title")), el("div.pb", {}, el("p.s.sub", {}, t("disk.about")), disks)),
       el("section.panel.encoders", {}, el("h2", {}, icon("chip"), t("enc.box")), el("div.pb", {}, el("p.s.sub", {}, t("enc.about")), coding)),
       el("section.panel.lines", {}, el("h2", {}, icon("link"), t("serial.title")), el("div.pb", {}, el("p.s.sub", {}, t("serial.about")), serial)),
-      el("section.panel", {}, el("h2", {}, icon("clock"), t("box.clock")), el("div.pb", {}, table("now", "source", "doubt"))),
+      el("section.panel", {}, el("h2", {}, icon("clock"), t("box.clock")), el("div.pb", {}, table("now", "source", "doubt"), timed)),
       el("section.panel", {}, el("h2", {}, icon("chip"), t("box.about")), el("div.pb", {}, table("name", "version", "cameras", "link"))),
       el("section.panel", {}, el("h2", {}, icon("shield"), t("box.tls")), el("div.pb", {}, el("p.s.sub", {}, t("box.tls.what")), el("p.mono.s.finger", {}, box.info.certificate_sha256 || t("box.tls.none")))),
       box.admin ? backupPanel(app) : null));
@@ -104,6 +106,7 @@ export async function boxPage(app, host, part) {
   part.every(2000, wired);
   part.every(60000, worn);
   draw();
+  if (box.admin) show(timed, await timeForm(app, part));
   await Promise.all([ring(), worn(), coded(), wired()]);
 }
 
