@@ -18,7 +18,7 @@ from nvr.app.analysis import Analysis, Told
 from nvr.app.backfill import Backfill
 from nvr.app.backup import back_up
 from nvr.app.board_dome import keep_dome, start_dome
-from nvr.app.boxstate import BoxState, WallTime
+from nvr.app.boxstate import BoxState
 from nvr.app.callups import Callups
 from nvr.app.cameras import Burner, CameraTable
 from nvr.app.capturing import Capturing, devices
@@ -48,6 +48,7 @@ from nvr.app.talks import CameraTalks
 from nvr.app.target import SIMULATED, targets
 from nvr.app.timeserver import BoxTimeServer
 from nvr.app.upstream import onvif_device
+from nvr.app.walltime import WallTime
 from nvr.app.watchdog import Feeder, conditions
 from nvr.auth.audit import Audit, Entry
 from nvr.base.clock import Clock, SystemClock
@@ -59,6 +60,7 @@ from nvr.config.model import Config
 from nvr.export.jobs import Jobs
 from nvr.export.target import AllTargets
 from nvr.hal.board import Board
+from nvr.hal.linux_clock import keep_to_ourselves
 from nvr.hal.virtual_stick import VirtualSticks
 from nvr.link.link import Link
 from nvr.media.ingest import Ingest
@@ -103,6 +105,7 @@ class Box:
             NvrError: What keeps the box from starting.
         """
         keep_prompt()
+        keep_to_ourselves()
         with contextlib.ExitStack() as stack:
             drawn = await start_dome(self._board.dome, self._sim, self._config)
             audit = Audit(self._data.state_path, self._clock, hardware_no=socket.gethostname())
@@ -202,18 +205,9 @@ class Box:
         )
         shots = self._shots(control, looks)
         device = onvif_device(
-            config,
-            doors,
-            clock,
-            ingest,
-            control.ptz,
-            cameras,
-            lines,
-            looks,
-            box,
-            volumes,
+            config, doors, clock, ingest, control.ptz, cameras, lines, looks, box, volumes,
             tls.context,
-        )
+        )  # fmt: skip
         timed = BoxTimeServer(config.ntp, cameras.roster.write, clock, self._wall.state)
         notifiers = self._notifiers(
             stack, doors, cameras, lines, control, box, looks, volumes.volumes
@@ -221,7 +215,7 @@ class Box:
         talks = CameraTalks(cameras.caller, clock)
         platforms = platform_table(
             config.gb28181, self._data, doors, clock, control, cameras, lines, box, volumes, ingest,
-            talks, looks,
+            talks, looks, self._wall,
         )  # fmt: skip
         page = Page(
             Parts(

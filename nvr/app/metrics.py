@@ -110,7 +110,9 @@ class Metrics:
         build.add(1, version=__version__)
         up = Family("nvr_up_seconds", "gauge", "Since the box was started.", "seconds")
         up.add(self._clock.monotonic_s() - self._begun_s)
-        clock = Family("nvr_clock", "info", "How the wall clock is set: ntp, rtc or unsynced.")
+        clock = Family(
+            "nvr_clock", "info", "How the wall clock is set: ntp, gb28181, rtc or unsynced."
+        )
         state = self._box.clock_state()
         clock.add(1, state=state.state)
         doubt = Family(

@@ -27,6 +27,7 @@ from nvr.media.gb28181 import (
     PlatformInput,
     PlatformSettings,
     PlatformState,
+    TakesTime,
     unknown_platform,
 )
 from nvr.media.gpio import Lines
@@ -75,6 +76,8 @@ class PlatformTable:
                     tasks.pop(name, None)
                     self._platforms.pop(name, None)
                     settings = self._settings.get(name)
+                    if settings is None or not (settings.on and settings.sets_clock):
+                        self._parts.time.forget(name)
                     if settings is not None and settings.on:
                         password = await asyncio.to_thread(self._password, name)
                         platform = Platform(self._parts, settings, password)
@@ -149,6 +152,7 @@ def settings_of(one: Written) -> PlatformSettings:
         keepalive_s=one.keepalive_s,
         misses=one.misses,
         retry_s=one.retry_s,
+        sets_clock=one.sets_clock,
         channels=tuple(
             PlatformChannel(it.id, it.camera, it.rights, it.speaker or "") for it in one.channel
         ),
@@ -211,6 +215,7 @@ def platform_table(
     hub: Ingest,
     talks: Talks,
     looks: Looks,
+    time: TakesTime,
 ) -> PlatformTable:
     """Build them over the box's own parts."""
 
@@ -247,6 +252,7 @@ def platform_table(
         media=media,
         snapshot=looks.snapshot,
         disks=disks,
+        time=time,
         version=__version__,
     )
     return PlatformTable(parts, [*map(settings_of, written)], data, cameras.roster.write)

@@ -8,13 +8,21 @@ from nvr.cli import console, where
 
 _DESCRIPTION = """\
 Says of each GB/T 28181 platform of [[gb28181]] in nvr.toml whether the box is registered with it
-and since when, what went wrong last, and what it asked for. Asks the recorder, which must run.
+and since when, what went wrong last, what it asked for, and whether
+our clock goes by it. Asks the recorder, which must run.
 """
 _EXAMPLES = """\
 examples:
   nvr gb28181
   nvr gb28181 --user admin       the account of the page that asks
 """
+_USES = {
+    "": "",
+    "set": "; ours goes by it",
+    "better": "; ours is set by NTP, which is better",
+    "denied": "; known but not set: the recorder may not set the clock (CAP_SYS_TIME)",
+    "refused": "; not believed",
+}
 
 
 def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -53,7 +61,8 @@ def _lines(one: dict[str, Any]) -> list[str]:
             f"{one['alarms']} alarms told"
         )
     if one["clock_off_ms"] is not None:
-        said.append(f"  its clock is {one['clock_off_ms'] / 1000:+.1f} s off ours")
+        use = _USES[one["clock_use"]]
+        said.append(f"  its clock is {one['clock_off_ms'] / 1000:+.1f} s off ours{use}")
     if one["fault"] is not None:
         fault = one["fault"]
         said.append(f"  {_time(one['fault_us'])}  {fault['detail']} ({fault['code']})")

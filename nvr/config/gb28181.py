@@ -59,6 +59,8 @@ class Platform(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 60
     # So many signs of life in a row without an answer, and it is registered with anew.
     misses: Annotated[int, Meta(ge=1, le=100)] = 3
+    # What it says of the time sets our clock, where NTP does not.
+    sets_clock: bool = False
     # After a failure it is tried again so much later, and up to a quarter more.
     retry_s: Annotated[int, Meta(ge=5, le=3600)] = 60
     channel: Annotated[list[Channel], Meta(max_length=MOST_CHANNELS)] = []
@@ -80,6 +82,11 @@ def unfit(platforms: Sequence[Platform], inputs: AbstractSet[str] | None) -> lis
         inputs: Inputs of the board; None skips the check.
     """
     found = []
+    setting = [i for i, one in enumerate(platforms) if one.sets_clock]
+    found += [
+        Fault(f"$.gb28181[{i}].sets_clock", "another platform sets the clock already")
+        for i in setting[1:]
+    ]
     names = Counter(one.name for one in platforms)
     for i, one in enumerate(platforms):
         at = f"$.gb28181[{i}]"

@@ -64,7 +64,7 @@ class Maker:
     Attributes:
         name: Its name.
         now_us: UTC microseconds.
-        clock: ``ntp``, ``rtc``, ``unsynced``, or empty if nobody knows.
+        clock: ``ntp``, ``gb28181``, ``rtc``, ``unsynced``, or empty if nobody knows.
         uncertainty_ms: How far its clock may be off now.
         signer: Its signing key, None if it is not at hand.
         public: Its public key, None if it has none.

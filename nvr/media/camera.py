@@ -435,16 +435,20 @@ class Cameras(Protocol):
         ...
 
 
+ClockWord = Literal["ntp", "gb28181", "rtc", "unsynced"]
+
+
 @dataclass(frozen=True, slots=True)
 class ClockState:
     """How far the box's wall clock can be trusted.
 
     Attributes:
-        state: Set from the network, from a battery-backed clock, or not at all.
+        state: Set from the network, by a GB/T 28181 platform, from a battery-backed clock, or not
+            at all.
         uncertainty_ms: How far it may be off; 0xFFFFFFFF if it was never set.
     """
 
-    state: Literal["ntp", "rtc", "unsynced"]
+    state: ClockWord
     uncertainty_ms: int
 
 

@@ -102,10 +102,10 @@ def clock_text(state: str, uncertainty_ms: int) -> str:
     """Return how far a clock can be trusted, as a caption says it.
 
     Args:
-        state: ``ntp``, ``rtc`` or ``unsynced``; anything else is not known.
+        state: ``ntp``, ``gb28181``, ``rtc`` or ``unsynced``; anything else is not known.
         uncertainty_ms: How far it may be off; 0xFFFFFFFF if nobody knows.
     """
-    if state not in {"ntp", "rtc"}:
+    if state not in {"ntp", "gb28181", "rtc"}:
         return "时间未校准" if state == "unsynced" else ""
     name = state.upper()
     if uncertainty_ms >= _UNKNOWN_MS:

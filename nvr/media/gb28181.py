@@ -9,6 +9,9 @@ from nvr.base.errors import NvrError, Rejected
 Edition = Literal["2016", "2022"]
 PlatformCondition = Literal["off", "connecting", "registered", "waiting"]
 """``waiting``: it could not be had, and is tried again after a while."""
+ClockUse = Literal["", "set", "better", "denied", "refused"]
+"""What became of the time that a platform says: nothing yet, or it is not to set our clock; our
+clock goes by it; NTP is better; it is known but not set, for want of the right; not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class PlatformSettings:
         keepalive_s: From one sign of life to the next.
         misses: So many without an answer, and it is registered with anew.
         retry_s: After a failure it is tried again so much later, and a little more by chance.
+        sets_clock: What it says of the time sets our clock, where NTP does not.
         channels: What it may know of our cameras.
         inputs: And of our alarm inputs.
         aux: ``(number, output)``: what a head's auxiliary switches are; 1 is the wiper unless said.
@@ -77,6 +81,7 @@ class PlatformSettings:
     keepalive_s: int = 60
     misses: int = 3
     retry_s: int = 60
+    sets_clock: bool = False
     channels: tuple[PlatformChannel, ...] = ()
     inputs: tuple[PlatformInput, ...] = ()
     aux: tuple[tuple[int, str], ...] = ()
@@ -101,6 +106,7 @@ class PlatformState:
         edition: What both speak; empty until it is known.
         answered_us: UTC microseconds of its last answer to a sign of life, 0 for none.
         clock_off_ms: By how much its clock is ahead of ours, None if it never said.
+        clock_use: What became of what it says.
         asked: Requests of it that were taken.
         refused: Requests of it that were not, for want of a right, a channel or sense.
         damaged: Messages that were none.
@@ -119,6 +125,7 @@ class PlatformState:
     edition: str = ""
     answered_us: int = 0
     clock_off_ms: int | None = None
+    clock_use: ClockUse = ""
     asked: int = 0
     refused: int = 0
     damaged: int = 0
@@ -126,6 +133,24 @@ class PlatformState:
     alarms: int = 0
     sessions: int = 0
     subscriptions: tuple[str, ...] = ()
+
+
+class TakesTime(Protocol):
+    """The box's clock, for a platform that may set it."""
+
+    def offer(self, who: str, wall_us: int, uncertainty_ms: int) -> ClockUse:
+        """Take the time that a platform says, if it can be right and nobody knows it better.
+
+        Args:
+            who: Name of the platform.
+            wall_us: UTC microseconds, now.
+            uncertainty_ms: How far that may be off.
+        """
+        ...
+
+    def forget(self, who: str) -> None:
+        """A platform sets the clock no more; a clock that it has set stays as it is."""
+        ...
 
 
 class Platforms(Protocol):

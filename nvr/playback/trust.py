@@ -20,7 +20,7 @@ class Trust:
     """How a stretch's wall times came about.
 
     Attributes:
-        clock: ``ntp``, ``rtc`` or ``unsynced``; empty if nothing was noted of it.
+        clock: ``ntp``, ``gb28181``, ``rtc`` or ``unsynced``; empty if nothing was noted of it.
         uncertainty_ms: How far they may be off; 0xFFFFFFFF if nobody knows.
         behind_us: How far they turned out to be too early, when the clock was set later.
     """

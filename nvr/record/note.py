@@ -53,7 +53,7 @@ class Note:
         after_us: UTC microseconds after the step of a ``clock``.
         clean: For ``opened``: the volume had been closed properly.
         unset: For ``clock``: it had not been set since the box was switched on.
-        state: For ``trust``: ``ntp``, ``rtc`` or ``unsynced``.
+        state: For ``trust``: ``ntp``, ``gb28181``, ``rtc`` or ``unsynced``.
         uncertainty_ms: For ``trust``: how far the wall clock may be off; `UNKNOWN_MS` if nobody
             knows.
     """

@@ -49,6 +49,7 @@ class PlatformBody(Struct, frozen=True, forbid_unknown_fields=True):
     keepalive_s: _Number = 60
     misses: _Number = 3
     retry_s: _Number = 60
+    sets_clock: bool = False
     channels: Annotated[list[ChannelBody], Meta(max_length=256)] = []
     inputs: Annotated[list[InputBody], Meta(max_length=256)] = []
     aux: Annotated[dict[str, _Text], Meta(max_length=255)] = field(
@@ -74,6 +75,7 @@ class PlatformView(Struct, frozen=True):
     keepalive_s: int
     misses: int
     retry_s: int
+    sets_clock: bool
     channels: list[PlatformChannel]
     inputs: list[PlatformInput]
     aux: dict[str, str]
@@ -85,6 +87,7 @@ class PlatformView(Struct, frozen=True):
     spoken: str
     answered_us: int
     clock_off_ms: int | None
+    clock_use: str
     asked: int
     refused: int
     damaged: int
@@ -127,7 +130,7 @@ class PlatformPages:
         wanted = PlatformSettings(
             name, body.on, body.host, body.port, body.server, body.device, body.domain, body.user,
             body.transport, body.local_port, body.edition, body.expires_s, body.keepalive_s,
-            body.misses, body.retry_s,
+            body.misses, body.retry_s, body.sets_clock,
             tuple(PlatformChannel(it.id, it.camera, it.rights, it.speaker) for it in body.channels),
             tuple(PlatformInput(it.id, it.input) for it in body.inputs),
             tuple(sorted((int(k), v) for k, v in body.aux.items() if k.isdecimal())),
@@ -146,9 +149,10 @@ def _view(now: PlatformState) -> PlatformView:
     return PlatformView(
         one.name, one.on, one.host, one.port, one.server, one.device, one.domain, one.user,
         one.transport, one.local_port, one.edition, one.expires_s, one.keepalive_s, one.misses,
-        one.retry_s, list(one.channels), list(one.inputs), {str(n): it for n, it in one.aux},
+        one.retry_s, one.sets_clock, list(one.channels), list(one.inputs),
+        {str(n): it for n, it in one.aux},
         now.state, now.since_us,
         None if now.fault is None else FaultView(now.fault.code, now.fault.detail), now.fault_us,
-        now.server, now.edition, now.answered_us, now.clock_off_ms, now.asked, now.refused,
-        now.damaged, now.repeated, now.alarms, now.sessions, list(now.subscriptions),
+        now.server, now.edition, now.answered_us, now.clock_off_ms, now.clock_use, now.asked,
+        now.refused, now.damaged, now.repeated, now.alarms, now.sessions, list(now.subscriptions),
     )  # fmt: skip

@@ -41,7 +41,7 @@ wanted = partial(gb_wanted, channels=CHANNELS)
 
 @pytest.mark.parametrize("how", ["udp", "tcp"])
 async def test_it_registers_lives_and_leaves(box: RunningBox, how: str) -> None:
-    async with registered(box, how, Platform(date="2030-01-01T00:00:00.000")) as platform:
+    async with registered(box, how, Platform(date=lambda: "2030-01-01T00:00:00.000")) as platform:
         first = platform.registered[0]
         assert first.get("X-GB-Ver") == "3.0"
         assert first.get("Expires") == "86400"

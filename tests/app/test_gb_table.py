@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from nvr.app import platforms
+from nvr.app.walltime import WallTime
 from nvr.base.clock import SystemClock
 from nvr.media.gb28181 import PlatformSettings
 
@@ -37,7 +38,7 @@ async def test_the_box_ends_while_a_platform_is_being_removed(
     monkeypatch.setattr(platforms, "Platform", Slow)
     monkeypatch.setattr(platforms.load, "edit_platform_secret", password)
     data = SimpleNamespace(secrets_path="", secrets=lambda: SimpleNamespace(gb28181={}))
-    parts = cast(Any, SimpleNamespace(clock=SystemClock()))
+    parts = cast(Any, SimpleNamespace(clock=SystemClock(), time=WallTime(SystemClock())))
     table = platforms.PlatformTable(parts, [CITY], cast(Any, data), nothing)
     running = asyncio.create_task(table.run())
     await runs.wait()

@@ -3,10 +3,11 @@
 A month on a fake clock: the product's own mapping of ticks to wall time, writer, watch, recovery
 and archive record two cameras, one of which has a clock of its own, while the box's clock is set
 forward and back, by minutes and by days, over the change to winter time, by a leap second, and
-begins in 1970 after some starts. In each stretch the real time is known, and what the box's clock
-said. Every part must be found once by going from group to group, and every stretch once, at the
-times that the clock said, in `account` and in `ranges`. A file of a time that was there twice
-holds both. Nothing is a gap that was recorded, and nothing recorded that was a gap.
+begins in 1970 after some starts, until it is set: once by a GB/T 28181 platform. In each stretch
+the real time is known, and what the box's clock said. Every part must be found once by going from
+group to group, and every stretch once, at the times that the clock said, in `account` and in
+`ranges`. A file of a time that was there twice holds both. Nothing is a gap that was recorded, and
+nothing recorded that was a gap.
 `tests.faults.clock_live` does the same to the shipped recorder. `--plant` builds a known mistake
 in and must then report failures.
 """
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from unittest import mock
 
+from nvr.app.walltime import WallTime
 from nvr.base.clock import FakeClock
 from nvr.hal.virtual_disk import VirtualDisk
 from nvr.media.ingest import Ingest
@@ -36,6 +38,7 @@ from nvr.record.writer import Committer
 from tests.bench import figures
 from tests.faults.stretches import Found, Stretch, by_day, compare, take_away, walk
 from tests.record import synthetic
+from tests.serve.gb_world import Kernel
 
 STREAMS = ("gate/main", "yard/main")
 """The second has a clock of its own, which the box believes while it is close to its own."""
@@ -209,7 +212,7 @@ class Box:
             self.store.ring.end("op")
         before_us = self.real_us()
         self.clock.advance(off_s)
-        unset = how == "1970"
+        unset = how in {"1970", "platform"}
         if unset:
             self.clock.now_s = 30.0 + self.rng.random()
             self.clock.offset_us = -round(self.clock.now_s * 1e6) + 60_000_000
@@ -224,8 +227,13 @@ class Box:
             by_us = self.real_us() - self.clock.wall_us()
             for stream in STREAMS:
                 self.truth[stream][-1].behind_us = by_us
-            self.clock.offset_us += by_us
-            self.state, self.uncertainty_ms = "ntp", 20
+            if how == "platform":
+                wall = WallTime(self.clock, Kernel(self.clock), "2026-10-01")
+                assert wall.offer("city", self.real_us(), 1000) == "set"
+                self.state, self.uncertainty_ms = wall.trust()
+            else:
+                self.clock.offset_us += by_us
+                self.state, self.uncertainty_ms = "ntp", 20
             self.found.jumps += 1
             self.record(AROUND_S, SHORT_S)
 
@@ -236,7 +244,7 @@ def live(box: Box) -> None:
     # By hand, wrong and right again, in pairs; what happens in between happens to a wrong clock.
     for at, how, off_s in (
         *((3, "stopped", 40.0), (6, "1970", 300.0), (9, "killed", 25.0)),
-        *((13, "1970", 7200.0), (17, "stopped", 3600.0), (20, "killed", 90.0)),
+        *((13, "platform", 7200.0), (17, "stopped", 3600.0), (20, "killed", 90.0)),
     ):
         events.insert(at, ("restart", how, off_s))
     share_s = (box.end_us - box.real_us()) / 1e6 / (len(events) + 1)

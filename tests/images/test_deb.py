@@ -69,6 +69,10 @@ def test_the_service_stops_no_device_and_kills_no_guard() -> None:
     assert keys["NoNewPrivileges"] == "yes"
     assert not {"PrivateDevices", "ProtectClock", "DeviceAllow", "DevicePolicy"} & keys.keys()
     assert "seccomp" in keys["SystemCallFilter"].split(), "else the decoders' sandbox cannot start"
+    assert {"adjtimex", "clock_adjtime"} <= set(keys["SystemCallFilter"].split()), (
+        "else nobody can tell that NTP keeps the clock"
+    )
+    assert not keys["CapabilityBoundingSet"]
     assert "AF_NETLINK" in keys["RestrictAddressFamilies"], (
         "devices that come and go are told there"
     )

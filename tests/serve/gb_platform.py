@@ -29,6 +29,7 @@ class Platform:
         version: Its ``X-GB-Ver``, empty to say none.
         proxy: It challenges with 407 and not with 401.
         algorithm: Of its challenge.
+        date: Makes its ``Date``, empty to say none.
         speak: What an INVITE is answered with, empty to refuse it.
     """
 
@@ -40,7 +41,7 @@ class Platform:
     algorithm: str = "MD5"
     speak: Callable[[Request], str] = lambda _: ""
     expires: str = ""
-    date: str = ""
+    date: Callable[[], str] = str
     registered: list[Request] = field(default_factory=list)
     left: int = 0
     bodies: list[Body] = field(default_factory=list)
@@ -202,7 +203,7 @@ class Platform:
             return
         more = [("Expires", self.expires or request.get("Expires"))]
         more += [("X-GB-Ver", self.version)] if self.version else []
-        more += [("Date", self.date)] if self.date else []
+        more += [("Date", said)] if (said := self.date()) else []
         if self.contact:
             self.reply(request, 302, "Moved Temporarily", ("Contact", self.contact))
             return

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from nvr._native import Relay
+from nvr.app.walltime import WallTime
 from nvr.auth.audit import Audit
-from nvr.base.errors import NvrError
-from nvr.media.camera import CameraState, ClockState
+from nvr.base.errors import NvrError, Unavailable
+from nvr.hal.linux_clock import UNKNOWN_MS
+from nvr.media.camera import CameraState, ClockState, ClockWord
 from nvr.media.gb28181 import PlatformChannel, PlatformInput, PlatformSettings
 from nvr.media.gpio import InputView, NoLines
 from nvr.media.track import StreamConfig
@@ -50,12 +52,13 @@ class LoopClock:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.offset_us = START_US
 
     def monotonic_s(self) -> float:
         return self._loop.time()
 
     def wall_us(self) -> int:
-        return START_US + round(self.monotonic_s() * 1e6)
+        return self.offset_us + round(self.monotonic_s() * 1e6)
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
@@ -239,6 +242,40 @@ class MemoryWire:
         self._gone.cancel()
 
 
+class Settable(Protocol):
+    """A clock whose wall time a test moves."""
+
+    offset_us: int
+
+    def wall_us(self) -> int: ...
+
+
+class Kernel:
+    """A kernel that nobody set the clock of yet. See `nvr.hal.linux_clock.KernelClock`.
+
+    Args:
+        clock: Its clock.
+        may: We may set it.
+    """
+
+    def __init__(self, clock: Settable, *, may: bool = True) -> None:
+        self.clock, self.may = clock, may
+        self.ntp = False
+        self.set_to: list[int] = []
+
+    def state(self) -> ClockWord:
+        return "ntp" if self.ntp else "unsynced"
+
+    def uncertainty_ms(self) -> int:
+        return 20 if self.ntp else UNKNOWN_MS
+
+    def set(self, wall_us: int) -> None:
+        if not self.may:
+            raise Unavailable("clock.denied", "the clock cannot be set: Operation not permitted")
+        self.set_to.append(wall_us)
+        self.clock.offset_us += wall_us - self.clock.wall_us()
+
+
 @dataclass
 class World:
     """All of it."""
@@ -250,6 +287,9 @@ class World:
     wires: list[MemoryWire]
     audit: Audit
     media: Media | None
+    clock: LoopClock
+    kernel: Kernel
+    wall: WallTime
 
 
 def world(
@@ -278,12 +318,15 @@ def world(
         **other,
     )  # fmt: skip
     audit = Audit(directory / "state.db", LoopClock(), hardware_no="box")
+    clock = LoopClock()
+    kernel = Kernel(clock)
+    wall = WallTime(clock, kernel)
     parts = Parts(
-        clock=LoopClock(), ptz=cast(Any, NoHeads()), programs=cast(Any, None),
+        clock=clock, ptz=cast(Any, NoHeads()), programs=cast(Any, None),
         aims=cast(Any, None), point=cast(Any, None), cameras=cast(Any, cameras),
         archive=cast(Any, Archive(records)), lines=lines, box=Box(),
         audit=audit, masked=lambda _camera, _span: False,
-        media=media.desk if media else NoMedia(), version="1", snapshot=cast(Any, None),
+        media=media.desk if media else NoMedia(), time=wall, version="1", snapshot=cast(Any, None),
         disks=lambda: [Disk("ring", True, 64_000_000_000, 16_000_000_000)],
     )  # fmt: skip
     wires: list[MemoryWire] = []
@@ -298,6 +341,5 @@ def world(
         wires.append(MemoryWire(platform, received, loss, len(wires)))
         return wires[-1]
 
-    return World(
-        platform, cameras, lines, Device(parts, settings, PASSWORD, opens), wires, audit, media
-    )
+    device = Device(parts, settings, PASSWORD, opens)
+    return World(platform, cameras, lines, device, wires, audit, media, clock, kernel, wall)

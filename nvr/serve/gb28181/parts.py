@@ -10,6 +10,7 @@ from nvr.auth.user import Subject
 from nvr.base.clock import Clock
 from nvr.media.aim import Aims
 from nvr.media.camera import BoxState, Cameras
+from nvr.media.gb28181 import TakesTime
 from nvr.media.gpio import Lines
 from nvr.media.owner import Operator
 from nvr.media.ports import Position, Ptz
@@ -46,6 +47,7 @@ class Parts:
         point: Sends a head to a place: camera, who, where.
         snapshot: Makes a picture. See `nvr.media.analyse.Looks.snapshot`.
         disks: What is recorded on; blocks.
+        time: The box's clock.
         version: Of the program.
     """
 
@@ -63,6 +65,7 @@ class Parts:
     media: MediaDesk
     snapshot: Callable[[str, str, int], Awaitable[tuple[bytes, int]]]
     disks: Callable[[], list[Disk]]
+    time: TakesTime
     version: str
 
 

@@ -24,7 +24,7 @@ from nvr.auth.policy import require
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
 from nvr.base.supervise import first_end
-from nvr.media.gb28181 import PlatformCondition, PlatformSettings, PlatformState
+from nvr.media.gb28181 import ClockUse, PlatformCondition, PlatformSettings, PlatformState
 from nvr.serve.gb28181.alarm import Alarms
 from nvr.serve.gb28181.answers import Answers
 from nvr.serve.gb28181.broadcast import KEY as BROADCAST
@@ -58,6 +58,10 @@ MOST_FAULTS = 20
 MOST_EARLY = 32
 """More than that come again by themselves, or are asked again."""
 SOONEST_S = 5.0
+DOUBTED_S = 30.0
+"""A time that is not believed is asked for again so much later."""
+_WHOLE_MS = 1000
+"""What SIP says of the time has whole seconds."""
 _INVITES = ("Play", "Playback", "Download", "Talk")
 
 
@@ -107,6 +111,7 @@ class Platform:
         self._fault: NvrError | None = None
         self._fault_us = self._answered_us = self._told = 0
         self._clock_off_ms: int | None = None
+        self._clock_use: ClockUse = ""
         self._edition: Edition | None = None
         self._server = ""
         self._link: Link | None = None
@@ -133,9 +138,9 @@ class Platform:
         """How it is."""
         return PlatformState(
             self.settings, self._state, self._since_us, self._fault, self._fault_us, self._server,
-            self._edition or "", self._answered_us, self._clock_off_ms, self._counts.asked,
-            self._counts.refused, self._counts.damaged, self._counts.repeated, self._told,
-            len(self._dialogs or ()) + len(self._broadcasts or ()),
+            self._edition or "", self._answered_us, self._clock_off_ms, self._clock_use,
+            self._counts.asked, self._counts.refused, self._counts.damaged, self._counts.repeated,
+            self._told, len(self._dialogs or ()) + len(self._broadcasts or ()),
             self._subscriptions.kinds() if self._subscriptions else (),
         )  # fmt: skip
 
@@ -190,7 +195,7 @@ class Platform:
         self._early.clear()
         link = Link(wire, target, self._parts.clock, self._counts, self._heard)
         links.append(link)
-        registrar = Registrar(link, target, self._password)
+        registrar = Registrar(link, target, self._password, self._parts.clock)
         self._server = f"{target.host}:{target.port}"
         try:
             found: list[Registered | Redirected] = []
@@ -254,7 +259,10 @@ class Platform:
     async def _refresh(self, registrar: Registrar, expires_s: int) -> None:
         while True:
             # A while before its end, so that a lost message costs nothing.
-            await self._parts.clock.sleep(expires_s - min(expires_s / 3, 120.0))
+            wait_s = expires_s - min(expires_s / 3, 120.0)
+            if self._clock_use == "refused":
+                wait_s = min(wait_s, DOUBTED_S)
+            await self._parts.clock.sleep(wait_s)
             found = await registrar.register()
             if isinstance(found, Redirected):
                 raise Unavailable("gb.redirect", "the platform sends us on")
@@ -372,8 +380,14 @@ class Platform:
     def _take_time(self, known: Registered) -> None:
         if known.date_us is None:
             return
-        off_us = known.date_us - self._parts.clock.wall_us()
-        self._clock_off_ms = round(off_us / 1000)
+        # It was said somewhere between our question and its answer.
+        half_ms = known.took_ms // 2
+        said_us = known.date_us + half_ms * 1000
+        if self.settings.sets_clock:
+            self._clock_use = self._parts.time.offer(
+                self.settings.name, said_us, _WHOLE_MS + half_ms
+            )
+        self._clock_off_ms = round((said_us - self._parts.clock.wall_us()) / 1000)
 
     def _turn(self, state: PlatformCondition) -> None:
         if state != self._state:

@@ -14,6 +14,7 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Final
 
+from nvr.base.clock import Clock
 from nvr.base.errors import Unavailable
 from nvr.media.gb28181 import PlatformSettings
 from nvr.serve.gb28181.link import VERSIONS, Link
@@ -33,11 +34,13 @@ class Registered:
         expires_s: For so long.
         edition: The newest of the standard that both know.
         date_us: What its clock said, UTC microseconds; None if it did not say.
+        took_ms: From our last question to that answer, so that it may be as much behind by now.
     """
 
     expires_s: int
     edition: Edition
     date_us: int | None
+    took_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,12 @@ class Registrar:
         link: Way to the platform.
         settings: Of the platform.
         password: Of our log-in.
+        clock: Time source.
     """
 
-    def __init__(self, link: Link, settings: PlatformSettings, password: str) -> None:
-        self._link, self._settings = link, settings
+    def __init__(self, link: Link, settings: PlatformSettings, password: str, clock: Clock) -> None:
+        self._link, self._settings, self._clock = link, settings, clock
+        self._asked_s = 0.0
         self._login = Login(settings.user or settings.device, password)
         self._proxy = False
         self._number = 0
@@ -94,6 +99,7 @@ class Registrar:
     async def _ask(self, expires_s: int) -> Response | None:
         """Send it, and once or twice again for a challenge that can be answered."""
         while True:
+            self._asked_s = self._clock.monotonic_s()
             response = await self._link.ask(self._request(expires_s))
             if response is None or response.status not in {401, 407}:
                 if response is not None and response.status == 200:
@@ -136,7 +142,8 @@ class Registrar:
         spoken: Edition = self._settings.edition
         if response.get("X-GB-Ver").strip() in {"1.0", "1.1", "2.0"}:
             spoken = "2016"
-        return Registered(expires_s, spoken, time_us(response.get("Date")))
+        took_ms = round((self._clock.monotonic_s() - self._asked_s) * 1000)
+        return Registered(expires_s, spoken, time_us(response.get("Date")), took_ms)
 
     def _redirected(self, response: Response) -> Redirected:
         contact = Uri.parse(response.get("Contact"))

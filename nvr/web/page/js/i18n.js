@@ -92,7 +92,7 @@ export function doubt(clock) {
  * Whether a clock cannot be relied on to the second; one of which nothing is known is not doubted.
  * @param {{clock?: string, uncertainty_ms?: number}} [run]
  */
-export const unsure = (run) => run?.clock === "unsynced" || (run?.clock === "ntp" && (run.uncertainty_ms ?? 0) > 1000);
+export const unsure = (run) => run?.clock === "unsynced" || (["ntp", "gb28181"].includes(run?.clock ?? "") && (run?.uncertainty_ms ?? 0) > 1000);
 
 /** The same in words, empty if there is no doubt. */
 export const doubtOf = (run) => (unsure(run) ? doubt(run) || t("clock.unsynced") : "");

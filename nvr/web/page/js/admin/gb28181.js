@@ -35,6 +35,7 @@ function card(app, one, draw) {
     el("b.mono", {}, one.name), " ", el("span.s", {}, t(`gb.state.${one.state}`), since),
     el("p.s.sub", {}, `${one.at || `${one.host}:${one.port}`} · ${one.transport.toUpperCase()} · ${one.device}${one.spoken ? ` · ${one.spoken}` : ""}`),
     one.on ? el("p.s.sub", {}, counts) : null,
+    one.clock_use ? el("p.s.sub", {}, t(`gb.clock.${one.clock_use}`)) : null,
     one.fault ? el("div", {}, el("span.xs.dim", {}, stamp(one.fault_us)), problemBox(new api.Problem(0, one.fault.code, one.fault.detail))) : null),
   el("div.row.acts", {}, button("", t("gb.edit"), () => edit(app, one, draw)), button("", t("gb.remove"), () => drop(app, one, draw), { cls: "danger" })));
 }
@@ -62,6 +63,7 @@ function edit(app, one, draw) {
   const user = field(t("gb.user"), { value: one?.user ?? "", hint: t("gb.user.hint"), max: 64 });
   const password = field(t("gb.password"), { type: "password", hint: one ? t("gb.password.hint") : "", autocomplete: "new-password", max: 128 });
   const on = el("input", { type: "checkbox", prop: { checked: one?.on ?? true } });
+  const clock = el("input", { type: "checkbox", prop: { checked: one?.sets_clock ?? false } });
   const rows = app.box.cameras.map((camera, n) => {
     const known = one?.channels.find((it) => it.camera === camera.name);
     const id = el("input.field-in.mono", { maxlength: 20, pattern: "[0-9]{20}", "aria-label": `${camera.title || camera.name}: ${t("gb.id")}`, placeholder: String(n + 1), prop: { value: known?.id ?? "" } });
@@ -78,13 +80,14 @@ function edit(app, one, draw) {
     title: one ? one.name : t("gb.add"), wide: true, actions: [],
     body: [form({
       rows: [name.row, el("label.check", {}, on, t("onvifd.on")), host.row, port.row, how.row, edition.row, server.row, device.row, user.row, password.row,
+        el("label.check", {}, clock, t("gb.clock")),
         el("h3", {}, t("gb.channels")), ...rows.map((row) => row.node)],
       act: t("save"),
       onSubmit: async () => {
         const kept = one ? Object.fromEntries(["domain", "local_port", "expires_s", "keepalive_s", "misses", "retry_s", "inputs", "aux"].map((key) => [key, one[key]])) : {};
         const channels = [...gone, ...rows.map((row) => row.value()).filter((it) => it.id && it.rights.length)];
         draw(await api.put(`${PATH}/${name.input.value.trim()}`, {
-          ...kept, on: on.checked, host: host.input.value.trim(), port: Number(port.input.value), transport: how.input.value, edition: edition.input.value,
+          ...kept, on: on.checked, sets_clock: clock.checked, host: host.input.value.trim(), port: Number(port.input.value), transport: how.input.value, edition: edition.input.value,
           server: server.input.value.trim(), device: device.input.value.trim(), user: user.input.value.trim(), channels,
           ...(password.input.value || !one ? { password: password.input.value } : {}),
         }));

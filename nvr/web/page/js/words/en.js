@@ -54,6 +54,7 @@ export default {
   "span.hm": "{a} h {b} min",
   "span.dh": "{a} d {b} h",
   "clock.ntp": "Clock set by network",
+  "clock.gb28181": "Clock set by a GB/T 28181 platform",
   "clock.rtc": "Clock from the battery, may drift",
   "clock.unsynced": "Clock not set",
   "link.down": "Link to the box lost {span} ago, reconnecting. Domes stop by themselves; whether recording went on shows on the timeline then.",

@@ -53,6 +53,7 @@ export default {
   "span.hm": "{a} 小时 {b} 分",
   "span.dh": "{a} 天 {b} 小时",
   "clock.ntp": "时钟已由网络校准",
+  "clock.gb28181": "时钟由 GB/T 28181 平台校准",
   "clock.rtc": "时钟来自本机电池，可能有偏差",
   "clock.unsynced": "时钟未同步",
   "link.down": "与本机失联 {span}，正在重连。球机会自停；录像是否照常，连上后看时间轴。",
