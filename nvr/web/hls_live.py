@@ -7,6 +7,7 @@ Source: draft-ietf-hls-rfc8216bis-17, section 6.2 (server responsibilities).
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections import deque
@@ -28,6 +29,11 @@ IDLE_S: Final = 20.0
 """A stream that nobody has asked for so long is not gathered any more."""
 BEGIN_S: Final = 10.0
 """How long the first playlist waits for its first segment."""
+SECOND_S: Final = 4.0
+"""How much longer it waits for a second: GStreamer 1.22 loses a playlist that began with one.
+
+Its search for what it had in what it gets leaves the first of the old ones out.
+"""
 LEAST_SEGMENT_90K: Final = TICKS_PER_S
 MOST_SEGMENT_90K: Final = 10 * TICKS_PER_S
 """A group of pictures that lasts longer is cut all the same."""
@@ -138,7 +144,10 @@ class Rolling:
             Rejected: ``hls.codec``; ``hls.ahead``: that is too far ahead.
         """
         self.asked_s = self._clock.monotonic_s()
-        await self._until(lambda: any(one.whole for one in self._segments), BEGIN_S)
+        await self._until(lambda: self._are_whole(1), BEGIN_S)
+        if not self._are_whole(2):
+            with contextlib.suppress(Unavailable):
+                await self._until(lambda: self._are_whole(2), SECOND_S)
         if number is not None:
             if number > self._segments[-1].number + 2:
                 raise Rejected("hls.ahead", "that segment is too far ahead", last=self._number)
@@ -191,6 +200,9 @@ class Rolling:
         if found is None:
             raise _gone()
         return found
+
+    def _are_whole(self, count: int) -> bool:
+        return sum(one.whole for one in self._segments) >= count
 
     def _find(self, number: int) -> _Segment | None:
         return next((one for one in self._segments if one.number == number), None)

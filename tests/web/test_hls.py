@@ -57,7 +57,8 @@ class Camera:
             loop_90k = last.start_90k + last.duration_90k - first.start_90k
             at_90k = one.start_90k + self._shift_90k + loop_90k * (self._at // len(self._portions))
             wall_us = BEGIN_US + at_90k * 100 // 9
-            made.append(Portion(1, one.data, at_90k, one.duration_90k, wall_us, one.key, one.ends))
+            data = moved(one.data, at_90k - one.start_90k)
+            made.append(Portion(1, data, at_90k, one.duration_90k, wall_us, one.key, one.ends))
             self._at += 1
         for deliver in list(self.stream.takers):
             for some in [made] if together else [[one] for one in made]:
@@ -80,6 +81,9 @@ async def begun(box: Box, client, camera, file="main") -> str:
     await asyncio.sleep(0.05)
     assert not asked.done(), "nothing is whole yet"
     camera.give(2)
+    await asyncio.sleep(0.05)
+    assert not asked.done(), "some players are lost with one segment"
+    camera.give(4)
     status, body, response = await asked
     assert status == 200, body
     assert response.content_type == "application/vnd.apple.mpegurl"
@@ -92,7 +96,7 @@ async def test_what_does_not_exist_yet_is_waited_for(box: Box, h264) -> None:
         await client.log_in("owner")
         first = read(await begun(box, client, camera), f"{client.url}{LIVE}/main.m3u8")
         assert first.faults() == []
-        assert len(first.whole) == 1
+        assert len(first.whole) == 2
         number, part = first.next
         again = f"{LIVE}/main.m3u8?_HLS_msn={number}&_HLS_part={part}"
         waiting = asyncio.create_task(client.ask("GET", again))
