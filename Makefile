@@ -1,6 +1,7 @@
 # make run   the recorder on simulated hardware, from nothing
 # make test  the whole check; make dev prepares .venv for working on the code
 # make fuzz  looks for bytes that break a reader of them, MINUTES (10) long
+# make image BOARD=generic-arm64   dist/*.img.zst, to be written to a card or disk
 # make wheels   dist/*.whl for arm64 and x86-64, glibc and musl; make deb: dist/*.deb for Debian 12 and 13
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ MINUTES ?= 10
 BOARD ?= board/virtual.toml
 SOURCES := $(wildcard native/*.c native/*.h) pyproject.toml
 
-.PHONY: run dev test nightly fuzz wheels deb clean
+.PHONY: run dev test nightly fuzz wheels deb image clean
 
 run: $(VENV)/installed
 	@exec $(BIN)/nvr run --board $(BOARD) --data $(DATA)
@@ -35,6 +36,10 @@ wheels: $(VENV)/dev
 deb: $(VENV)/dev
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group wheel
 	$(BIN)/python -m images.deb
+
+image: $(VENV)/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group wheel
+	$(BIN)/python -m images.image $(notdir $(basename $(BOARD)))
 
 # `nvr run` from a checkout uses the checkout's own code, so an edit needs no new install;
 # only a change of the compiled part does.

@@ -67,6 +67,12 @@ class Archive:
         said = self._apt("apt-get", *words, *packages)
         return sorted({line.split()[1] for line in said.splitlines() if line.startswith("Inst ")})
 
+    def places(self, *packages: str) -> list[str]:
+        """Return where packages are and their hashes, a line each: ``URL sha256:HEX``."""
+        said = self._apt("apt-get", "download", "--print-uris", *packages)
+        lines = [line.split() for line in said.splitlines() if line.startswith("'")]
+        return [f"{words[0].strip(chr(39))} {words[3].lower()}" for words in lines]
+
     def _apt(self, *words: str, at: Path | None = None) -> str:
         here = self.place
         settings = {
