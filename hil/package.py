@@ -38,7 +38,14 @@ StandardError=file:/look.err
 ExecStopPost=/usr/bin/systemctl poweroff -ff
 """
 _LOOK = r"""
-import json, os, ssl, subprocess, time, urllib.request
+import json, os, re, ssl, subprocess, time, urllib.request
+from http.cookiejar import CookieJar
+
+URL = "https://127.0.0.1:8443"
+BROWSER = urllib.request.build_opener(
+    urllib.request.HTTPSHandler(context=ssl._create_unverified_context()),
+    urllib.request.HTTPCookieProcessor(CookieJar()),
+)
 
 def said(*words):
     return subprocess.run(words, capture_output=True, text=True).stdout
@@ -46,14 +53,20 @@ def said(*words):
 def shown(name):
     return said("systemctl", "show", "nvr", "-p", name, "--value").strip()
 
-def box():
-    free = ssl._create_unverified_context()
+def log():
+    return said("journalctl", "--no-pager", "-o", "cat", "-u", "nvr")
+
+def ask(path, body=None):
+    headers = {"X-NVR": "1", "Origin": URL, "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
     try:
-        url = "https://127.0.0.1:8443/api/box"
-        with urllib.request.urlopen(url, context=free, timeout=30) as answer:
-            return json.load(answer)
+        with BROWSER.open(urllib.request.Request(URL + path, data, headers), timeout=30) as answer:
+            return answer.read()
     except OSError as err:
-        return {"error": str(err)}
+        return json.dumps({"error": str(err)}).encode()
+
+def box():
+    return json.loads(ask("/api/box"))
 
 def until(holds, within_s):
     began_s = time.monotonic()
@@ -61,25 +74,32 @@ def until(holds, within_s):
         time.sleep(2)
     return found
 
-def recording():
-    told = said("runuser", "-u", "nvr", "--", "nvr", "camera", "--data", "/var/lib/nvr", "--json")
-    return told if '"recording"' in told else ""
+def recorded():
+    seen = json.loads(ask("/api/camera/dome"))
+    return seen if seen.get("recorded_until_us") else None
 
 answers = until(lambda: "error" not in box() and box(), 300)
-recorded = until(recording, 240)
+code = re.findall("^claim +(\\S+)", log(), re.M)
+owner = {"code": code[-1] if code else "", "name": "admin", "password": "correct horse battery"}
+claimed = json.loads(ask("/api/claim", owner))
+first_us = (until(recorded, 240) or {}).get("recorded_until_us", 0)
+on = until(lambda: (seen := recorded()) and seen["recorded_until_us"] > first_us > 0 and seen, 60)
+camera = json.loads(ask("/api/camera/dome"))
+picture = ask(f"/api/camera/dome/gop?t_us={first_us - 1}") if first_us else b""
 first = shown("MainPID")
 os.kill(int(first), 9)
 again = until(lambda: shown("MainPID") not in ("0", first) and "error" not in box(), 200)
 security = said("systemd-analyze", "security", "--no-pager", "nvr.service").strip().splitlines()[-1]
-log = said("journalctl", "--no-pager", "-o", "cat", "-u", "nvr")
 print(json.dumps({
-    "page answers": bool(answers), "claimed": answers and answers["claimed"],
-    "records the simulated dome": bool(recorded),
+    "page answers": bool(answers), "claimed": "error" not in claimed and box().get("claimed"),
+    "records the simulated dome": bool(on),
+    "plays it back": b"moof" in picture[:64] and len(picture),
+    "camera": {key: camera.get(key) for key in ("state", "code", "detail", "health", "error")},
     "back after SIGKILL": bool(again),
     "user": shown("User"), "security": security.partition(": ")[2],
     "restarts": int(shown("NRestarts")),
-    "denied": sorted({line for line in log.splitlines() if "not permitted" in line.lower()})[:5],
-    "log": log.splitlines()[-25:],
+    "denied": sorted({line for line in log().splitlines() if "not permitted" in line.lower()})[:5],
+    "log": log().splitlines()[-25:],
 }))
 """
 
@@ -171,11 +191,13 @@ def prove(package: Path, base: Path | None) -> dict[str, object]:
 def faults(seen: dict[str, object]) -> list[str]:
     """What of it is not as it must be."""
     true = (
-        "page answers", "records the simulated dome", "back after SIGKILL",
+        "page answers", "claimed", "records the simulated dome", "back after SIGKILL",
         "own files kept by an upgrade", "own files kept by a removal",
         "recordings kept by a purge, and said so",
     )  # fmt: skip
     found = [what for what in true if seen.get(what) is not True]
+    if not seen.get("plays it back"):
+        found.append("plays it back")
     found += [what for what in ("verify", "altered", "denied") if seen.get(what)]
     left = seen["left by a purge"]
     assert isinstance(left, Sequence)
