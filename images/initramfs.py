@@ -21,7 +21,11 @@ DRIVERS = (
     "virtio",
 )  # fmt: skip
 """What a board may need on the way to its disk, below kernel/drivers."""
-OTHERS = ("kernel/fs/ext4", "kernel/fs/squashfs", "kernel/drivers/md/dm-verity")
+OTHERS = (
+    "kernel/fs/ext4", "kernel/fs/squashfs", "kernel/drivers/md/dm-verity",
+    "kernel/arch/arm64/crypto",
+    "kernel/crypto/crc32c_generic", "kernel/crypto/sha256_generic",
+)  # fmt: skip
 _LIBRARY = PurePosixPath("usr/lib/aarch64-linux-gnu")
 
 
@@ -91,6 +95,7 @@ def make(root: Path, early: Path, out: Path) -> None:
                 (place / "lib" / library.name).write_bytes(library.read_bytes())
                 (place / "lib" / library.name).chmod(0o755)
         (place / "bin/sh").symlink_to("busybox")
+        (place / "sbin").symlink_to("bin")  # where the kernel looks for modprobe
         tree = next((root / "usr/lib/modules").iterdir())
         into = place / "lib/modules" / tree.name
         for name in modules(tree):

@@ -9,6 +9,7 @@ certificates, which services start. Python is compiled by the same Python of thi
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ class Locked:
     @property
     def name(self) -> str:
         """Of the package."""
-        return self.file.partition("_")[0]
+        return unquote(self.file.partition("_")[0])
 
     @property
     def version(self) -> str:
@@ -154,12 +155,18 @@ def _users(root: Path) -> None:
     """The distribution's and ours; root has no password and no way to get one."""
     for name in ("passwd", "group"):
         shutil.copy(root / f"usr/share/base-passwd/{name}.master", root / f"etc/{name}")
-    subprocess.run(["systemd-sysusers", f"--root={root}"], check=True, stderr=subprocess.DEVNULL)
+    # `u!`, a user locked for good, is not known to a systemd before 257: such a line would be left
+    # out. Here every user is locked.
+    wanted = sorted((root / "usr/lib/sysusers.d").glob("*.conf"))
+    text = re.sub("^u!", "u", "\n".join(path.read_text() for path in wanted), flags=re.MULTILINE)
+    subprocess.run(["systemd-sysusers", f"--root={root}", "-"], input=text, check=True, text=True)
     for name in ("passwd-", "group-", "shadow-", "gshadow-", ".pwd.lock"):
         (root / "etc" / name).unlink(missing_ok=True)
-    shadow = root / "etc/shadow"
-    lines = [line.split(":") for line in shadow.read_text().splitlines()]
-    shadow.write_text("".join(":".join([line[0], "!*", *line[2:]]) + "\n" for line in lines))
+    passwd, shadow = root / "etc/passwd", root / "etc/shadow"
+    rows = [line.split(":", 2) for line in passwd.read_text().splitlines()]
+    passwd.write_text("".join(f"{name}:x:{rest}\n" for name, _, rest in rows))
+    shadow.write_text("".join(f"{name}:!*:::::::\n" for name, _, _ in rows))
+    shadow.chmod(0o600)
 
 
 def _settings(root: Path) -> None:
