@@ -326,7 +326,7 @@ def main() -> int:
     version = subprocess.check_output(["qemu-system-aarch64", "--version"], text=True)
     machine = f"{platform.machine()}, {os.cpu_count()} processors, shared; no board"
     emulator = f"{version.splitlines()[0]}, virt, cortex-a72, TCG, 2 cores, 1 GiB"
-    told = {"emulator": emulator, "met": not found, "faults": found, **seen}
+    told = {"name": "image.boot", "emulator": emulator, "met": not found, "faults": found, **seen}
     told["took_s"] = round(time.monotonic() - began_s)
     kept = keep("image.boot", "python -m hil.image", machine, told)
     print(json.dumps(kept, indent=None if chosen.json else 1, ensure_ascii=False))

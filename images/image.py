@@ -119,6 +119,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("board", choices=BOARDS)
     parser.add_argument("--twice", action="store_true")
+    parser.add_argument("--json", action="store_true", help="the report of --twice in one line")
     chosen = parser.parse_args()
     os.umask(0o022)
     BUILD.mkdir(exist_ok=True)
@@ -139,6 +140,7 @@ def main() -> int:
     if not chosen.twice:
         return 0
     report = {
+        "name": f"image.{chosen.board}",
         "met": told[0]["sha256"] == told[1]["sha256"] and size <= MOST_BYTES,
         "download_bytes": size, "at most": MOST_BYTES, "builds": told,
         "packages": len(locked(LOCK.read_text())),
@@ -146,7 +148,7 @@ def main() -> int:
     machine = f"{platform.machine()}, {os.cpu_count()} processors, shared; no board"
     command = f"python -m images.image {chosen.board} --twice"
     kept = keep(f"image.{chosen.board}", command, machine, report)
-    print(json.dumps(kept, indent=1))
+    print(json.dumps(kept, indent=None if chosen.json else 1))
     return 0 if kept["met"] else 1
 
 

@@ -75,6 +75,8 @@ PROOFS = (
     Proof("onvif_peers", ("tests.app.onvif_peers", "--install")),
     Proof("encode", ("tests.bench.encode",)),
     Proof("overlay", ("tests.bench.overlay",)),
+    Proof("image", ("images.image", "generic-arm64", "--twice"), timeout_s=3600),
+    Proof("image.boot", ("hil.image",), timeout_s=5400),  # of the image that was made just now
 )
 
 

@@ -171,6 +171,7 @@ def test_a_package_with_another_hash_is_not_taken(tmp_path: Path) -> None:
         fetch([one], package.parent)
 
 
+@needs("systemd-sysusers")
 def test_nobody_can_log_in(tmp_path: Path) -> None:
     """Neither at the screen nor on the serial line, and the boot loader takes no words."""
     for name in ("getty@.service", "serial-getty@.service", "debug-shell.service"):
