@@ -25,7 +25,7 @@ from tests.bench.content import CACHE
 from tests.bench.figures import ROOT
 from tests.ports import free_port
 
-START_S = 30
+START_S = 60
 STOP_S = 20
 PASSWORD = "correct horse battery staple"
 

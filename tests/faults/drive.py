@@ -40,7 +40,7 @@ MAKE = {
 PACKAGES = {"ext4": "e2fsprogs", "xfs": "xfsprogs"}
 
 NAME = "disk"
-_START_S = 20
+_START_S = 60
 _CONFIG = struct.Struct("<II52xI176x64x")
 """``struct loop_config``: descriptor of the backing file, size of a sector, flags."""
 _LOOP_CONFIGURE = 0x4C0A
