@@ -34,9 +34,10 @@ SERVICES = (
 )  # fmt: skip
 MASKED = (
     "getty@.service", "serial-getty@.service", "console-getty.service", "ctrl-alt-del.target",
-    "systemd-firstboot.service", "debug-shell.service",
+    "systemd-firstboot.service", "debug-shell.service", "ldconfig.service",
 )  # fmt: skip
-"""There is no log-in, at the screen as little as on the serial line."""
+"""There is no log-in, at the screen as little as on the serial line; and nothing to be made anew in
+a root that is never written to."""
 _DROPPED = (
     "usr/share/man", "usr/share/locale", "usr/share/info", "usr/share/lintian", "usr/share/bug",
     "usr/share/bash-completion", "usr/share/zsh", "etc/init.d", "etc/cron.daily", "etc/apt", "boot",
