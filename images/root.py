@@ -135,7 +135,8 @@ def make(wheel: Path, root: Path, packages: Sequence[Locked]) -> Path:
     shutil.copytree(root / "boot", early / "boot", dirs_exist_ok=True)
     for name in _DROPPED:
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in ("var", "efi", "etc/nvr", "etc/ssl/certs"):
+    # var/tmp: services that start before /var is mounted get one of their own put there.
+    for name in ("var/tmp", "efi", "etc/nvr", "etc/ssl/certs"):
         (root / name).mkdir(parents=True, exist_ok=True)
     lay(TARGET, wheel, root)
     for name, place in FILES.items():
