@@ -19,6 +19,8 @@ WORKERS = [
     "--dist",
     "loadfile",
     "--no-loadscope-reorder",
+    # A test that kills its worker is given to the next one, without end.
+    "--max-worker-restart=3",
     "--tx",
     f"{JOBS}*popen//python={sys.executable} -X dev",
 ]
