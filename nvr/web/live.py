@@ -36,6 +36,7 @@ from nvr.web.fragment import FOREIGN, Voice, renumbered, shown, without
 from nvr.web.frame import SIGNED_OUT, TEXT, closing, frame
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import which
+from nvr.web.voiced import Voiced
 from nvr.wire import fmp4
 
 _log = logging.getLogger(__name__)
@@ -209,6 +210,8 @@ class Feed:
             return b""
         try:
             if self._sound:
+                if fragment.track >= 0 and self._config[fragment.track].kind == "video":
+                    return fragment.data
                 return self._voice.turn(fragment.data, self._config)
             return without(fragment.data, renumbered(self._config))
         except Damaged as err:
@@ -261,9 +264,9 @@ class Live:
     """``WS /ws/live/{camera}`` for all cameras, with ``?stream=sub`` their sub streams.
 
     ``?sound=no`` leaves out sound, for a browser that does not take the kind of it. ``?video=h264``
-    makes a small H.264 picture of one in H.265 or JPEG, without sound, of one stream at a time; of
-    a masked camera whoever may not see under the masks gets such a one, with them burned in,
-    whatever was asked for. Whoever is refused that is told why (``refused``) before the connection
+    makes a small H.264 picture of one in H.265 or JPEG, of one stream at a time; of a masked camera
+    whoever may not see under the masks gets such a one, with them burned in, whatever was asked
+    for. Sound goes with it. Whoever is refused that is told why (``refused``) before the connection
     is closed; ``?first=1`` gives up for it what the same session has converted.
     """
 
@@ -316,7 +319,7 @@ class Live:
         may = "unmasked" in caller.subject.may(camera)
         covered = not may and bool(cover.hidden_now(self._parts, camera))
         small = covered or (request.query.get("video") == "h264" and _foreign(source.config))
-        key = (name, request.query.get("sound") != "no" and not small, small, covered)
+        key = (name, request.query.get("sound") != "no", small, covered)
         try:
             feed = await self._feed(key, caller, first=request.query.get("first") == "1")
         except Unavailable as err:
@@ -360,7 +363,8 @@ class Live:
                 place.given_up = partial(self._give_up, key, place.use.session)
                 masks = partial(cover.hidden_now, self._parts, camera) if covered else tuple
                 made = self._parts.recodes.live(stream, place, masks)
-                feed = self._feeds[key] = Feed(made, clock, sound=False)
+                with_sound = Voiced(made, stream) if sound else made
+                feed = self._feeds[key] = Feed(with_sound, clock, sound=sound)
             return feed
 
     def _give_up(self, key: "_Key", session: int) -> None:

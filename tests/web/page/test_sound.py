@@ -104,6 +104,16 @@ async def tone(page: Page, where: str) -> bool:
     return abs(hz - 440) < 25 and loud_db > -60
 
 
+async def focused(page: Page, site: Box, name: str) -> None:
+    """Have a camera in the large tile; the wall has no room for the last one of them."""
+    if name == "hevc":
+        await page.goto("about:blank")
+        await page.goto(f"{site.url}/#/live?cam={name}")
+    else:
+        await page.locator("nvr-tile", has_text=name.upper()).click()
+    await page.locator("nvr-tile.focus", has_text=name.upper()).wait_for()
+
+
 @pytest.mark.parametrize(
     ("language", "sound", "volume"), [("zh-CN", "声音", "音量"), ("en-GB", "Sound", "Volume")]
 )
@@ -112,8 +122,8 @@ async def test_a_tone_sent_by_a_camera_is_heard_live(
 ) -> None:
     async with visiting(browser, site, language, (1280, 800)) as visit:
         page = visit.page
-        for codec in CODECS if language == "en-GB" else CODECS[:1]:
-            await page.locator("nvr-tile", has_text=codec.upper()).click()
+        for codec in (*CODECS, "hevc") if language == "en-GB" else CODECS[:1]:
+            await focused(page, site, codec)
             focus = page.locator("nvr-tile.focus", has_text=codec.upper())
             button = focus.locator(f".tools [aria-label={sound}]")
             await button.wait_for()
@@ -155,10 +165,11 @@ async def test_a_browser_that_does_not_take_flac_sees_the_picture_without_it(
                MediaSource.isTypeSupported = (mime) => !/flac/.test(mime) && known(mime);"""
         )
         await page.reload()
-        await page.locator("nvr-tile", has_text="PCMA").click()
         focus = "document.querySelector('nvr-tile.focus')"
-        await until("a picture", lambda: page.evaluate(f"{focus}.player.drawn"))
-        assert not await page.locator("nvr-tile.focus .tools [aria-label=Sound]").is_visible()
+        for name in ("pcma", "hevc"):
+            await focused(page, site, name)
+            await until(f"a picture of {name}", lambda: page.evaluate(f"{focus}.player.drawn"))
+            assert not await page.locator("nvr-tile.focus .tools [aria-label=Sound]").is_visible()
         for name in ("pcma", "hevc"):
             first_us = site.parts.archive.ranges(f"{name}/main", 0, 2**62).runs[0].from_us
             await page.goto("about:blank")
