@@ -9,6 +9,7 @@ from functools import partial
 from nvr.app import edit
 from nvr.app.captions import FILE, CaptionLog, noted
 from nvr.app.data import DataDirectory, has
+from nvr.app.films import makes_sub
 from nvr.app.head import kinds, settings_of
 from nvr.app.intake import Intake
 from nvr.app.masks import Hider, Hiding, MaskTable
@@ -53,7 +54,7 @@ from nvr.media.encoding import EncodeSettings, EncodingReport
 from nvr.media.happening import Happening
 from nvr.media.head import HeadSettings
 from nvr.media.health import StreamReport
-from nvr.media.name import WHICH, Which, stream_of
+from nvr.media.name import WHICH, Which, camera_of, stream_of, which_of
 from nvr.media.transport import Reached, ReachSettings
 
 Burner = Callable[[CaptionText], tuple[str, ...]]
@@ -349,7 +350,7 @@ class CameraTable(MaskTable):
         self, name: str, caption: CaptionText, burn: Burn | None = None
     ) -> tuple[str, ...]:
         self.roster.must(name)
-        missing = await asyncio.to_thread(self._burner(name) or noted, caption)
+        missing = await asyncio.to_thread(self._burner(name) or partial(self._noted, name), caption)
         await self.rewrite(name, edit.captioned(name, caption, burn))
         return missing
 
@@ -386,9 +387,17 @@ class CameraTable(MaskTable):
         self._noting.add(noting)
         noting.add_done_callback(self._noting.discard)
 
-    def caption_to_burn(self, name: str) -> CaptionAt | None:
-        """What an export burns into its picture, None if that carries it already; any thread."""
-        return None if self._burner(name) else self._captions.of(name)
+    def _noted(self, name: str, caption: CaptionText) -> tuple[str, ...]:
+        missing = noted(caption)
+        self.roster.films.burn(name, caption)  # into a sub stream that is made here
+        return missing
+
+    def caption_to_burn(self, stream: str) -> CaptionAt | None:
+        """What an export burns into pictures, None if they carry it already; any thread."""
+        name = camera_of(stream)
+        camera = self.roster.get(name)
+        made = camera is not None and which_of(stream) == "sub" and makes_sub(camera)
+        return None if made or self._burner(name) else self._captions.of(name)
 
     def captions_over(  # noqa: D102 - see Cameras
         self, name: str, span: tuple[int, int]
@@ -430,6 +439,7 @@ class CameraTable(MaskTable):
             mask_burn=config.mask_burn,
             masks_drawn=self._painter.masks(config.name) if self._painter else None,
             sub=self.intake.state(stream_of(config.name, "sub")) if config.sub else None,
+            sub_captioned=makes_sub(config),
             happening=self._open_now(config.name),
             looked_at=bool(config.analyse and config.analyse.on),
         )

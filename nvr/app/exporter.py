@@ -39,7 +39,7 @@ class Exporter:
         signer: The box's signing key.
         state: ``state.db``.
         clock: Time source.
-        captions: What is burned into a camera's pictures, None if it is there already.
+        captions: What is burned into a stream's pictures, None if it is there already.
         spool: Directory for what waits while captions are burned in.
         masks: What is hidden of a camera's recordings of a span.
     """
@@ -70,7 +70,7 @@ class Exporter:
         """Return about how big it will be; 0 if nothing is recorded."""
         archive, span = self._archive(), (wanted.from_us, wanted.to_us)
         streams = _streams(wanted)
-        burned = [one for one in streams if self._burned(camera_of(one), wanted)]
+        burned = [one for one in streams if self._burned(one, wanted)]
         copied = [one for one in streams if one not in burned]
         size = size_bytes(archive, copied, *span)
         size = size if wanted.form == "evidence" else size // 2
@@ -79,7 +79,7 @@ class Exporter:
 
     def missing(self, wanted: Wanted) -> str:
         """Return the characters of captions that the font does not have."""
-        looks = [found for one in wanted.cameras if (found := self._caption(one, wanted))]
+        looks = [found for one in _streams(wanted) if (found := self._caption(one, wanted))]
         return lacking(looks, wanted.from_us, wanted.to_us)
 
     def files(self, wanted: Wanted) -> Iterator[tuple[str, Iterator[tuple[bytes, float]]]]:
@@ -96,12 +96,12 @@ class Exporter:
             for stream in streams
             for span in stretches(
                 archive, stream, wanted.from_us, wanted.to_us, wanted.most_file_bytes,
-                burned=self._burned(camera_of(stream), wanted),
+                burned=self._burned(stream, wanted),
             )
         ]  # fmt: skip
         for n, (stream, from_us, to_us) in enumerate(spans):
             at = datetime.fromtimestamp(from_us / 1e6).astimezone()
-            caption = self._caption(camera_of(stream), wanted)
+            caption = self._caption(stream, wanted)
             origin = partial(maker.provenance, stream, asked)
             masks = self._hidden(camera_of(stream), wanted)
             how = Copying(wanted.form, origin, caption, self._spool, masks)
@@ -113,14 +113,15 @@ class Exporter:
                 ((piece, (n + share) / len(spans)) for piece, share in pieces),
             )
 
-    def _caption(self, camera: str, wanted: Wanted) -> CaptionAt | None:
-        return self._captions(camera) if wanted.captions else None
+    def _caption(self, stream: str, wanted: Wanted) -> CaptionAt | None:
+        return self._captions(stream) if wanted.captions else None
 
     def _hidden(self, camera: str, wanted: Wanted) -> Masks:
         return self._masks(camera, (wanted.from_us, wanted.to_us)) if wanted.masks else ()
 
-    def _burned(self, camera: str, wanted: Wanted) -> bool:
-        return self._caption(camera, wanted) is not None or bool(self._hidden(camera, wanted))
+    def _burned(self, stream: str, wanted: Wanted) -> bool:
+        hidden = self._hidden(camera_of(stream), wanted)
+        return self._caption(stream, wanted) is not None or bool(hidden)
 
     def _file_name(self, stream: str, wanted: Wanted) -> str:
         """Return what people call a camera, safe in every file system; its name where two agree."""

@@ -10,7 +10,6 @@ It ends when its input does, so it never outlives the recorder.
 
 import contextlib
 import os
-import resource
 import socket
 import sys
 import threading
@@ -22,9 +21,10 @@ from typing import BinaryIO, Final
 import av
 from msgspec.structs import replace
 
-from nvr.app.film_again import SubAgain
 from nvr.app.film_desk import Desk
 from nvr.app.film_outlet import Outlet, SubOutlet, settings_of
+from nvr.app.film_passing import Passing
+from nvr.app.film_report import SEND_S, Reporter, lost, turn
 from nvr.app.film_sender import Sender
 from nvr.base.clock import TICKS_PER_S, Clock, SystemClock
 from nvr.base.errors import Misconfigured, NvrError, Unavailable
@@ -36,13 +36,11 @@ from nvr.hal.linux_clock import KernelClock
 from nvr.media.camera import CaptionText
 from nvr.media.caption import clock_text
 from nvr.media.device import pixel_aspect
-from nvr.media.encoder import CodedSource, Encoder
+from nvr.media.encoder import Encoder
 from nvr.media.film import (
     LINE_BYTES,
-    REPORT_S,
     Began,
     Begin,
-    Condition,
     Failed,
     Lacking,
     OfSub,
@@ -62,8 +60,6 @@ from nvr.media.picture import Picture, PictureSource, within
 from nvr.overlay.font import Font
 from nvr.sim.pattern import Pattern
 
-_SEND_S: Final = 5.0
-"""So long may the recorder not read before we give up."""
 _NICE: Final = 5
 """Recording and steering come first."""
 
@@ -82,33 +78,6 @@ def opened(begin: Begin) -> PictureSource | v4l2.Coded:
         case "v4l2":
             return v4l2.opened(begin.url, begin.capture)
     raise Misconfigured("camera.unsupported", "nobody here films such an address")
-
-
-class Reporter:
-    """Says what is the matter with a source, and once a second what was done.
-
-    Args:
-        say: Reports.
-        pictures: What lacks is said in pictures.
-        clock: Time source.
-    """
-
-    def __init__(self, say: Callable[[Report], None], clock: Clock, *, pictures: bool) -> None:
-        self.say, self._clock, self._pictures = say, clock, pictures
-        self._lack = ""
-        self._said_s = clock.monotonic_s()
-
-    def look(self, lack: str, work: Work) -> bool:
-        """Say what there is to say now; returns whether a second is over."""
-        if lack != self._lack:
-            self._lack = lack
-            self.say(Condition(lack, self._pictures))
-        now_s = self._clock.monotonic_s()
-        if now_s - self._said_s >= REPORT_S:
-            self._said_s = now_s
-            self.say(replace(work, cpu_s=spent_s()))
-            return True
-        return False
 
 
 class Film:
@@ -248,9 +217,9 @@ class Film:
 
     def _begin_sub(self, order: Sub, sock: socket.socket | None) -> None:
         if sock is None:
-            self._say(OfSub(order.number, _lost()))
+            self._say(OfSub(order.number, lost()))
             return
-        sock.settimeout(_SEND_S)
+        sock.settimeout(SEND_S)
         size = within(self._source.size, order.box)
         settings = settings_of(order.wish, self._source, size)
         try:
@@ -284,14 +253,6 @@ class Film:
         )
 
 
-def spent_s() -> float:
-    """Processor seconds of this process and of those it has waited for."""
-    own, children = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
 def film(
     begin: Begin, desk: Desk, say: Callable[[Report], None], going: Callable[[], bool]
 ) -> None:
@@ -303,7 +264,7 @@ def film(
     clock = SystemClock()
     with contextlib.ExitStack() as stack:
         sock = stack.enter_context(socket.socket(fileno=begin.socket))
-        sock.settimeout(_SEND_S)
+        sock.settimeout(SEND_S)
         source = opened(begin)
         stack.callback(source.close)
         desk.take(Turn(begin.capture.controls))
@@ -311,7 +272,8 @@ def film(
             sender = Sender(sock, source.codec, clock)
             began = Began("camera", source.size, source.fps, (), source.codec)
             say(_with_sound(began, begin, sender, stack))
-            with contextlib.closing(Passing(source, sender, desk, say, clock)) as passing:
+            passing = Passing(source, sender, desk, say, clock, begin)
+            with contextlib.closing(passing):
                 passing.run(going)
             return
         encoder = open_encoder(begin.wish.encoder, settings_of(begin.wish, source))
@@ -329,84 +291,6 @@ def film(
         made.run(going)
 
 
-def turn(source: object, desk: Desk, say: Callable[[Report], None]) -> None:
-    """Set a device's controls, if others are wished for."""
-    wanted = desk.turned()
-    if wanted is not None and isinstance(source, v4l2.Device):
-        for sentence in source.turn(wanted):
-            say(Refused("device.no_control", sentence))
-
-
-class Passing:
-    """What a camera encodes itself, sent on untouched; its sub stream is made of that again.
-
-    Used by one thread.
-
-    Args:
-        source: The camera.
-        sender: Where its pictures go.
-        desk: Where orders wait.
-        say: Reports.
-        clock: Time source.
-    """
-
-    def __init__(
-        self,
-        source: CodedSource,
-        sender: Sender,
-        desk: Desk,
-        say: Callable[[Report], None],
-        clock: Clock,
-    ) -> None:
-        self._source, self._sender, self._desk, self._say = source, sender, desk, say
-        self._reporter, self._clock = Reporter(say, clock, pictures=False), clock
-        self._sub: SubAgain | None = None
-
-    def run(self, going: Callable[[], bool]) -> None:
-        """Send from its first key frame on, as long as `going` says so.
-
-        Raises:
-            NvrError: The source or the recorder gave up.
-        """
-        work, begun = Work(0, 0, 0.0, 0.0, 0.0, 0.0), False
-        while going():
-            self._obey()
-            unit = self._source.read_unit()
-            if unit is not None and (begun := begun or unit.key):
-                self._sender.send([unit])
-                work = replace(work, pictures=work.pictures + 1, late=self._source.late)
-                if self._sub is not None:
-                    self._sub.take(unit)
-            if self._reporter.look(self._source.lack, work) and self._sub is not None:
-                self._say(OfSub(self._sub.number, self._sub.work()))
-
-    def close(self) -> None:
-        """End the sub stream."""
-        sub, self._sub = self._sub, None
-        if sub is not None:
-            sub.close()
-
-    def _obey(self) -> None:
-        turn(self._source, self._desk, self._say)
-        _, _, captions = self._desk.hand_over()
-        for one in captions:
-            detail = "this camera encodes its own picture, which is recorded untouched"
-            self._say(Lacking(one.number, (), "caption.unsupported", detail))
-        for waited, sock in self._desk.of_sub():
-            if isinstance(waited, Sub):
-                self.close()
-                if sock is None:
-                    self._say(OfSub(waited.number, _lost()))
-                    continue
-                sock.settimeout(_SEND_S)
-                self._sub = SubAgain(waited, sock, self._source, self._say, self._clock)
-            elif self._sub is not None and self._sub.number == waited.number:
-                if isinstance(waited, SubEnd):
-                    self.close()
-                else:
-                    self._sub.retarget(waited.wish)
-
-
 def _with_sound(began: Began, begin: Begin, sender: Sender, stack: contextlib.ExitStack) -> Began:
     """Listen, if that is wished for; what keeps us from it keeps nobody from filming."""
     if not begin.capture.alsa:
@@ -420,10 +304,6 @@ def _with_sound(began: Began, begin: Begin, sender: Sender, stack: contextlib.Ex
     return replace(began, sound=ear.config.hex())
 
 
-def _lost() -> Failed:
-    return Failed("Unavailable", "film.silent", "its socket was lost on the way")
-
-
 def _failed(err: NvrError) -> Failed:
     return Failed(type(err).__name__, err.code, err.detail)
 
@@ -434,7 +314,7 @@ def _listen(orders: BinaryIO, desk: Desk, ended: threading.Event) -> None:
         while text := orders.readline(LINE_BYTES):
             desk.take(order(text))
     ended.set()
-    time.sleep(_SEND_S)
+    time.sleep(SEND_S)
     os._exit(1)  # a driver that hangs would keep us here
 
 
@@ -462,7 +342,7 @@ def main() -> int:
     desk, ended = Desk(), threading.Event()
     if begin.handover >= 0:
         desk.handover = socket.socket(fileno=begin.handover)
-        desk.handover.settimeout(_SEND_S)
+        desk.handover.settimeout(SEND_S)
     threading.Thread(target=_listen, args=(sys.stdin.buffer, desk, ended), daemon=True).start()
     try:
         film(begin, desk, say, lambda: not ended.is_set())

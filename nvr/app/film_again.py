@@ -2,8 +2,8 @@
 
 They are foreign, so that is done where nothing can be opened, sent or started
 (`nvr.serve.recoder`), fed by a thread of its own; the main stream goes on untouched, and never
-waits. What it does not keep up with is left out by whole groups. Captions and masks are left to
-whoever shows it, as they are with the main stream: nothing is burned into that either.
+waits. What it does not keep up with is left out by whole groups. Captions and masks are burned in,
+masks before it is made small.
 """
 
 import collections
@@ -18,13 +18,17 @@ from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, NvrError
 from nvr.codec.again import mp4_sample
 from nvr.codec.sandbox import Sandbox
+from nvr.media.camera import CaptionText
 from nvr.media.encoder import AccessUnit, CodedSource
 from nvr.media.film import Began, Failed, OfSub, Sub, Wish, Work
+from nvr.media.mask import Masks
 from nvr.media.picture import within
-from nvr.serve.recode_talk import Coded, Head, Recoded, Wanted, ask
+from nvr.serve.recode_talk import Burned, Coded, Head, Recoded, Wanted, ask
 from nvr.wire import h264
 from nvr.wire.nal import nals
 
+NOTHING: Final = CaptionText((), (0, 0), 40, "plain")
+"""No caption."""
 _MOST_WAITING: Final = 120
 """Pictures; beyond that all of them are left out, up to the next key frame."""
 _MOST_AT_ONCE: Final = 8
@@ -34,7 +38,7 @@ _NICE: Final = 5
 
 def sandbox() -> Sandbox:
     """Start what decodes and encodes."""
-    return Sandbox("nvr.serve.recoder", answer_s=_ANSWER_S, nice=_NICE)
+    return Sandbox("nvr.serve.recoder", answer_s=_ANSWER_S, nice=_NICE, words=("captions",))
 
 
 class SubAgain:
@@ -51,6 +55,7 @@ class SubAgain:
     Attributes:
         number: Of its order.
         late: Pictures left out.
+        clock: What ``{clock}`` stands for. See `nvr.media.caption.clock_text`.
     """
 
     def __init__(
@@ -69,6 +74,8 @@ class SubAgain:
         self._wake = threading.Condition()
         self._waiting: collections.deque[AccessUnit] = collections.deque()
         self._wish: Wish = order.wish
+        self._masks: Masks = ()
+        self._caption, self.clock, self._time = NOTHING, "", clock
         self._skipping, self._anew, self._ended = True, True, False
         self._box: Sandbox | None = None
         self._pictures = 0
@@ -93,6 +100,14 @@ class SubAgain:
         with self._wake:
             self._wish, self._anew = wish, True
             self._forget()
+
+    def hide(self, masks: Masks) -> None:
+        """Hide other areas from the next picture on."""
+        self._masks = masks
+
+    def caption(self, text: CaptionText) -> None:
+        """Burn another one from the next picture on; what the font lacks is left out."""
+        self._caption = text
 
     def work(self) -> Work:
         """What it has cost so far, of what the whole process has."""
@@ -139,7 +154,7 @@ class SubAgain:
                 record = told or record
                 ask(box, self._wanted(record, wish), Recoded)
             coded = [(mp4_sample(unit), unit.pts_90k) for unit in units]
-            found = ask(box, Coded(coded), Recoded)
+            found = ask(box, self._coded(coded), Recoded)
             if found.head is not None:
                 if head is None:
                     self._say(OfSub(self.number, self._began(found.head, wish)))
@@ -160,6 +175,11 @@ class SubAgain:
                 batch.append(self._waiting.popleft())
             anew, self._anew = self._anew, False
             return batch, anew, self._wish
+
+    def _coded(self, units: list[tuple[bytes, int]]) -> Coded:
+        since_us = self._time.wall_us() - round(self._time.monotonic_s() * 1e6)
+        burned = Burned(self._caption, self.clock, since_us)
+        return Coded(units, self._masks, burned=burned)
 
     def _wanted(self, record: bytes, wish: Wish) -> Wanted:
         if not record:

@@ -270,6 +270,11 @@ def capture_of(camera: Camera) -> Capture:
     )  # fmt: skip
 
 
+def makes_sub(camera: Camera) -> bool:
+    """Whether a camera's sub stream, if it has one, is encoded here, with captions burned in."""
+    return camera.url.startswith(LOCAL)
+
+
 def guessed(url: str, fps: int | None) -> float:
     """Million pixels a second of a source that was never opened yet."""
     size, rate = _SIZE.search(url), _RATE.search(url)

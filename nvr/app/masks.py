@@ -166,8 +166,9 @@ class Hiding:
 
     def hide(self, camera: written.Camera) -> None:
         """Have the masks of a camera laid over pictures that we encode; blocks."""
-        if hider := self.hider(camera):
-            hider(masks_of(camera))
+        # Of one that passes as it is, the sub stream may be made here.
+        hider = self.hider(camera) or partial(self._films.hide, camera.name)
+        hider(masks_of(camera))
 
     def carried(self, camera: written.Camera) -> bool:
         """Whether a camera's pictures carry its masks, and nothing is under them."""

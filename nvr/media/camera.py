@@ -103,6 +103,7 @@ class CameraState(StreamState):
         limit_h: Hours after which they are erased though there is room, 0 for never.
         limit_gb: Most gigabytes (10^9 bytes) it may have, 0 if there is no such limit.
         sub: Its sub stream, None if it has none.
+        sub_captioned: That carries the caption, whether or not the main stream does.
         happening: What goes on in its picture.
         looked_at: Somebody looks for that.
         caption_burn: Whether a camera that encodes its own picture is to write its caption.
@@ -120,6 +121,7 @@ class CameraState(StreamState):
     limit_h: int = 0
     limit_gb: float = 0.0
     sub: StreamState | None = None
+    sub_captioned: bool = False
     happening: tuple[Happening, ...] = ()
     looked_at: bool = False
     caption_burned: bool = True

@@ -9,6 +9,7 @@ import msgspec
 
 from nvr.base.errors import Damaged
 from nvr.codec.sandbox import Sandbox
+from nvr.media.camera import CaptionText
 from nvr.media.mask import Masks
 from nvr.media.track import TrackConfig
 from nvr.wire import h264
@@ -36,6 +37,20 @@ class Wanted(msgspec.Struct, tag=True, array_like=True, frozen=True):
     every: bool = False
 
 
+class Burned(msgspec.Struct, array_like=True, frozen=True):
+    """A caption over pictures that are made of others.
+
+    Attributes:
+        caption: What is burned in.
+        clock: What ``{clock}`` stands for.
+        since_us: UTC microseconds at 0 of the line that pictures are shown on.
+    """
+
+    caption: CaptionText
+    clock: str
+    since_us: int
+
+
 class Coded(msgspec.Struct, tag=True, array_like=True, frozen=True):
     """Go on.
 
@@ -44,11 +59,13 @@ class Coded(msgspec.Struct, tag=True, array_like=True, frozen=True):
             shown on a line of 90 kHz.
         masks: What is hidden of all that comes out now, those that the decoder held included.
         last: Nothing comes after them.
+        burned: Caption over what comes out; only a sandbox started for captions heeds it.
     """
 
     units: list[tuple[bytes, int]]
     masks: Masks = ()
     last: bool = False
+    burned: Burned | None = None
 
 
 class Still(msgspec.Struct, tag=True, array_like=True, frozen=True):

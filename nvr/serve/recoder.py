@@ -2,10 +2,12 @@
 
 Masks are laid before anything is made smaller, so that no scaling can carry what is under them over
 an edge. What cannot be decoded is left out; pictures are left out, too, beyond the rate asked for.
+With ``captions`` as its argument it also burns captions into what is made, at the size of that.
 """
 
+import sys
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import msgspec
@@ -16,11 +18,25 @@ from nvr.codec.again import DECODERS, encodable, mp4_sample, pixel_aspect, prefi
 from nvr.codec.confined import serve
 from nvr.codec.encode import X264, X265, Encoder, picture_of
 from nvr.codec.still import jpeg
+from nvr.media.camera import CaptionText
 from nvr.media.encoder import AccessUnit, Settings
 from nvr.media.mask import MASK_KINDS, Mask, Masks
 from nvr.overlay.mask import Masker
-from nvr.serve.recode_talk import REQUESTS, Answer, Coded, Head, Made, Recoded, Still, Wanted
+from nvr.serve.recode_talk import (
+    REQUESTS,
+    Answer,
+    Burned,
+    Coded,
+    Head,
+    Made,
+    Recoded,
+    Still,
+    Wanted,
+)
 from nvr.wire import h264, h265
+
+if TYPE_CHECKING:
+    from nvr.serve.recode_caption import Captions
 
 _EVEN = 2
 
@@ -48,10 +64,16 @@ class Cover:
 
 
 class Recoder:
-    """One stream, or one group of pictures, under way."""
+    """One stream, or one group of pictures, under way.
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    Args:
+        wanted: What is to be made.
+        captions: Who burns captions, None if nobody does.
+    """
+
+    def __init__(self, wanted: Wanted, captions: "Captions | None" = None) -> None:
+        self._wanted, self._captions = wanted, captions
+        self._burned: Burned | None = None
         self._decoder = _decoder(wanted.codec, wanted.config)
         self._cover = Cover()
         self._encoder: Encoder | None = None
@@ -61,6 +83,7 @@ class Recoder:
     def add(self, coded: Coded) -> Recoded:
         """Return what came out of these pictures, and of those before."""
         units: list[AccessUnit] = []
+        self._burned = coded.burned
         for data, pts_90k in coded.units:
             packet = av.Packet(data)
             packet.pts = pts_90k
@@ -107,6 +130,8 @@ class Recoder:
             )
             self._encoder = Encoder(settings)
         painted = encodable(frame, self._encoder.settings.size)
+        if self._burned is not None and self._captions is not None:
+            self._captions.burn(painted, at_90k, self._burned)
         return self._encoder.encode(picture_of(painted, at_90k))
 
 
@@ -129,12 +154,13 @@ def _decoder(codec: str, config: bytes) -> av.VideoCodecContext:
     return decoder
 
 
-def _warm() -> None:
+def _warm(captions: "Captions | None") -> None:
     """Use everything once: what is loaded late could not be loaded any more."""
     size = (66, 66)
     frame = av.VideoFrame(*size, "yuv444p").reformat(format="yuv420p", threads=1)
     masks = tuple(Mask(((0, 0), (500, 0), (0, 500)), kind) for kind in MASK_KINDS)
-    made = Made(b"")
+    caption = CaptionText(("字{time}",), (0, 0), 250, "box")
+    burned, made = Burned(caption, "", 0), Made(b"")
     for codec, library in (("h264", X264), ("h265", X265)):
         encoder = Encoder(Settings(size, 25, 100_000, codec=codec), library)  # type: ignore[arg-type]  # of two words
         sets = encoder.parameter_sets
@@ -142,7 +168,8 @@ def _warm() -> None:
         record = h264.avcc(sets) if codec == "h264" else h265.hvcc(sets)
         unit = prefixed(nal for nal in units[0].nals if nal not in sets)
         for laid in ((), masks):
-            Recoder(Wanted(codec, record, 32, 25, 100_000)).add(Coded([(unit, 0)], laid, last=True))
+            wanted = Wanted(codec, record, 32, 25, 100_000)
+            Recoder(wanted, captions).add(Coded([(unit, 0)], laid, last=True, burned=burned))
         made = still(Still(codec, record, unit, 32, masks))
     still(Still("jpeg", b"", made.jpeg, 0, masks))
 
@@ -150,21 +177,27 @@ def _warm() -> None:
 def main() -> None:
     """Run in the sandbox."""
     av.logging.set_level(av.logging.PANIC)
-    _warm()
+    captions = None
+    if "captions" in sys.argv[1:]:
+        # It brings NumPy and FreeType, which most conversions do without.
+        from nvr.serve.recode_caption import Captions  # noqa: PLC0415
+
+        captions = Captions()
+    _warm(captions)
     under_way: list[Recoder] = []
 
     def answer(message: bytes) -> bytes:
-        return msgspec.msgpack.encode(_done(under_way, message))
+        return msgspec.msgpack.encode(_done(under_way, message, captions))
 
     serve(answer)
 
 
-def _done(under_way: list[Recoder], message: bytes) -> Answer:
+def _done(under_way: list[Recoder], message: bytes, captions: "Captions | None") -> Answer:
     request = REQUESTS.decode(message)
     if isinstance(request, Still):
         return still(request)
     if isinstance(request, Wanted):
-        under_way[:] = [Recoder(request)]
+        under_way[:] = [Recoder(request, captions)]
         return Recoded(None, [])
     return under_way[0].add(request)
 

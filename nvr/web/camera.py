@@ -158,6 +158,7 @@ class SubView(StreamView, frozen=True, kw_only=True):
     """A sub stream as JSON."""
 
     recorded: bool
+    caption_burned: bool
 
 
 class HappeningNow(Struct, frozen=True):
@@ -193,6 +194,11 @@ class CameraView(StreamView, frozen=True, kw_only=True):
     looked_at: bool
 
 
+def _sub(state: CameraState, sub: StreamState) -> SubView:
+    burned = state.caption_burned or state.sub_captioned
+    return SubView(**_stream(sub), recorded=sub.recorded, caption_burned=burned)
+
+
 def camera_views(parts: Parts, subject: Subject) -> list[CameraView]:
     """Every camera that `subject` may know."""
     heads = parts.ptz.cameras()
@@ -213,7 +219,7 @@ def _view(parts: Parts, state: CameraState, rights: list[str], head: bool) -> Ca
         guaranteed_h=state.guaranteed_h,
         limit_h=state.limit_h,
         limit_gb=state.limit_gb,
-        sub=SubView(**_stream(state.sub), recorded=state.sub.recorded) if state.sub else None,
+        sub=_sub(state, state.sub) if state.sub else None,
         ptz=_head(parts, state.name) if head else None,
         caption=_caption(state.caption, state.caption_burn) if state.caption else None,
         caption_burned=state.caption_burned,

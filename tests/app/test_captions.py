@@ -130,8 +130,9 @@ def exporter(tmp_path: Path) -> Iterator[tuple[Exporter, Archive]]:
     store = recorded(tmp_path / "ring", 30)
     archive, box = Archive(store), Box()
     look = {
-        "gate": lambda _: CaptionText(("东门ก", "{time}"), (20, 30), 80, "box"),
-        "yard": None,
+        "gate/main": lambda _: CaptionText(("东门ก", "{time}"), (20, 30), 80, "box"),
+        "gate/sub": None,
+        "yard/main": None,
     }
     yield (
         Exporter(

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from nvr.app.film import Desk, settings_of
 from nvr.app.film import Film as FilmThread
-from nvr.app.films import Films
+from nvr.app.films import Films, makes_sub
 from nvr.base.clock import SystemClock
 from nvr.base.errors import Unavailable
 from nvr.codec.encode import picture_of
@@ -155,6 +155,8 @@ async def test_what_a_camera_encodes_itself_is_decoded_on_the_same_account(tmp_p
         "raw": Camera(name="raw", url="test:1920x1080@25", sub=sub),
     }
     films = Films(board, tmp_path, SystemClock(), lambda _: None, cameras.__getitem__)
+    assert all(makes_sub(one) for one in cameras.values())
+    assert [films.burns(one) for one in cameras.values()] == [False, True]
     trying = asyncio.ensure_future(films.run())
     try:
         for name in cameras:

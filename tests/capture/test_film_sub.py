@@ -202,6 +202,18 @@ async def test_what_a_camera_encodes_itself_is_made_small_and_passes_untouched()
         halved = large.reshape(180, 2, 320, 2).mean(axis=(1, 3))
         # But for its number and what moves, a test picture is the same from one to the next.
         assert np.median(np.abs(halved - small)) < 8
+        corner = np.s_[6:20, 8:60]
+        assert small[corner].max() > 200, "the caption, white"
+        assert small[corner].min() < 60, "on its dark box"
+        assert np.abs(small[corner] - halved[corner]).mean() > 20, "and only here"
+        assert await it.main.caption(replace(CAPTION, lines=())) == ()
+        await it.until(lambda: np.abs(luma(it.of(SUB)[-6:])[corner] - halved[corner]).mean() < 10)
+        assert small[30:68, 164:].max() < 40, "what is hidden is hidden here"
+        assert halved[30:68, 164:].max() > 100, "and not where the camera's own picture passes"
+        it.main.hide(())
+        await it.until(lambda: luma(it.of(SUB)[-6:])[30:68, 164:].max() > 100)
+        it.main.hide((MASK,))
+        await it.until(lambda: luma(it.of(SUB)[-6:])[30:68, 164:].max() < 40)
         parts = it.of(SUB)[1:]
         seconds = sum(part.duration_90k for part in parts) / 90_000
         assert 8 < sum(part.samples for part in parts) / seconds < 14

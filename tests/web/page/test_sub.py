@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page
 
 from nvr.base.clock import SystemClock
-from nvr.media.camera import PlanSettings, SubSettings
+from nvr.media.camera import CaptionText, PlanSettings, SubSettings
 from nvr.media.ingest import Ingest
 from nvr.media.part import Part
 from nvr.media.transport import Carried, ReachSettings
@@ -157,6 +157,27 @@ async def test_small_tiles_show_the_sub_stream_and_the_focused_one_the_main_stre
     assert not await page.locator("nvr-tile .st.small").first.is_visible()
     cameras.set(whole)
     await shows(page, "gate", 320)
+
+
+async def test_a_caption_that_only_the_sub_stream_carries_is_drawn_over_the_main_one(
+    site: tuple[Box, Holed], visit: Visit
+) -> None:
+    page, cameras = visit.page, site[0].parts.cameras
+    whole = cameras.states["gate"]
+    text = CaptionText(("东门",), (20, 30), 60, "box")
+    bare = dataclasses.replace(whole, caption=text, caption_burned=False, sub_captioned=True)
+    tile = "[...document.querySelectorAll('nvr-tile')].find((t) => t.camera === 'gate')"
+    bits = f"(({tile}.over.draw(), {tile}.over.node.hidden))"
+    cameras.set(bare)
+    await page.locator("nvr-tile", has_text="东门").click()
+    await shows(page, "gate", 640)
+    await until("drawn over the main stream", lambda: page.evaluate(f"!{bits}"))
+    await page.locator("nvr-tile", has_text="后院").click()
+    await shows(page, "gate", 320)
+    assert await page.evaluate(bits), "the picture has it already"
+    cameras.set(dataclasses.replace(bare, sub_captioned=False))
+    await until("drawn over one without", lambda: page.evaluate(f"!{bits}"))
+    cameras.set(whole)
 
 
 async def test_playback_goes_over_to_the_sub_stream_where_the_main_one_is_missing(

@@ -114,6 +114,9 @@ export function drawOver(ctx, width, height, camera, picture, t_us, clock, bare 
   if (!camera.caption_burned && camera.caption) drawCaption(ctx, width, height, camera.caption, t_us, clock);
 }
 
+/** A camera as one of its streams shows it: what a made sub stream carries is not drawn again. @param {any} camera @param {string} [stream] */
+export const through = (camera, stream) => (stream === "sub" && camera?.sub?.caption_burned ? { ...camera, caption_burned: true } : camera);
+
 /** True if something lies over a camera's pictures. @param {any} camera */
 export const covers = (camera) => (!camera?.caption_burned && camera?.caption?.lines.length > 0) || (!camera?.masks_burned && camera?.masks?.length > 0);
 
@@ -174,7 +177,7 @@ export function overReplay(app, video, canvas, life, played) {
     const t_us = replay.position_us;
     const element = canvas.hidden;
     const size = element ? { width: video.videoWidth, height: video.videoHeight } : { width: canvas.width, height: canvas.height };
-    return { camera: footage.dressed(camera, t_us), picture: element ? video : canvas, size, t_us, clock: footage.clockAt(t_us, app.box.info.clock) };
+    return { camera: through(footage.dressed(camera, t_us), replay.stream), picture: element ? video : canvas, size, t_us, clock: footage.clockAt(t_us, app.box.info.clock) };
   });
   over.run(life);
   return over;

@@ -455,7 +455,7 @@ export class Playback extends Part {
     if (!this.canvas.hidden) await this.#replay?.pause();
     if (!this.canvas.hidden) return;
     const { videoWidth: width, videoHeight: height } = this.video;
-    await savePicture(this.app, this.camera, this.video, { width, height }, this.timeline.playhead_us, this.archive);
+    await savePicture(this.app, this.camera, this.video, { width, height }, this.timeline.playhead_us, this.#replay?.stream ?? "main", this.archive);
   }
 
   /** Keys of this screen. @param {KeyboardEvent} event @returns {boolean} Whether the key meant something. */

@@ -9,7 +9,7 @@ import { isTrouble, kindWords, named } from "./happened.js";
 import { icon } from "./icons.js";
 import { drawHud } from "./hud.js";
 import { hasSound } from "./mse.js";
-import { hidden, Overlay } from "./overlay.js";
+import { hidden, Overlay, through } from "./overlay.js";
 import { Player } from "./player.js";
 import { savePicture } from "./snapshot.js";
 import { talkButton } from "./talk.js";
@@ -104,7 +104,7 @@ export class Tile extends Part {
     const camera = this.shown ?? this.app.box.camera(this.camera);
     if (!player?.drawn || !camera || this.classList.contains("gone")) return null;
     const t_us = this.app.box.now_us - (player.stats.delay_ms || 0) * 1000;
-    return { camera, picture: player.picture, size: player.size, t_us, clock: this.app.box.info.clock };
+    return { camera: through(camera, player.which), picture: player.picture, size: player.size, t_us, clock: this.app.box.info.clock };
   }
 
   /** The focused tile has the main stream, the others the smaller one; a lost one is stood in for. */
@@ -254,7 +254,7 @@ export class Tile extends Part {
       this.app.notes.say(t("snapshot.none"), "warn");
       return;
     }
-    await savePicture(this.app, this.camera, player.picture, player.size, this.app.box.now_us);
+    await savePicture(this.app, this.camera, player.picture, player.size, this.app.box.now_us, player.which);
   }
 
   /** A small copy of the picture for a preset. @returns {HTMLCanvasElement | null} */
