@@ -36,7 +36,7 @@ from nvr.wire.openmetrics import Family
 
 _log = logging.getLogger(__name__)
 
-LOOK_S: Final = 5.0
+LOOK_S: Final = 1.0
 SETTLED_S: Final = 10.0
 """A camera that is back is left alone for so long: it may go again at once."""
 SLICE_S: Final = 900.0
@@ -141,7 +141,7 @@ class Backfill:
             await self.look()
 
     async def look(self) -> None:
-        """Do what `run` does every five seconds: fetch one hole of each camera that has some."""
+        """Do what `run` does every second: fetch one hole of each camera that has some."""
         wanted = {one.name: one for one in self._cameras() if _on(one)}
         self.standing = {name: self.standing.get(name) or Filling() for name in wanted}
         for name, camera in wanted.items():
@@ -295,7 +295,11 @@ class Backfill:
     ) -> None:
         it.state, it.code = "waiting", err.code
         it.failures[err.code] += 1
-        it.not_before_s = self._clock.monotonic_s() + min(MOST_AGAIN_S, AGAIN_S * (1 << it.tries))
+        if err.code == "backfill.lost":  # it may be back before the next look
+            it.live_s = None
+        else:
+            wait_s = min(MOST_AGAIN_S, AGAIN_S * (1 << it.tries))
+            it.not_before_s = self._clock.monotonic_s() + wait_s
         it.tries = min(it.tries + 1, 10)
         level = logging.WARNING if it.tries == 1 else logging.DEBUG
         event(_log, level, "backfill.failed", camera=camera.name, code=err.code, detail=err.detail)
