@@ -37,7 +37,7 @@ from nvr.wire.openmetrics import Family
 _log = logging.getLogger(__name__)
 
 LOOK_S: Final = 1.0
-SETTLED_S: Final = 10.0
+SETTLED_S: Final = 5.0
 """A camera that is back is left alone for so long: it may go again at once."""
 SLICE_S: Final = 900.0
 """So much is fetched of a camera before it is another's turn."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 
+from msgspec.structs import asdict
+
 from nvr.app import edit
 from nvr.app.captions import FILE, CaptionLog, noted
 from nvr.app.data import DataDirectory, has
@@ -39,6 +41,7 @@ from nvr.config import camera as written
 from nvr.config.model import Config
 from nvr.hal.board import Board
 from nvr.media.analyse import AnalyseSettings
+from nvr.media.backfill import BackfillSettings
 from nvr.media.camera import (
     CameraState,
     CaptionAt,
@@ -294,6 +297,16 @@ class CameraTable(MaskTable):
         for stream, url in addresses_of(self.roster.must(name)).items():
             await self.roster.elsewhere(stream, url)
         self._tell(name)
+
+    def backfill(self, name: str) -> BackfillSettings:  # noqa: D102 - see Cameras
+        found = self.roster.must(name).backfill
+        return BackfillSettings() if found is None else BackfillSettings(**asdict(found))
+
+    async def write_backfill(self, name: str, wanted: BackfillSettings) -> None:  # noqa: D102 - see Cameras
+        if wanted != self.backfill(name):
+            await self.roster.write(edit.backfilled(name, wanted))
+            self.roster.refresh(name)
+            self._tell(name)
 
     def encoding(self) -> EncodingReport:  # noqa: D102 - see Encoding
         return self.roster.films.report()

@@ -11,6 +11,7 @@ from nvr.app.head import table_of
 from nvr.app.settings import analyse_table, plan_table
 from nvr.config.model import InputAction
 from nvr.media.analyse import AnalyseSettings
+from nvr.media.backfill import BackfillSettings
 from nvr.media.camera import CaptionText, OnvifSettings, PlanSettings, SubSettings
 from nvr.media.device import Capture
 from nvr.media.drawn import Burn
@@ -176,6 +177,22 @@ def onvifed(name: str, onvif: OnvifSettings | None) -> Change:
             entry.pop("onvif", None)
         else:
             _set(entry.setdefault("onvif", tomlkit.table()), _onvif_values(onvif))
+
+    return change
+
+
+def backfilled(name: str, wanted: BackfillSettings) -> Change:
+    """Return the change of how what was missed is fetched; what is as usual is not written."""
+
+    def change(document: tomlkit.TOMLDocument) -> None:
+        entry, usual = _entry(document, name), BackfillSettings(on=True)
+        if wanted.on or "backfill" in entry:
+            keys = {
+                one.name: None if value == getattr(usual, one.name) else value
+                for one in fields(wanted)
+                for value in (getattr(wanted, one.name),)
+            }
+            _set(entry.setdefault("backfill", tomlkit.table()), keys)
 
     return change
 

@@ -110,6 +110,8 @@ TABLE: Mapping[str, Rule] = MappingProxyType(
         "http PUT /api/camera/{name}/mask": _camera("config"),
         "http GET /api/camera/{name}/caption": _camera("live"),
         "http PUT /api/camera/{name}/caption": _camera("config"),
+        "http GET /api/camera/{name}/backfill": _camera("config"),
+        "http PUT /api/camera/{name}/backfill": _camera("config"),
         "http GET /api/camera/{name}/reach": _camera("config"),
         "http PUT /api/camera/{name}/reach": _camera("config"),
         "http GET /api/camera/{name}/sub": _camera("config"),

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from nvr.base.errors import NvrError
 from nvr.media.analyse import AnalyseSettings
+from nvr.media.backfill import BackfillSettings
 from nvr.media.caption import CaptionAt as CaptionAt  # noqa: PLC0414 - known by this name
 from nvr.media.caption import CaptionText as CaptionText  # noqa: PLC0414 - the same
 from nvr.media.device import Capture
@@ -345,6 +346,17 @@ class Cameras(Protocol):
         """Reach it another way, at once and for good: each stream is connected anew.
 
         Raises as `add`, and ``camera.unknown``.
+        """
+        ...
+
+    def backfill(self, name: str) -> BackfillSettings:
+        """Return how what was missed is fetched. Raises ``camera.unknown``."""
+        ...
+
+    async def write_backfill(self, name: str, wanted: BackfillSettings) -> None:
+        """Fetch what was missed otherwise, or not, at once and for good.
+
+        Raises ``camera.unknown``, ``config.refused``: nobody knows where its services are.
         """
         ...
 

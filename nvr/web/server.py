@@ -13,6 +13,7 @@ from nvr.serve.door import Door, listen, protocol
 from nvr.web.account import Accounts
 from nvr.web.analyse import AnalysePages
 from nvr.web.assets import Assets, load_assets
+from nvr.web.backfill import BackfillPages
 from nvr.web.backup import BackupPages
 from nvr.web.camera import CameraPages
 from nvr.web.control import Control
@@ -105,6 +106,7 @@ class Page:
         self._desk = DeskPages(parts)
         self._joysticks = JoystickPages(parts)
         self._reach = ReachPages(parts)
+        self._backfill = BackfillPages(parts)
         self._exports = ExportPages(parts)
         self._keys = KeyPages(parts)
         self._backup = BackupPages(parts)
@@ -155,6 +157,7 @@ class Page:
             self._desk,
             self._joysticks,
             self._reach,
+            self._backfill,
             self._exports,
             self._keys,
             self._backup,

@@ -222,3 +222,24 @@ async def test_what_was_missed_is_fetched_over_a_kill_and_a_loss_and_says_so(sce
         )  # fmt: skip
         out, _ = await listed.communicate()
         assert f"fetched from {source} at " in out.decode()
+        await set_otherwise(box)
+
+
+async def set_otherwise(box: RunningBox) -> None:
+    """It is switched off and on again over the API, for good."""
+    path = "/api/camera/far/backfill"
+    now = await box.call("GET", path)
+    usual = {"back_h": 24, "recording": ""}
+    assert now == {"on": True, "mbit_s": MBIT_S, "least_s": LEAST_S, **usual}
+    off = await box.call("PUT", path, {"on": False, "mbit_s": 20})
+    assert off == {"on": False, "mbit_s": 20, "least_s": 5, **usual}
+    _, body = await box.take("/metrics")
+    async with asyncio.timeout(60):
+        while b'nvr_backfill_state{camera="far"' in body:
+            await asyncio.sleep(0.2)
+            _, body = await box.take("/metrics")
+    on = await box.call("PUT", path, {"on": True})
+    assert on == {"on": True, "mbit_s": 8, "least_s": 5, **usual}
+    assert (await box.call("PUT", path.replace("far", "dome"), now, 409))["code"] == (
+        "config.refused"
+    )

@@ -39,6 +39,7 @@ from nvr.hal.linux_disk import LinuxDisk
 from nvr.hal.ports import Sticks
 from nvr.media.aim import Area, How, Measured, Measuring, What
 from nvr.media.analyse import AnalyseSettings, DetectorState, LookNow
+from nvr.media.backfill import BackfillSettings
 from nvr.media.camera import (
     CameraState,
     CaptionText,
@@ -407,6 +408,7 @@ class MemoryCameras:
         self.captures: dict[str, Capture | None] = {}
         self.heads: dict[str, HeadSettings] = {}
         self.reaches: dict[str, ReachSettings] = {}
+        self.backfills: dict[str, BackfillSettings] = {}
         self.plans: dict[tuple[str, str], PlanSettings] = {}
         self.looked: dict[str, AnalyseSettings] = {}
         self.stood: dict[str, list[tuple[int, CaptionText]]] = {}
@@ -583,6 +585,12 @@ class MemoryCameras:
 
     async def write_reach(self, name: str, wanted: ReachSettings) -> None:
         self.reaches[name] = wanted
+
+    def backfill(self, name: str) -> BackfillSettings:
+        return self.backfills.get(name, BackfillSettings())
+
+    async def write_backfill(self, name: str, wanted: BackfillSettings) -> None:
+        self.backfills[name] = wanted
 
     def plan(self, name: str, which: str = "main") -> PlanSettings:
         if which == "sub" and name not in self.subs:

@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page
 
 from nvr.base.clock import SystemClock
+from nvr.media.backfill import BackfillSettings
 from nvr.media.camera import CaptionText, PlanSettings, SubSettings
 from nvr.media.ingest import Ingest
 from nvr.media.part import Part
@@ -398,8 +399,12 @@ async def test_how_a_camera_is_reached_is_said_and_changed(
         await dialog.get_by_text(now).wait_for()
         await dialog.get_by_label(transport).select_option("udp")
         await dialog.get_by_label(certificate).select_option("ab" * 32)
+        missed = dialog.locator("fieldset", has_text="ONVIF Profile G")
+        await missed.locator("input[type=checkbox]").check()
+        await missed.locator("input").nth(1).fill("2.5")
         assert await page.evaluate(CUT) == []
         await dialog.locator("button[type=submit]").click()
         await dialog.wait_for(state="detached")
         assert cameras.reaches.pop("yard") == ReachSettings("udp", "ab" * 32)
+        assert cameras.backfills.pop("yard") == BackfillSettings(on=True, mbit_s=2.5)
     cameras.set(whole)

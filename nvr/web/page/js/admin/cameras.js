@@ -14,6 +14,7 @@ import { headDialog } from "./head.js";
 import { lookDialog } from "./look.js";
 import { planDialog, reportEvent } from "./plan.js";
 import { encodeFields, saveEncode } from "./encode.js";
+import { backfillFields, saveBackfill } from "./backfill.js";
 import { carriedWords, reachFields, saveReach } from "./reach.js";
 import { ADDRESS, LOCAL, apart, saveSub, subFields } from "./sub.js";
 import { button, confirmLoss, dialog, field, form, iconButton } from "../ui.js";
@@ -189,10 +190,11 @@ function add(app) {
 
 async function edit(app, name) {
   const camera = app.box.camera(name);
-  let second, reached, coded, report, taken;
+  let second, reached, missed, coded, report, taken;
   try {
     second = (await api.get(api.cameraPath(name, "/sub"))).sub;
     reached = await api.get(api.cameraPath(name, "/reach"));
+    missed = await api.get(api.cameraPath(name, "/backfill"));
     coded = (await api.get(api.cameraPath(name, "/encode"))).encode;
     report = coded ? await api.get("/api/encoder") : null;
     taken = await api.get(api.cameraPath(name, "/capture"));
@@ -202,6 +204,7 @@ async function edit(app, name) {
   }
   const sub = subFields(second, { long: true, local: Boolean(coded ?? taken.capture) });
   const reach = reachFields(reached);
+  const missing = backfillFields(missed);
   const coding = encodeFields(coded, report);
   const taking = captureFields(taken);
   const title = field(t("camera.title"), { required: true, value: camera.title, max: 64 });
@@ -212,7 +215,7 @@ async function edit(app, name) {
   const more = { guaranteed_h: number("guaranteed_h", "[0-9]{1,4}"), limit_h: number("limit_h", "[0-9]{1,5}"), limit_gb: number("limit_gb", "[0-9]{1,6}(\\.[0-9]{1,2})?") };
   const box = dialog({
     title: t("camera.edit"),
-    body: [form({ rows: [title.row, el("div.two", {}, user.row, password.row), el("div.two", {}, retain.row, more.guaranteed_h.row), el("div.two", {}, more.limit_h.row, more.limit_gb.row), taking.row, coding.row, coding.row ? null : reach.row, sub.row].filter(Boolean), act: t("save"), onSubmit: async () => {
+    body: [form({ rows: [title.row, el("div.two", {}, user.row, password.row), el("div.two", {}, retain.row, more.guaranteed_h.row), el("div.two", {}, more.limit_h.row, more.limit_gb.row), taking.row, coding.row, coding.row ? null : reach.row, coding.row ? null : missing.row, sub.row].filter(Boolean), act: t("save"), onSubmit: async () => {
       const change = {};
       if (title.input.value.trim() !== camera.title) change.title = title.input.value.trim();
       if (user.input.value) change.user = user.input.value;
@@ -229,6 +232,7 @@ async function edit(app, name) {
       await saveEncode(name, coded, coding.read());
       await saveSub(name, second, next);
       await saveReach(name, reach.read());
+      if (!coding.row) await saveBackfill(name, missing.read());
       await app.box.loadCameras();
       box.close();
     } })],
