@@ -9,7 +9,9 @@ picture's time.
 *GB* is a program stream over TCP, as platforms of GB/T 28181 take it, each with its own SSRC;
 against RTSP of the same process (`gb_desk`), which has neither a recorder nor a page to pay for.
 
-*HLS* are players over TLS that fetch each part as soon as it is there, or whole segments.
+*HLS* are players over TLS that fetch each part as soon as it is there, or whole segments. The page
+has no plain HTTP, so what is alike is RTSPS. A player by parts asks four times a second; of the
+recorder's samples then 59 % were in the interpreter, 13 % in TLS and 12 % in the kernel.
 """
 
 import subprocess
@@ -200,6 +202,7 @@ def main(words: list[str] | None = None) -> int:
         "hls_over_rtsp": middle["hls"] / middle["ours_batched"],
         "hls_over_rtsps": middle["hls"] / middle["ours_tls"],
         "hls_segments_over_rtsp": middle["hls_segments"] / middle["ours_batched"],
+        "hls_segments_over_rtsps": middle["hls_segments"] / middle["ours_tls"],
         "ours_tls_over_plain": middle["ours_tls"] / middle["ours_batched"],
         "desk_rtsp_cpu_s_per_reader_h": middle["desk_rtsp"],
         "desk_gb_cpu_s_per_reader_h": middle["desk_gb"],

@@ -141,6 +141,8 @@ async def test_what_does_not_exist_yet_is_waited_for(box: Box, h264) -> None:
         past = third.whole[-1]
         late = f"{LIVE}/main.m3u8?_HLS_msn={past.number}&_HLS_part={len(past.parts) + 5}"
         assert (await client.ask("GET", late))[0] == 200
+        status, body, _ = await client.ask("GET", f"{LIVE}/main.m3u8?_HLS_skip=YES")
+        assert (status, "SKIP" in body.decode()) == (200, False), "all of it instead of a part"
         for file in (
             "main-1.mp4",
             f"main-{past.number}-99.mp4",
