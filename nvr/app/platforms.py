@@ -1,7 +1,7 @@
 """The GB/T 28181 platforms that the box is a device of: each on or off as the settings say."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from nvr.export.evidence import size_bytes
 from nvr.media.analyse import Looks
 from nvr.media.camera import BoxState
 from nvr.media.gb28181 import (
+    PlatformBox,
     PlatformChannel,
     PlatformInput,
     PlatformSettings,
@@ -154,10 +155,12 @@ def settings_of(one: Written) -> PlatformSettings:
         retry_s=one.retry_s,
         sets_clock=one.sets_clock,
         channels=tuple(
-            PlatformChannel(it.id, it.camera, it.rights, it.speaker or "") for it in one.channel
+            PlatformChannel(it.id, it.camera, it.rights, it.speaker or "", it.box or "")
+            for it in one.channel
         ),
         inputs=tuple(PlatformInput(it.id, it.input) for it in one.input),
         aux=tuple(sorted((int(number), output) for number, output in one.aux.items())),
+        boxes=tuple(PlatformBox(it.id, it.title) for it in one.box),
     )
 
 
@@ -167,11 +170,14 @@ def _put(wanted: PlatformSettings, document: tomlkit.TOMLDocument) -> None:
         Written(name=wanted.name, host=wanted.host, server=wanted.server, device=wanted.device)
     )
     for key, value in asdict(wanted).items():
-        if key in {"channels", "inputs", "aux"}:
+        if key in {"channels", "inputs", "aux", "boxes"}:
             continue
         if value != getattr(usual, key) or key in {"name", "on", "host", "server", "device"}:
             table[key] = value
-    for key, some in (("channel", wanted.channels), ("input", wanted.inputs)):
+    arrays: tuple[tuple[str, Sequence[Any]], ...] = (
+        ("channel", wanted.channels), ("input", wanted.inputs), ("box", wanted.boxes),
+    )  # fmt: skip
+    for key, some in arrays:
         if some:
             array = tomlkit.array()
             known = ({k: v for k, v in asdict(one).items() if v != ""} for one in some)

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from nvr.base.shape import Fault
-from nvr.config.value import Name, Port
+from nvr.config.value import Name, Port, Title
 
 Id = Annotated[str, Meta(pattern=r"^[0-9]{20}$")]
 Number = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,2}$")]
 Right = Literal["live", "playback", "export", "ptz", "relay", "config", "unmasked"]
-MOST_CHANNELS = 256
+MOST_CHANNELS, MOST_BOXES = 256, 64
 
 
 class Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +26,15 @@ class Channel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rights: Annotated[tuple[Right, ...], Meta(max_length=7)] = ("live",)
     # ID of its loudspeaker, type 137: shown in the catalogue, for platforms that speak to such.
     speaker: Id | None = None
+    # ID of the recorder that it belongs to, one of `box`. None: to this one.
+    box: Id | None = None
+
+
+class Box(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another recorder, some of whose cameras are ours too, as a platform knows it."""
+
+    id: Id
+    title: Title
 
 
 class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +74,8 @@ class Platform(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retry_s: Annotated[int, Meta(ge=5, le=3600)] = 60
     channel: Annotated[list[Channel], Meta(max_length=MOST_CHANNELS)] = []
     input: Annotated[list[Input], Meta(max_length=MOST_CHANNELS)] = []
+    # Devices below us that channels belong to: then we are a lower platform rather than a recorder.
+    box: Annotated[list[Box], Meta(max_length=MOST_BOXES)] = []
     # What auxiliary switches of heads are. The standard says 1 is the wiper, and nothing of a lamp.
     aux: dict[Number, Literal["wiper", "lamp", "washer"]] = field(
         default_factory=lambda: {"1": "wiper", "2": "lamp"}
@@ -96,8 +107,15 @@ def unfit(platforms: Sequence[Platform], inputs: AbstractSet[str] | None) -> lis
         said = [(f"{at}.channel[{n}].speaker", id_) for n, id_ in speakers]
         said += [(f"{at}.channel[{n}].id", it.id) for n, it in enumerate(one.channel)]
         said += [(f"{at}.input[{n}].id", it.id) for n, it in enumerate(one.input)]
+        said += [(f"{at}.box[{n}].id", it.id) for n, it in enumerate(one.box)]
         ids = Counter([one.device, *(id_ for _, id_ in said)])
         found += [Fault(where, f"{id_} is used twice") for where, id_ in said if ids[id_] > 1]
+        boxes = {it.id for it in one.box}
+        found += [
+            Fault(f"{at}.channel[{n}].box", f"{it.box} is none of its boxes")
+            for n, it in enumerate(one.channel)
+            if it.box is not None and it.box not in boxes
+        ]
         cameras = Counter(it.camera for it in one.channel)
         found += [
             Fault(f"{at}.channel[{n}].camera", f"{it.camera} is a channel of it already")

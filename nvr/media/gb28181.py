@@ -24,12 +24,27 @@ class PlatformChannel:
         rights: Of ``live``, ``playback``, ``export``, ``ptz``, ``relay``, ``config``,
             ``unmasked``.
         speaker: The 20 digits of its loudspeaker, empty if that is not shown.
+        box: Of the recorder that it belongs to, empty: to this one.
     """
 
     id: str
     camera: str
     rights: tuple[str, ...] = ("live",)
     speaker: str = ""
+    box: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformBox:
+    """Another recorder, some of whose cameras are ours too: a device below us on one platform.
+
+    Attributes:
+        id: Its 20 digits.
+        title: For people.
+    """
+
+    id: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +79,7 @@ class PlatformSettings:
         channels: What it may know of our cameras.
         inputs: And of our alarm inputs.
         aux: ``(number, output)``: what a head's auxiliary switches are; 1 is the wiper unless said.
+        boxes: Devices below us that some of the cameras belong to: we are a lower platform, then.
     """
 
     name: str
@@ -85,6 +101,7 @@ class PlatformSettings:
     channels: tuple[PlatformChannel, ...] = ()
     inputs: tuple[PlatformInput, ...] = ()
     aux: tuple[tuple[int, str], ...] = ()
+    boxes: tuple[PlatformBox, ...] = ()
 
     @property
     def realm(self) -> str:

@@ -5,7 +5,13 @@ from typing import Annotated, Literal
 from aiohttp import web
 from msgspec import Meta, Struct, field
 
-from nvr.media.gb28181 import PlatformChannel, PlatformInput, PlatformSettings, PlatformState
+from nvr.media.gb28181 import (
+    PlatformBox,
+    PlatformChannel,
+    PlatformInput,
+    PlatformSettings,
+    PlatformState,
+)
 from nvr.web.gate import REASON
 from nvr.web.parts import Caller, Parts, Route
 from nvr.web.reply import FaultView, answer, read_json
@@ -22,6 +28,14 @@ class ChannelBody(Struct, frozen=True, forbid_unknown_fields=True):
     camera: _Text
     rights: Annotated[tuple[_Text, ...], Meta(max_length=7)] = ("live",)
     speaker: _Text = ""
+    box: _Text = ""
+
+
+class BoxBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """A device below us, as it is to know that."""
+
+    id: _Text
+    title: _Text
 
 
 class InputBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,6 +69,7 @@ class PlatformBody(Struct, frozen=True, forbid_unknown_fields=True):
     aux: Annotated[dict[str, _Text], Meta(max_length=255)] = field(
         default_factory=lambda: {"1": "wiper", "2": "lamp"}
     )
+    boxes: Annotated[list[BoxBody], Meta(max_length=64)] = []
 
 
 class PlatformView(Struct, frozen=True):
@@ -79,6 +94,7 @@ class PlatformView(Struct, frozen=True):
     channels: list[PlatformChannel]
     inputs: list[PlatformInput]
     aux: dict[str, str]
+    boxes: list[PlatformBox]
     state: str
     since_us: int
     fault: FaultView | None
@@ -131,9 +147,13 @@ class PlatformPages:
             name, body.on, body.host, body.port, body.server, body.device, body.domain, body.user,
             body.transport, body.local_port, body.edition, body.expires_s, body.keepalive_s,
             body.misses, body.retry_s, body.sets_clock,
-            tuple(PlatformChannel(it.id, it.camera, it.rights, it.speaker) for it in body.channels),
+            tuple(
+                PlatformChannel(it.id, it.camera, it.rights, it.speaker, it.box)
+                for it in body.channels
+            ),
             tuple(PlatformInput(it.id, it.input) for it in body.inputs),
             tuple(sorted((int(k), v) for k, v in body.aux.items() if k.isdecimal())),
+            tuple(PlatformBox(it.id, it.title) for it in body.boxes),
         )  # fmt: skip
         await self._platforms.write(wanted, body.password)
         return await self.all(request, caller)
@@ -150,7 +170,7 @@ def _view(now: PlatformState) -> PlatformView:
         one.name, one.on, one.host, one.port, one.server, one.device, one.domain, one.user,
         one.transport, one.local_port, one.edition, one.expires_s, one.keepalive_s, one.misses,
         one.retry_s, one.sets_clock, list(one.channels), list(one.inputs),
-        {str(n): it for n, it in one.aux},
+        {str(n): it for n, it in one.aux}, list(one.boxes),
         now.state, now.since_us,
         None if now.fault is None else FaultView(now.fault.code, now.fault.detail), now.fault_us,
         now.server, now.edition, now.answered_us, now.clock_off_ms, now.clock_use, now.asked,

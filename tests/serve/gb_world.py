@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from nvr._native import Relay
@@ -299,9 +300,10 @@ def world(
     loss: float = 0.0,
     records: int = 0,
     sends: bool = False,
+    of: Mapping[int, str] = MappingProxyType({}),
     **other: Any,
 ) -> World:
-    """Make one; its cameras are ``c1`` and so on, and its input ``door``."""
+    """Make one; its cameras are ``c1`` and so on, `of` the box of each, and its input ``door``."""
     media = Media() if sends else None
     platform, cameras, lines = Platform(port=5060), Cameras(), Lines()
     ids = [f"34020000001320{n:06}" for n in range(1, channels + 1)]
@@ -311,7 +313,7 @@ def world(
         "city", on=True, host=REMOTE[0], port=5060, server=SERVER, device=DEVICE,
         transport="udp" if loss else "tcp",
         channels=tuple(
-            PlatformChannel(one, f"c{n}", ("live", "playback", "relay"))
+            PlatformChannel(one, f"c{n}", ("live", "playback", "relay"), box=of.get(n, ""))
             for n, one in enumerate(ids, 1)
         ),
         inputs=(PlatformInput("34020000001340000001", "door"),),

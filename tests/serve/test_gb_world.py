@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from nvr.base.errors import Unavailable
+from nvr.media.gb28181 import PlatformBox
 from nvr.media.gpio import InputView
 from nvr.media.happening import Happening
+from nvr.wire.manscdp import Body
 from tests.serve.gb_platform import DEVICE, items
 from tests.serve.gb_world import JumpingLoop, World, world
 
 INPUT = "34020000001340000001"
-CAMERA = "34020000001320000001"
+CAMERA, OTHER, THIRD = (f"3402000000132000000{n}" for n in (1, 2, 3))
 SUBSCRIBE = f"<Query><CmdType>%s</CmdType><SN>1</SN><DeviceID>{DEVICE}</DeviceID></Query>"
 
 
@@ -61,6 +63,38 @@ def test_ten_thousand_channels_are_told_in_pages(tmp_path: Path) -> None:
         assert "东门1" in items(found, "Name")
 
     play(tmp_path, story, channels=10_000)
+
+
+def test_a_lower_platform_tells_of_recorders_below_it_and_of_their_cameras(tmp_path: Path) -> None:
+    below = "34020000001180000002"
+
+    async def answers(it: World, command: str, number: int, device: str) -> list[Body]:
+        it.platform.query(command, number, device)
+        await it.platform.until(lambda: any(o.number == str(number) for o in it.platform.bodies))
+        return [one for one in it.platform.bodies if one.number == str(number)]
+
+    async def story(it: World) -> None:
+        found = await answers(it, "Catalog", 5, DEVICE)
+        ids, parents = items(found), items(found, "ParentID")
+        assert dict(zip(ids, parents, strict=True)) == {
+            below: DEVICE, CAMERA: DEVICE, OTHER: below, THIRD: below, INPUT: DEVICE,
+        }  # fmt: skip
+        assert dict(zip(ids, items(found, "Parental"), strict=True))[below] == "1"
+        assert items(found, "Name")[0] == "北门"
+        assert items(await answers(it, "Catalog", 6, below)) == [below, OTHER, THIRD]
+        (info,) = await answers(it, "DeviceInfo", 7, below)
+        assert (info.said("DeviceName"), info.said("Channel")) == ("北门", "2")
+        it.cameras.change(replace(it.cameras.states["c2"], state="lost"))
+        (status,) = await answers(it, "DeviceStatus", 8, below)
+        assert status.said("Online") == "ONLINE"
+        it.cameras.change(replace(it.cameras.states["c3"], state="lost"))
+        (status,) = await answers(it, "DeviceStatus", 9, below)
+        assert (status.said("Online"), status.said("Status")) == ("OFFLINE", "ERROR")
+        found = await answers(it, "Catalog", 10, DEVICE)
+        assert dict(zip(items(found), items(found, "Status"), strict=True))[below] == "OFF"
+
+    boxes = (PlatformBox(below, "北门"),)
+    play(tmp_path, story, channels=3, of={2: below, 3: below}, boxes=boxes)
 
 
 def test_over_datagrams_a_page_fits_into_one(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What one platform may know: its IDs, whose they are, and the entries of its catalogue.
 
 An NVR is a device (type 118) with its cameras and alarm inputs right below it, and loudspeakers
-(type 137) below their cameras.
+(type 137) below their cameras. A lower platform has other recorders below it, and their cameras
+below those: what a camera belongs to is the one difference.
 
 Source: GB/T 28181-2022, annexes A.2.1, E and J.
 """
@@ -9,6 +10,7 @@ Source: GB/T 28181-2022, annexes A.2.1, E and J.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from nvr.auth.user import Right, Subject, rights_of
 from nvr.media.camera import CameraState
@@ -30,18 +32,20 @@ class Entry:
     Attributes:
         id: 20 digits.
         title: For people.
-        camera: Name of the camera, empty for an alarm input.
-        input: Name of the alarm input, empty for a camera.
+        model: What it is.
+        camera: Name of the camera, empty for anything else.
+        input: Name of the alarm input, empty for anything else.
         on: It works.
         steered: It has a head that this platform may steer.
         size_px: Size of its pictures, ``(0, 0)`` if that is not known.
         sub: It has a sub stream.
-        of: Of a loudspeaker, the ID of its camera.
-        speaks: A camera whose loudspeaker is an entry of its own.
+        of: ID of what it belongs to, empty: to the device as a whole.
+        owns: Something belongs to it: a camera whose loudspeaker is an entry, a recorder.
     """
 
     id: str
     title: str
+    model: Literal["camera", "speaker", "input", "nvr"]
     camera: str = ""
     input: str = ""
     on: bool = True
@@ -49,7 +53,7 @@ class Entry:
     size_px: tuple[int, int] = (0, 0)
     sub: bool = False
     of: str = ""
-    speaks: bool = False
+    owns: bool = False
 
 
 class Roster:
@@ -66,10 +70,12 @@ class Roster:
         self._cameras = {one.id: one.camera for one in settings.channels}
         self._inputs = {one.id: one.input for one in settings.inputs}
         self._speakers = {one.id: one.speaker for one in settings.channels if one.speaker}
+        self._boxes = {one.id: one.title for one in settings.boxes}
+        self._of = {one.id: one.box for one in settings.channels if one.box}
 
     def knows(self, device: str) -> bool:
         """Whether an ID is one of ours, on this platform."""
-        known = (self._cameras, self._inputs, self._speakers.values())
+        known = (self._cameras, self._inputs, self._speakers.values(), self._boxes)
         return device == self.settings.device or any(device in some for some in known)
 
     def camera(self, device: str) -> str | None:
@@ -90,6 +96,10 @@ class Roster:
         """ID of an alarm input."""
         return next((known for known, one in self._inputs.items() if one == name), None)
 
+    def box(self, device: str) -> str | None:
+        """Title of the recorder below us that an ID stands for, None if it is none."""
+        return self._boxes.get(device)
+
     def entries(self) -> list[Entry]:
         """The whole catalogue, as it is now. What is configured and not there is off."""
         known = {one.name: one for one in self._parts.cameras.all()}
@@ -100,20 +110,26 @@ class Roster:
             if self.subject.may(name)
         ]
         found += [
-            Entry(self._speakers[one.id], f"{one.title} 扬声器", on=one.on, of=one.id)
+            Entry(self._speakers[one.id], f"{one.title} 扬声器", "speaker", on=one.on, of=one.id)
             for one in found
-            if one.speaks
+            if one.owns
+        ]
+        there = {one.of for one in found if one.camera and one.on}
+        below = [
+            Entry(device, title, "nvr", on=device in there, owns=True)
+            for device, title in self._boxes.items()
         ]
         lines = {one.name: one for one in self._parts.lines.inputs()}
         for device, name in self._inputs.items():
             line = lines.get(name)
             on = line is not None and line.state is not None
-            found.append(Entry(device, (line.title if line else "") or name, input=name, on=on))
-        return found
+            title = (line.title if line else "") or name
+            found.append(Entry(device, title, "input", input=name, on=on))
+        return below + found
 
     def faults(self) -> list[str]:
         """IDs of what does not work."""
-        return [one.id for one in self.entries() if not (one.on or one.of)]
+        return [one.id for one in self.entries() if not one.on and one.model != "speaker"]
 
     def item(self, one: Entry, edition: Edition, event: str = "") -> str:
         """An ``Item`` of a catalogue, or of what changed in it."""
@@ -131,27 +147,30 @@ class Roster:
         return tag(
             "Item", leaf("DeviceID", one.id), leaf("Event", event) if event else "",
             leaf("Name", one.title), leaf("Manufacturer", MANUFACTURER),
-            leaf("Model", "camera" if one.camera else "speaker" if one.of else "input"),
+            leaf("Model", one.model),
             leaf("Owner", MANUFACTURER) if edition == "2016" else "",
             leaf("CivilCode", settings.device[:6]), leaf("Address", self._parts.box.name),
-            leaf("Parental", int(one.speaks)), leaf("ParentID", one.of or settings.device),
+            leaf("Parental", int(one.owns)), leaf("ParentID", one.of or settings.device),
             leaf("RegisterWay", 1), leaf("Secrecy", 0),
             leaf("Status", "ON" if one.on else "OFF"), info,
         )  # fmt: skip
 
     def _entry(self, device: str, name: str, state: CameraState | None, *, steered: bool) -> Entry:
-        speaks = device in self._speakers and "relay" in self.subject.may(name)
+        owns = device in self._speakers and "relay" in self.subject.may(name)
+        of = self._of.get(device, "")
         if state is None:
-            return Entry(device, name, camera=name, on=False, speaks=speaks)
+            return Entry(device, name, "camera", camera=name, on=False, of=of, owns=owns)
         return Entry(
             device,
             state.title or name,
+            "camera",
             camera=name,
             on=state.state == "live",
             steered=steered and "ptz" in self.subject.may(name),
             size_px=(state.width_px, state.height_px),
             sub=state.sub is not None,
-            speaks=speaks,
+            of=of,
+            owns=owns,
         )
 
 

@@ -49,9 +49,20 @@ async def test_a_platform_is_added_on_a_phone_and_is_shown_registered(
         await expect(page.get_by_text("Registered since")).to_be_visible(timeout=60_000)
         (told,) = (await box.call("GET", "/api/upstream/gb28181"))["platforms"]
         assert told["channels"] == [
-            {"id": f"{DEVICE[:10]}1320000001", "camera": "dome", "rights": ["live"], "speaker": ""}
-        ]
+            {"id": f"{DEVICE[:10]}1320000001", "camera": "dome", "rights": ["live"], "speaker": "",
+             "box": ""}
+        ]  # fmt: skip
         card = page.locator("article", has_text="city")
+        await card.get_by_role("button", name="Change").click()
+        await fields.get_by_role("button", name="Add recorder").click()
+        await fields.get_by_label("Name of the recorder").fill("North gate")
+        below = await fields.get_by_label("ID of the recorder (20 digits, type 118)").input_value()
+        await fields.get_by_label("Recorder it belongs to").select_option("North gate")
+        await fields.locator("button[type=submit]").click()
+        await expect(fields).to_have_count(0, timeout=60_000)
+        (told,) = (await box.call("GET", "/api/upstream/gb28181"))["platforms"]
+        assert told["boxes"] == [{"id": below, "title": "North gate"}]
+        assert told["channels"][0]["box"] == below != DEVICE
         await card.get_by_role("button", name="Remove").click()
         await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
         await expect(page.get_by_text("No platform")).to_be_visible(timeout=60_000)

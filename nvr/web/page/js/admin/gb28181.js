@@ -5,6 +5,7 @@ import { el } from "../dom.js";
 import { stamp, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { button, confirmLoss, dialog, field, form, problemBox } from "../ui.js";
+import { belowList } from "./below.js";
 
 const PATH = "/api/upstream/gb28181";
 const RIGHTS = ["live", "playback", "export", "ptz", "relay", "config", "unmasked"];
@@ -71,24 +72,34 @@ function edit(app, one, draw) {
     rights.forEach((box) => box.addEventListener("change", () => {
       if (box.checked && !id.value) id.value = `${device.input.value.slice(0, 10)}132${device.input.value.slice(13, 14)}${String(n + 1).padStart(6, "0")}`;
     }));
-    const node = el("div.field.channel", {}, el("b", {}, camera.title || camera.name), id,
+    const of = el("select.field-in", { "aria-label": `${camera.title || camera.name}: ${t("gb.of")}` });
+    const node = el("div.field.channel", {}, el("b", {}, camera.title || camera.name), id, of,
       el("div.checks", {}, ...rights.map((box, k) => el("label.check", {}, box, t(`right.${RIGHTS[k]}`)))));
-    return { node, value: () => ({ ...known, id: id.value.trim(), camera: camera.name, rights: RIGHTS.filter((_, k) => rights[k].checked) }) };
+    let chosen = known?.box ?? "";
+    of.addEventListener("change", () => { chosen = of.value; });
+    const choose = (boxes) => {
+      of.hidden = !boxes.length;
+      of.replaceChildren(el("option", { value: "" }, t("gb.of.this")), ...boxes.map((it) => el("option", { value: it.id, prop: { selected: it.id === chosen } }, it.title || it.id)));
+    };
+    return { node, choose, value: () => ({ ...known, id: id.value.trim(), camera: camera.name, box: of.value, rights: RIGHTS.filter((_, k) => rights[k].checked) }) };
   });
+  const below = belowList(one?.boxes ?? [], (boxes) => rows.forEach((row) => row.choose(boxes)), () => device.input.value);
+  rows.forEach((row) => row.choose(one?.boxes ?? []));
   const gone = (one?.channels ?? []).filter((it) => !app.box.cameras.some((camera) => camera.name === it.camera));
   const box = dialog({
     title: one ? one.name : t("gb.add"), wide: true, actions: [],
     body: [form({
       rows: [name.row, el("label.check", {}, on, t("onvifd.on")), host.row, port.row, how.row, edition.row, server.row, device.row, user.row, password.row,
         el("label.check", {}, clock, t("gb.clock")),
-        el("h3", {}, t("gb.channels")), ...rows.map((row) => row.node)],
+        el("h3", {}, t("gb.channels")), ...rows.map((row) => row.node), below.node],
       act: t("save"),
       onSubmit: async () => {
         const kept = one ? Object.fromEntries(["domain", "local_port", "expires_s", "keepalive_s", "misses", "retry_s", "inputs", "aux"].map((key) => [key, one[key]])) : {};
-        const channels = [...gone, ...rows.map((row) => row.value()).filter((it) => it.id && it.rights.length)];
+        const boxes = below.value();
+        const channels = [...gone.map((it) => ({ ...it, box: boxes.some((at) => at.id === it.box) ? it.box : "" })), ...rows.map((row) => row.value()).filter((it) => it.id && it.rights.length)];
         draw(await api.put(`${PATH}/${name.input.value.trim()}`, {
           ...kept, on: on.checked, sets_clock: clock.checked, host: host.input.value.trim(), port: Number(port.input.value), transport: how.input.value, edition: edition.input.value,
-          server: server.input.value.trim(), device: device.input.value.trim(), user: user.input.value.trim(), channels,
+          server: server.input.value.trim(), device: device.input.value.trim(), user: user.input.value.trim(), channels, boxes,
           ...(password.input.value || !one ? { password: password.input.value } : {}),
         }));
         box.close();

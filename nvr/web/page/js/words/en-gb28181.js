@@ -47,4 +47,11 @@ export default {
   "code.clock.denied": "A platform says the time, but the clock of the box is not set: the recorder has no right to.",
   "code.clock.implausible": "A platform says a time that cannot be. Correct its clock.",
   "code.clock.jumped": "The time of a platform jumped. It is believed when it says so again.",
+  "gb.of": "Recorder it belongs to",
+  "gb.of.this": "This box",
+  "gb.below": "Recorders below this box",
+  "gb.below.what": "For a lower platform: cameras that come from another recorder are told as belonging to it. The ID of this box may be of type 200 then.",
+  "gb.below.name": "Name of the recorder",
+  "gb.below.id": "ID of the recorder (20 digits, type 118)",
+  "gb.below.add": "Add recorder",
 };

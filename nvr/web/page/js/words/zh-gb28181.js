@@ -47,4 +47,11 @@ export default {
   "code.clock.denied": "平台给了时间，但本机时钟没有校准：录像程序无权设置时钟。",
   "code.clock.implausible": "平台给的时间不可能正确。请校正它的时钟。",
   "code.clock.jumped": "平台的时间跳变了。再次收到同样的时间才采信。",
+  "gb.of": "所属录像机",
+  "gb.of.this": "本机",
+  "gb.below": "下级录像机",
+  "gb.below.what": "用作下级平台：来自其他录像机的摄像机会列在其录像机之下。此时本机编码可用 200 类型。",
+  "gb.below.name": "录像机名称",
+  "gb.below.id": "录像机编码（20 位，类型 118）",
+  "gb.below.add": "添加录像机",
 };
