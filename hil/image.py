@@ -26,7 +26,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
@@ -258,7 +258,8 @@ def again(guest: Guest, seen: dict[str, Any]) -> None:
     guest.until("more", lambda: guest.ask(path)["recorded_until_us"] > until_us, 300)
     guest.until("the agent", lambda: guest.shell("echo ready"), 120)
     seen["broken update"] = guest.shell(_BROKEN).strip().splitlines()[-1]
-    guest.shell("sync; systemctl reboot")
+    with suppress(OSError):  # the agent may go before it has answered
+        guest.shell("sync; systemctl reboot")
 
 
 def rolled_back(guest: Guest, seen: dict[str, Any]) -> None:
