@@ -304,7 +304,7 @@ def faults(seen: dict[str, Any]) -> list[str]:
         "kept over a power cut, s", "old slot after three tries",
     )  # fmt: skip
     found = [what for what in wanted if not seen.get(what)]
-    if seen.get("memory", {}).get("rss_mib", MOST_RSS_MIB + 1) > MOST_RSS_MIB:
+    if not 0 < seen.get("memory", {}).get("rss_mib", 0) <= MOST_RSS_MIB:
         found.append(f"memory: over {MOST_RSS_MIB} MiB, or not known")
     if "22" in seen.get("listens", []):
         found.append("SSH listens")
