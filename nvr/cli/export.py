@@ -36,8 +36,9 @@ the gaps. Works while the recorder is running, and on the disk of another box (-
 begins at the key frame before --from. If the camera's codecs changed on the way, further files
 FILE-2, FILE-3 are written; of several cameras, FILE-NAME each, of both streams FILE-sub too.
 
-With --form ps it is an MPEG program stream, for platforms of GB/T 28181 and the players that came
-with them; it cannot say of which camera and when it is, so keep FILE.json with it.
+With --form ps, or where FILE ends in .mpg, it is an MPEG program stream, for platforms of GB/T
+28181 and the players that came with them; it cannot say of which camera and when it is, so keep
+FILE.json with it.
 
 With --captions the camera's caption as it stood then, or else its title, and the time of each
 picture are burned into an MP4. It is encoded anew, which takes a while and makes it no evidence;
@@ -51,19 +52,20 @@ With --usb it is written onto a USB stick, into a directory nvr-export-TIME unde
 read back from there, and the stick is unmounted. On FAT32 a video is split before 4 GiB. With
 --store it goes into the S3-compatible store of nvr.toml, and is tried again while that is away.
 
-With --evidence FILE is a zip with the recorded parts byte for byte, the signatures over them, the
-log of who moved the cameras, a copy as MP4, and a program that checks all of it; `nvr verify` does
-the same. It is signed if the box's key is in the data directory.
+With --evidence, or where FILE ends in .zip, it is a zip with the recorded parts byte for byte, the
+signatures over them, the log of who moved the cameras, a copy as MP4, and a program that checks all
+of it; `nvr verify` does the same. It is signed if the box's key is in the data directory.
 """
 _EXAMPLES = """\
 examples:
   nvr export --camera gate --from 2026-03-01T08:00 --to 2026-03-01T08:20 gate.mp4
-  nvr export --evidence --camera gate --camera yard --from 2026-03-01T08:00 \\
-      --to 2026-03-01T08:20 case-114.zip
-  nvr export --form ps --camera gate --from 2026-03-01T08:00 --to 2026-03-01T08:20 gate.mpg
+  nvr export --camera gate --camera yard --from 2026-03-01T08:00 --to 2026-03-01T08:20 case-114.zip
+  nvr export --camera gate --from 2026-03-01T08:00 --to 2026-03-01T08:20 gate.mpg
   nvr export --masks --camera gate --from 2026-03-01T08:00 --to 2026-03-01T08:20 gate.mp4
   nvr export --usb --camera gate --from 2026-03-01T08:00 --to 2026-03-01T08:20 gate.mp4
 """
+
+_FORMS = {".zip": "evidence", ".mpg": "ps", ".mpeg": "ps", ".ps": "ps"}
 
 
 def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -94,9 +96,10 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
-        "--form", choices=("mp4", "ps", "fragmented", "evidence"), default="mp4",
-        help="MP4 (the default); an MPEG program stream as GB/T 28181 has it; fragmented MP4, made "
-        "in one pass, but some players do not seek in it; a zip that proves itself",
+        "--form", choices=("mp4", "ps", "fragmented", "evidence"),
+        help="MP4; an MPEG program stream as GB/T 28181 has it; fragmented MP4, made in one pass, "
+        "but some players do not seek in it; a zip that proves itself (default: as FILE ends, "
+        ".zip for evidence, .mpg or .ps for a program stream, and MP4 otherwise)",
     )  # fmt: skip
     for short in ("evidence", "fragmented"):
         form.add_argument(
@@ -125,6 +128,7 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Export."""
+    chosen.form = chosen.form or _FORMS.get(chosen.file.suffix.lower(), "mp4")
     _check(chosen)
     cameras = list(dict.fromkeys(chosen.camera))
     of = WHICH if chosen.stream == "both" else (chosen.stream,)

@@ -33,10 +33,14 @@ def add(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     )
     where.add(parser)
     parser.add_argument("--quick", action="store_true", help="do not read the parts of full blocks")
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--dry-run", action="store_true", help="change nothing and say what is wrong: the default"
+    )
+    how.add_argument(
         "--repair", action="store_true", help="write indexes again; the recorder must be stopped"
     )
-    parser.add_argument(
+    how.add_argument(
         "--use-again",
         type=int,
         nargs="?",

@@ -247,7 +247,7 @@ def test_the_disk_of_another_box_is_evidence_too_and_says_what_it_lacks(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "case.zip"
-    words = ["export", "--volume", str(data / "ring"), "--evidence", "--camera", "gate"]
+    words = ["export", "--volume", str(data / "ring"), "--camera", "gate"]
     assert main([*words, "--from", at(W), "--to", at(W + 15_000_000), str(path)]) == 0
     names = zipfile.ZipFile(path).namelist()
     assert not {"audit.jsonl", "sign.pub", "manifest.sig"} & set(names)

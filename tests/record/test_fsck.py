@@ -59,8 +59,10 @@ def write(path: Path, data: bytes, at: int) -> None:
 def test_a_sound_archive_is_sound(volume: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = checked(volume)
     assert (report.sound, report.findings, report.parts) == (True, [], 90)
-    assert main(["fsck", "--volume", str(volume)]) == 0
+    assert main(["fsck", "--volume", str(volume), "--dry-run"]) == 0
     assert "gate/main: 90 parts" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["fsck", "--volume", str(volume), "--dry-run", "--repair"])
 
 
 def test_blocks_that_were_given_up_for_the_next_are_no_damage(volume: Path) -> None:
