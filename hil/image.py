@@ -58,8 +58,8 @@ _RSS = """\
 cd /sys/fs/cgroup/system.slice/nvr.service
 for pid in $(cat cgroup.procs); do
   echo $(tr '\\0' ' ' </proc/$pid/cmdline | cut -c1-60 | tr ' ' _) \
-    $(awk '/^VmRSS/ {print $2}' /proc/$pid/status) $(awk '/^Pss:/ {print $2}' \
-    /proc/$pid/smaps_rollup)
+    $(grep ^VmRSS /proc/$pid/status | tr -dc 0-9) \
+    $(grep ^Pss: /proc/$pid/smaps_rollup | tr -dc 0-9)
 done"""
 # An update as it must not be: of the newest version, and with a hash that its root does not have.
 _BROKEN = """\
