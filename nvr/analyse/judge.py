@@ -88,6 +88,8 @@ LEARNED = 15
 _COMPARED = frozenset(("covered", "moved", "defocused"))
 _SIGHTINGS, _APART_S = 3, 0.7
 _LEAST_TEXTURE = 60
+_UNLIKE = 300
+"""Of `Seen.like`: below that it is another picture."""
 _LEVEL = 16
 _SAME, _LIVELY = 970, 900
 _LIVELY_S, _LIVED_S = 300.0, 60.0
@@ -320,11 +322,13 @@ def _compared(seen: Seen, on: set[Trouble]) -> set[Trouble]:
     """What seems wrong beside what was learned; once believed, it must become clearly better."""
     found: set[Trouble] = set()
     covered = seen.lost >= (600 if "covered" not in on else 450)
-    bare = seen.edged < 0.45 * seen.textured  # else it shows something, only something else
+    # Else it shows something, only something else; of what is unlike all that was, edges count, of
+    # what is left beside a hand fewer: those of a coder that starves come and go over a flat area.
+    bare = seen.edged < (0.45 if seen.like < _UNLIKE else 0.75) * seen.textured
     if covered and bare and seen.like < (550 if "covered" not in on else 700):
         found.add("covered")
     alike = 450 if "moved" not in on else 600
-    turned = seen.like < 300 or (
+    turned = seen.like < _UNLIKE or (
         seen.like < alike
         and (seen.dx, seen.dy) != (0, 0)
         and seen.shifted >= max(450, seen.like + 150)

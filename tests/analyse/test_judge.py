@@ -125,6 +125,20 @@ def test_a_covered_lens_is_not_called_blurred_or_moved_too(film: Film) -> None:
     assert film.told() == [("begin", "covered")]
 
 
+def test_a_hand_over_most_of_a_lens_covers_it_though_the_coder_makes_edges(film: Film) -> None:
+    """As measured on the film of that name: a coder of few bits makes them, now and then."""
+    hand = {"lost": 680, "like": 460, "sharp": 110}
+    for _ in range(20):
+        film.show(0.4, **hand, edged=700)
+        film.show(0.4, **hand, edged=1250)
+    assert film.told() == [("begin", "covered")]
+
+
+def test_another_view_that_hides_most_edges_is_not_a_covered_lens(film: Film) -> None:
+    film.show(60, lost=630, like=265, sharp=140, edged=1150)
+    assert film.told() == [("begin", "moved")]
+
+
 def test_what_is_wrong_is_not_learned(film: Film) -> None:
     assert film.judge.learn
     film.show(1, **BAD["covered"])
