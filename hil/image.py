@@ -306,8 +306,8 @@ def faults(seen: dict[str, Any]) -> list[str]:
     found = [what for what in wanted if not seen.get(what)]
     if not 0 < seen.get("memory", {}).get("rss_mib", 0) <= MOST_RSS_MIB:
         found.append(f"memory: over {MOST_RSS_MIB} MiB, or not known")
-    if "22" in seen.get("listens", []):
-        found.append("SSH listens")
+    closed = {"22": "SSH", "5355": "LLMNR", "5353": "mDNS"}
+    found += [f"{closed[it]} listens" for it in seen.get("listens", []) if it in closed]
     return found + [f"failed: {unit}" for unit in seen.get("failed units", [])]
 
 

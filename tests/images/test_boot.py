@@ -17,7 +17,7 @@ def test_what_was_not_seen_is_a_fault() -> None:
     assert image.faults(SEEN) == []
     for key in SEEN.keys() - {"listens", "failed units"}:
         assert len(image.faults({**SEEN, key: 0} if key != "memory" else {**SEEN, key: {}})) == 1
-    assert image.faults({**SEEN, "listens": ["22", "8443"]}) == ["SSH listens"]
+    assert image.faults({**SEEN, "listens": ["22", "5355"]}) == ["SSH listens", "LLMNR listens"]
     assert image.faults({**SEEN, "failed units": ["a.service"]}) == ["failed: a.service"]
     for none_or_much in (0, 161):
         assert image.faults({**SEEN, "memory": {"rss_mib": none_or_much}})
