@@ -215,9 +215,9 @@ static void rtp(nvr_session *s, int i, const uint8_t *p, size_t len) {
   s->stats.sound += i != s->video;
   s->stats.last_packet = s->now;
   uint32_t ts = (uint32_t)p[4] << 24 | (uint32_t)p[5] << 16 | (uint32_t)p[6] << 8 | p[7];
-  if (s->replayed && i == s->video && p[0] & 0x10) {
+  if (s->replayed && p[0] & 0x10) {
     size_t at = 12 + (size_t)(p[0] & 15) * 4;
-    nvr_stamp(s, p + at, head - at, ts);
+    nvr_stamp(s, i, p + at, head - at, ts);
   }
   if (s->relay_count) {
     int key = 0;

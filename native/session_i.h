@@ -146,7 +146,7 @@ int nvr_place(nvr_session *s, int i, uint32_t ts);
 void nvr_report(nvr_session *s, int i, const uint8_t *p, size_t len);
 int64_t nvr_camera_us(const nvr_session *s, int i, int64_t at);
 /* The extension of an RTP packet of time `ts`: 4 bytes of head and what follows. */
-void nvr_stamp(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts);
+void nvr_stamp(nvr_session *s, int i, const uint8_t *p, size_t len, uint32_t ts);
 /* When the picture of RTP time `ts` was taken; whether that goes on from the one before. */
 int nvr_stamped(nvr_session *s, uint32_t ts, int anew);
 

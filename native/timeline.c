@@ -133,17 +133,20 @@ void nvr_report(nvr_session *s, int i, const uint8_t *p, size_t len) {
   }
 }
 
-/* ONVIF Streaming Specification, 6.3: 0xABAC, 3 words: NTP time(64), C E D mbz..., CSeq, padding. */
-void nvr_stamp(nvr_session *s, const uint8_t *p, size_t len, uint32_t ts) {
+/* ONVIF Streaming Specification, 6.3: 0xABAC, 3 words: NTP time(64), C E D T mbz..., CSeq, padding. Of
+ * pictures it is kept, for their parts say when they were taken; sound only lies where it belongs. */
+void nvr_stamp(nvr_session *s, int i, const uint8_t *p, size_t len, uint32_t ts) {
   if (len < 16 || p[0] != 0xAB || p[1] != 0xAC) return;
   uint64_t ntp = 0;
   for (int k = 4; k < 12; k++) ntp = ntp << 8 | p[k];
   int64_t us = unix_us(ntp);
   if (us <= 0) return;
-  s->stamped = 1;
-  s->stamp_ts = ts;
-  s->stamp_us = s->stats.ntp_us = us;
-  s->stats.replayed |= p[12] >> 4 & 1;
+  if (i == s->video) {
+    s->stamped = 1;
+    s->stamp_ts = ts;
+    s->stamp_us = s->stats.ntp_us = us;
+    s->stats.replayed |= p[12] >> 4 & 1;
+  }
   int64_t since = us - s->replay_us, most = (int64_t)1 << 38; /* three days: no replay lasts longer */
   if (since < most && since > -most) s->now = s->replay_at + since * 9 / 100;
 }

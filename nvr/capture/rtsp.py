@@ -228,7 +228,9 @@ class Caller:
         login = Login(account.user, account.password) if account else None
         ways: tuple[Way, ...] = self.memory.ways(self.transport, secure=self.secure)[:1]
         async with self._open(url, ways if ways == ("http",) else ("tcp",), login) as line:
-            client = ReplayClient(url, login, span, cnonce=lambda: secrets.token_hex(8))
+            client = ReplayClient(
+                url, login, span, cnonce=lambda: secrets.token_hex(8), sound=self.sound
+            )
             found = await self._negotiate(line, client)
             if isinstance(found, Moved):
                 raise Rejected("camera.redirected", "the camera keeps its recordings elsewhere")

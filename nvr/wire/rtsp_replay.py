@@ -1,8 +1,8 @@
 """The client end of ONVIF's replay: a recording of the camera's own, from a time on.
 
 Every request carries ``Require: onvif-replay``; ``PLAY`` asks with ``Range: clock=`` for a stretch
-of the camera's wall clock, and with ``Rate-Control: no`` for it as fast as we take it. Of the
-pictures only: their packets say in a header extension when they were taken.
+of the camera's wall clock, and with ``Rate-Control: no`` for it as fast as we take it. Packets say
+in a header extension when what is in them was taken.
 
 Source: ONVIF Streaming Specification 23.06, section 6; RFC 2326, 3.7.
 """
@@ -35,12 +35,19 @@ class ReplayClient(Client):
         login: Account on the camera, None if it has none.
         span: UTC microseconds of its begin and end, by the camera's clock.
         cnonce: Makes a fresh random word for each Digest answer.
+        sound: Sound is wanted too, where it was recorded.
     """
 
     def __init__(
-        self, url: str, login: Login | None, span: tuple[int, int], *, cnonce: Callable[[], str]
+        self,
+        url: str,
+        login: Login | None,
+        span: tuple[int, int],
+        *,
+        cnonce: Callable[[], str],
+        sound: bool = True,
     ) -> None:
-        super().__init__(url, login, cnonce=cnonce, sound=False)
+        super().__init__(url, login, cnonce=cnonce, sound=sound)
         self._span = span
         self._ranged = False  # what is asked for is never left out
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.media import clip, wire
-from tests.media.taker import Taker, decode, sample_bytes
+from tests.media.taker import Taker, decode, demux, sample_bytes
 
 BEGUN_US = 1_780_000_000_123_456
 TICK = 90_000 * 50
@@ -130,6 +130,46 @@ def test_live_streams_are_not_placed_by_it() -> None:
     with Taker(made.track) as taker:
         replayed(taker, made, lambda pts: BEGUN_US + pts * 100 // 9)
         assert (taker.parts[0][6], taker.parts[0][3]) == (0, taker.now)
+
+
+@pytest.mark.parametrize("codec", ["pcma", "aac"])
+@pytest.mark.parametrize("second_by_second", [False, True])
+def test_sound_lies_where_it_was_taken_though_it_comes_after_its_pictures(
+    codec, second_by_second
+) -> None:
+    made, sound = clip.video(frames=75, gop=25), clip.audio(codec, 2)
+    late_us, hz = 300_000, sound.track.clock_hz
+    pictures, last = [], None
+    for pts, packet in wire.packets(made):
+        at_us = BEGUN_US + pts * 100 // 9
+        said = packet if pts == last else stamped(packet, at_us)
+        pictures.append((at_us, wire.frame(made.track.channel, said)))
+        last = pts
+    heard = [
+        (at_us := BEGUN_US + late_us + pts * 1_000_000 // hz,
+         wire.frame(sound.track.channel, stamped(packet, at_us)))
+        for pts, packet in wire.packets(sound, ts=0x7654_3210)
+    ]  # fmt: skip
+
+    def turn(one) -> tuple[int, ...]:
+        at_us, _ = one
+        second = (at_us - BEGUN_US) // 1_000_000 if second_by_second else 0
+        return second, second_by_second and one in heard, at_us
+
+    with Taker(made.track, sound.track) as taker:
+        taker.session.set_replay(BEGUN_US, TICK)
+        for _, data in sorted(pictures + heard, key=turn):
+            taker.feed(data)
+        taker.end()
+        assert len(decode(taker.mp4())) == 75
+        starts = [
+            int.from_bytes(part[0][part[2][1] : part[2][1] + 8], "big")
+            for part in taker.parts
+            if len(part[2]) > 1
+        ]
+        wanted = ticks_of(BEGUN_US + late_us) * hz // 90_000
+        assert abs(starts[0] - wanted) <= hz // 1000
+        assert len(demux(taker.mp4(), "audio")) > 50
 
 
 def test_sound_alone_cannot_be_replayed() -> None:

@@ -47,23 +47,25 @@ def talk(client: ReplayClient, play: int = 200) -> list[Request]:
     return requests
 
 
-def client() -> ReplayClient:
-    return ReplayClient(URL, Login("host", "secret"), SPAN, cnonce=lambda: "c")
+def client(*, sound: bool = True) -> ReplayClient:
+    return ReplayClient(URL, Login("host", "secret"), SPAN, cnonce=lambda: "c", sound=sound)
 
 
-def test_it_asks_for_a_stretch_as_fast_as_it_goes_and_for_pictures_only() -> None:
-    one = client()
+@pytest.mark.parametrize("sound", [False, True])
+def test_it_asks_for_a_stretch_as_fast_as_it_goes(sound: bool) -> None:
+    one = client(sound=sound)
     requests = talk(one)
     assert isinstance(one.next_event(), Playing)
     methods = [request.method for request in requests]
-    assert methods == ["OPTIONS", "DESCRIBE", "DESCRIBE", "SETUP", "PLAY"]
+    assert methods == ["OPTIONS", "DESCRIBE", "DESCRIBE", *["SETUP"] * (1 + sound), "PLAY"]
     for request in requests[1:]:
         assert request.header("Require") == "onvif-replay"
     play = requests[-1]
     assert play.header("Range") == "clock=20260615T114900.440Z-20260615T115000.000Z"
     assert play.header("Rate-Control") == "no"
     assert len(parse_transport(requests[3].header("Transport"))) == 1
-    assert requests[3].uri.endswith("track=0")
+    uris = {request.uri[-7:] for request in requests if request.method == "SETUP"}
+    assert uris == ({"track=0", "track=1"} if sound else {"track=0"})
 
 
 @pytest.mark.parametrize("status", [457, 451, 404, 500, 551])
