@@ -1,6 +1,6 @@
 """How well motion and troubles are found in films whose every interval is known.
 
-    python -m tests.analyse.score [--keys] [--clip vtest.avi] [--json] [NAME ...]
+    python -m tests.analyse.score [--keys] [--footage] [--json] [NAME ...]
 
 Recall: intervals that something was found in. Precision: found intervals that lie in one. Troubles
 count from the moment they begin; what moves while a lens is being covered is left out.
@@ -9,13 +9,12 @@ count from the moment they begin; what moves while a lens is being covered is le
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.analyse.film import SIZE, Film, Label, coded, watch
-from tests.analyse.footage import FROM_S, clips
+from tests.analyse.footage import FROM_S, clips, fetched
 from tests.analyse.footage import SIZE as FOOTAGE_SIZE
 from tests.analyse.scenes import MOTION, QUIET, TROUBLE
-from tests.bench.figures import arguments, at_least, at_most, report
+from tests.bench.figures import ROOT, arguments, at_least, at_most, report
 
 SLACK_S = 2.0
 """Between key frames as much may pass."""
@@ -106,10 +105,12 @@ def main(words: list[str]) -> int:
     """Score all films, or those named."""
     parser = arguments(__doc__ or "")
     parser.add_argument("name", nargs="*", help="films whose name holds one of these")
-    parser.add_argument("--clip", type=Path, help="real footage, see tests/analyse/footage.py")
+    parser.add_argument(
+        "--footage", action="store_true", help="real footage too, fetched once: 95 MB"
+    )
     parser.add_argument("--keys", action="store_true", help="look at key frames only")
     chosen = parser.parse_args(words)
-    filmed = clips(chosen.clip) if chosen.clip else []
+    filmed = clips(fetched(ROOT / "build/footage")) if chosen.footage else []
     every = (*MOTION, *QUIET, *TROUBLE, *filmed)
     films = [f for f in every if not chosen.name or any(name in f.name for name in chosen.name)]
     motion, trouble = Score(), Score()
