@@ -24,11 +24,16 @@ from nvr.media.fragment import pieces, samples
 from nvr.media.track import TrackConfig
 from tests.app.box import RunningBox, running_box
 from tests.app.test_onvif_device import Device
+from tests.capture.test_source import gst_camera
 from tests.faults.proxy import Proxy, proxy
 from tests.ports import free_port
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-VIDEO = (TrackConfig("video", "h264", 90_000, b"", 1280, 720),)
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.needs("gst-rtsp-server")]
+GATE = '[[camera]]\nname = "gate"\nurl = "rtsp://127.0.0.1:{port}/camera"\n'
+TRACKS = (
+    TrackConfig("video", "h264", 90_000, b"", 320, 180),
+    TrackConfig("audio", "flac", 8000, b"", channels=1),  # G.711, as a browser takes it
+)
 MBIT_S = 2
 """A little faster than the camera sends: slow enough to be killed at it."""
 LEAST_S = 3
@@ -51,7 +56,7 @@ class Scene:
         secrets.write_text(f'[camera.{name}]\npassword = "{self.device.secrets["host"]}"\n')
         secrets.chmod(0o600)
         more = (
-            f'[[camera]]\nname = "{name}"\nurl = "{self.wire.url("cam/dome")}"\nuser = "host"\n'
+            f'[[camera]]\nname = "{name}"\nurl = "{self.wire.url("cam/gate")}"\nuser = "host"\n'
             f'[camera.onvif]\naddress = "127.0.0.1:{self.device.port}"\nevents = false\n'
             f"[camera.backfill]\n{backfill}\n"
         )
@@ -63,11 +68,16 @@ class Scene:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     directory: Path = tmp_path_factory.mktemp("camera")
-    async with running_box(directory, "# one more comes later") as box:
+    async with (
+        gst_camera("h264-pcma") as port,
+        running_box(directory, GATE.format(port=port)) as box,
+    ):
         device = Device(box, free_port())
         await device.switch_on()
-        await device.credential("host", "live", "playback", "unmasked")
-        await box.until("dome", "state", "live", 60)
+        rights = {"gate": ["live", "playback", "unmasked"]}  # so that it is offered one recording
+        body = {"name": "host", "rights": rights, "tokens": True}
+        device.secrets["host"] = (await box.call("POST", "/api/machine", body, 201))["secret"]
+        await box.until("gate", "state", "live", 60)
         with proxy(box.rtsp_port) as wire:
             yield Scene(device, wire, tmp_path_factory.mktemp("recorders"))
 
@@ -118,18 +128,19 @@ async def lost_gap(box: RunningBox, camera: str, least_s: float) -> Any:
             await asyncio.sleep(0.2)
 
 
-async def units(box: RunningBox, camera: str, from_us: int, to_us: int) -> list[str]:
-    """Hashes of the access units of a stretch, as the page is given them."""
-    at_us, place, found = from_us, "", []
+async def units(box: RunningBox, camera: str, from_us: int, to_us: int) -> tuple[list[str], float]:
+    """Hashes of the access units of a stretch, and seconds of sound, as the page is given them."""
+    at_us, place, found, heard_90k = from_us, "", [], 0
     while at_us is not None and at_us < to_us:
         path = f"/api/camera/{camera}/gop?t_us={at_us}{place}"
         headers, data = await box.take(path)
-        of = [one for piece in pieces(data) for one in samples(piece, VIDEO) if one.track == 0]
-        found += [hashlib.sha256(slices(one.data)).hexdigest() for one in of]
+        of = [one for piece in pieces(data) for one in samples(piece, TRACKS)]
+        found += [hashlib.sha256(slices(one.data)).hexdigest() for one in of if one.track == 0]
+        heard_90k += sum(one.duration_90k for one in of if one.track == 1)
         following = headers["X-NVR-Next-Us"]
         at_us = int(following) if following else None
         place = f"&place={headers['X-NVR-Next']}"
-    return found
+    return found, heard_90k / 90_000
 
 
 def slices(data: bytes) -> bytes:
@@ -154,12 +165,13 @@ def all_there(mine: list[str], known: list[str]) -> bool:
 
 
 async def same_pictures(scene: Scene, box: RunningBox, from_us: int, to_us: int) -> None:
-    """Picture for picture what the camera recorded, in the gap and over both its ends."""
-    mine = await units(box, "far", from_us, to_us)
+    """Picture for picture what the camera recorded, over both ends of the gap, and its sound."""
+    mine, heard_s = await units(box, "far", from_us, to_us)
     device = scene.device.box
-    known = await units(device, "dome", from_us - 30_000_000, to_us + 30_000_000)
+    known, _ = await units(device, "gate", from_us - 30_000_000, to_us + 30_000_000)
     assert len(mine) > 5 * (to_us - from_us) / 1e6
     assert all_there(mine, known)
+    assert abs(heard_s - len(mine) / 25) < 1
 
 
 def told(box: RunningBox, event: str) -> list[dict[str, str]]:
@@ -202,7 +214,7 @@ async def test_what_was_missed_is_fetched_over_a_kill_and_a_loss_and_says_so(sce
         assert all(one["to_us"] <= two["from_us"] for one, two in itertools.pairwise(runs))
         fetched = [run for run in runs if run["fetch"]]
         assert abs(fetched[0]["from_us"] - gap["from_us"]) < 1_000_000
-        source = f"127.0.0.1:{scene.device.port} dome.main"
+        source = f"127.0.0.1:{scene.device.port} gate.main"
         for run in fetched:
             assert (run["fetch"]["source"], run["fetch"]["code"]) == (source, "")
             assert run["fetch"]["at_us"] > gap["to_us"]
