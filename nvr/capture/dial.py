@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from nvr.base.errors import Rejected, Unavailable
+from nvr.base.transport import cut
 from nvr.capture.line import Line, PlainLine, TlsLine
 from nvr.capture.permit import forbidden, resolve
 
@@ -71,7 +72,7 @@ class Dialer:
                 self._judge(streams[1])
                 yield TlsLine(streams)
             finally:
-                streams[1].transport.abort()
+                cut(streams[1].transport)
         except TimeoutError as err:
             raise Unavailable("camera.silent", "the camera does not answer any more") from err
         except ssl.SSLCertVerificationError as err:

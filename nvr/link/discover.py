@@ -23,6 +23,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from nvr.base.errors import Rejected
+from nvr.base.transport import cut
 from nvr.media.onvif import Sighting
 from nvr.wire.wsdiscovery import (
     GROUP_V4,
@@ -255,7 +256,7 @@ async def _knock(host: str, port: int, slots: asyncio.Semaphore, permit: Permit)
         except (OSError, TimeoutError):
             return None
         finally:
-            writer.transport.abort()
+            cut(writer.transport)
     known = b"www.onvif.org" in answer or b"http://www.w3.org/2003/05/soap-envelope" in answer
     return Sighting(host, port) if known else None
 

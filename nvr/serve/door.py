@@ -20,6 +20,7 @@ from aiohttp import web
 
 from nvr.base.errors import Unavailable
 from nvr.base.log import event
+from nvr.base.transport import cut
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Door:
             for sock in sockets:
                 sock.close()
             for transport in list(self._open):
-                transport.abort()
+                cut(transport)
 
     async def _accept(self, listener: socket.socket, tasks: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
@@ -177,4 +178,4 @@ class Door:
 
     def _cut_if_silent(self, transport: asyncio.Transport) -> None:
         if transport in self._silent and not transport.is_closing():
-            transport.abort()
+            cut(transport)

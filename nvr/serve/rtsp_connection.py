@@ -13,6 +13,7 @@ from dataclasses import replace
 from nvr._native import RelayReader
 from nvr.base.errors import Rejected, Unavailable
 from nvr.base.log import event
+from nvr.base.transport import cut
 from nvr.media.name import stream_of
 from nvr.media.ports import RelaySource
 from nvr.media.track import StreamConfig
@@ -477,4 +478,4 @@ class Connection:
 
     def end(self) -> None:
         """Close the connection; `run` returns."""
-        self._output.transport.abort()
+        cut(self._output.transport)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from typing import Final
 
+from nvr.base.transport import cut
 from nvr.wire.rtsp_tunnel import Decoder, Leg, is_http, parse_leg
 
 _PIECE_BYTES: Final = 16_384
@@ -107,4 +108,4 @@ class Tunnel:
             self._said.feed_eof()
             self._asked.set()
         if self._up is not None:
-            self._up.transport.abort()
+            cut(self._up.transport)

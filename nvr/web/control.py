@@ -20,6 +20,7 @@ from nvr.auth.policy import authorise, unknown_camera
 from nvr.auth.session import Session
 from nvr.base.errors import NvrError, Rejected
 from nvr.base.log import event
+from nvr.base.transport import cut
 from nvr.media.aim import Area
 from nvr.media.ports import Operator, PtzStatus
 from nvr.web.camera import CameraView, camera_views
@@ -146,7 +147,7 @@ class Page:
         if self._transport.is_closing():
             return
         if self._transport.get_write_buffer_size() > MOST_UNSENT_BYTES:
-            self._transport.abort()
+            cut(self._transport)
             return
         self._transport.write(frame(data))
 

@@ -26,6 +26,7 @@ from nvr.auth.session import Session
 from nvr.base.clock import Clock
 from nvr.base.errors import Damaged, Rejected, Unavailable
 from nvr.base.log import event
+from nvr.base.transport import cut
 from nvr.media.camera import CameraState, StreamState
 from nvr.media.name import camera_of, stream_of
 from nvr.media.part import Bytes, Fragment
@@ -136,7 +137,7 @@ class Viewer:
             self.skipping = True
         if self.skipping and now_s - self._moved_s > STALLED_S:
             event(_log, logging.INFO, "page.viewer_stalled", waiting_bytes=waiting_bytes)
-            self._transport.abort()
+            cut(self._transport)
             return False
         return True
 

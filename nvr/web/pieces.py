@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
 from nvr.base.log import event
+from nvr.base.transport import cut
 from nvr.media.part import Bytes
 
 _log = logging.getLogger(__name__)
@@ -60,8 +61,7 @@ class Pieces(Payload):
                     async with asyncio.timeout(WRITE_S):
                         await writer.write(view[at : at + PIECE_BYTES])
         except TimeoutError as err:
-            if self._request.transport is not None:
-                self._request.transport.abort()
+            cut(self._request.transport)
             event(_log, logging.DEBUG, "hls.stalled", peer=self._request.remote)
             raise ConnectionResetError("the receiver stopped reading") from err
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from nvr.auth.policy import authorise, unknown_camera
 from nvr.base.errors import Rejected, Unavailable
+from nvr.base.transport import cut
 from nvr.media.name import camera_of, stream_of, which_of
 from nvr.media.part import Bytes
 from nvr.playback.gap import Fetch, Gap
@@ -289,8 +290,7 @@ class Playback:
                 piece = await self._beside(next, pieces, None)
             await response.write_eof()
         except TimeoutError as err:
-            if request.transport is not None:
-                request.transport.abort()  # a short file must not look like a whole one
+            cut(request.transport)  # a short file must not look like a whole one
             raise Unavailable("export.stalled", "the receiver stopped reading") from err
         finally:
             self._exports -= 1

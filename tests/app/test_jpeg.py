@@ -33,7 +33,7 @@ async def test_a_camera_of_jpegs_is_recorded_looked_at_shown_and_exported(tmp_pa
                 found += (await socket.receive_bytes())[12:]
             assert (told["codec"], told["width_px"], told["height_px"]) == ("h264", 320, 176)
             with av.open(io.BytesIO(found), format="mp4") as file:
-                assert [stream.codec_context.name for stream in file.streams] == ["h264"]
+                assert [stream.codec_context.name for stream in file.streams] == ["h264", "flac"]
                 assert next(file.decode(video=0)).width == 320
 
             (run, *_) = (await box.call("GET", f"/api/camera/gate/ranges?{ALL}"))["runs"]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from nvr.base.errors import Unavailable
+from nvr.base.transport import cut
 from nvr.wire.sip import Malformed, Splitter
 from nvr.wire.sip_transaction import Peer
 
@@ -141,7 +142,7 @@ class _Stream:
     def send(self, data: bytes, peer: Peer) -> None:  # noqa: ARG002 - there is one
         transport = self._writer.transport
         if transport.get_write_buffer_size() > MOST_WAITING_BYTES:
-            transport.abort()
+            cut(transport)
         elif not transport.is_closing():
             self._writer.write(data)
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.supervise import first_end
+from nvr.base.transport import cut
 from nvr.media.happening import BOX
 from nvr.media.news import AUDIT, News, wanted
 from nvr.media.notify import NotifySettings
@@ -78,7 +79,7 @@ class SyslogNotifier:
         except (OSError, TimeoutError) as err:
             raise fault_of(err) from err
         finally:
-            writer.transport.abort()
+            cut(writer.transport)
 
     async def _tell(self, send: Send, writer: asyncio.StreamWriter | None) -> None:
         self.tally.stand("connected")
@@ -113,7 +114,7 @@ class SyslogNotifier:
             if shown is not None:
                 judge(shown.getpeercert(binary_form=True), settings.pin)
         except NvrError:
-            writer.transport.abort()
+            cut(writer.transport)
             raise
         return reader, writer
 
