@@ -3,7 +3,7 @@
 import asyncio
 
 
-def cut(transport: asyncio.BaseTransport | None) -> None:
+def cut(transport: asyncio.WriteTransport | None) -> None:
     """Close a connection at once, with what waits to be sent; never raises.
 
     Over TLS, ``abort()`` of Python 3.11 raises `AttributeError` on a transport that was closed
@@ -11,7 +11,7 @@ def cut(transport: asyncio.BaseTransport | None) -> None:
 
     Source: CPython 3.11 ``asyncio/sslproto.py``, ``_SSLProtocolTransport``.
     """
-    if not isinstance(transport, asyncio.WriteTransport):
+    if transport is None:
         return
     try:
         transport.abort()
