@@ -28,6 +28,7 @@ export function belowList(had, changed, device) {
   };
   had.forEach(add);
   const next = () => {
+    if (!/^\d{20}$/.test(device())) return "";
     const [head, network] = [device().slice(0, 10), device().slice(13, 14)];
     const taken = new Set([device(), ...value().map((it) => it.id)]);
     for (let n = 1; ; n += 1) {
@@ -37,9 +38,9 @@ export function belowList(had, changed, device) {
   };
   return {
     value,
-    node: el("div", {}, el("h3", {}, t("gb.below")), el("p.hint", {}, t("gb.below.what")), list, button("plus", t("gb.below.add"), () => {
+    node: el("div", {}, el("h3", {}, t("gb.below")), el("p.hint", {}, t("gb.below.what")), list, el("p", {}, button("plus", t("gb.below.add"), () => {
       add({ id: next(), title: "" });
       tell();
-    })),
+    }))),
   };
 }
