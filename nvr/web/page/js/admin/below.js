@@ -17,7 +17,7 @@ export function belowList(had, changed, device) {
   const tell = () => changed(value());
   const add = (it) => {
     const title = el("input.field-in", { maxlength: 64, required: true, "aria-label": t("gb.below.name"), placeholder: t("gb.below.name"), prop: { value: it.title }, on: { input: tell } });
-    const id = el("input.field-in.mono", { maxlength: 20, pattern: "[0-9]{20}", required: true, "aria-label": t("gb.below.id"), prop: { value: it.id }, on: { input: tell } });
+    const id = el("input.field-in.mono", { maxlength: 20, pattern: "[0-9]{20}", required: true, "aria-label": t("gb.below.id"), placeholder: t("gb.below.id"), prop: { value: it.id }, on: { input: tell } });
     const node = el("div.field.channel", {}, title, id, button("", t("gb.remove"), () => {
       rows.delete(node);
       node.remove();
