@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from nvr.base.allowance import PerSecond
 from nvr.base.clock import Clock
 from nvr.base.errors import NvrError, Unavailable
 from nvr.base.log import event
@@ -55,7 +56,7 @@ class TimeServer:
     def __init__(self, clock: Clock, trust: Callable[[], ClockState]) -> None:
         self._clock, self._trust = clock, trust
         self._askers: OrderedDict[str, TimeAsker] = OrderedDict()
-        self._second = (0, 0)
+        self._allowance = PerSecond(MOST_A_S, clock)
         self.fault: NvrError | None = None
         self.listening = False
 
@@ -98,20 +99,11 @@ class TimeServer:
         with contextlib.suppress(OSError):  # nobody there, or no room: whoever wants it asks again
             question, address = sock.recvfrom(_LONGEST)
             now_us = self._clock.wall_us()
-            told = answer(question, now_us, self._clock.wall_us(), self._standing(now_us))
-            if told is not None and self._may():
+            standing = standing_of(self._trust(), now_us)
+            told = answer(question, now_us, self._clock.wall_us(), standing)
+            if told is not None and self._allowance.take():
                 sock.sendto(told, address)
                 self._note(address[0], now_us)
-
-    def _standing(self, now_us: int) -> Standing:
-        return standing_of(self._trust(), now_us)
-
-    def _may(self) -> bool:
-        second, sent = int(self._clock.monotonic_s()), 0
-        if second == self._second[0]:
-            sent = self._second[1]
-        self._second = second, sent + 1
-        return sent < MOST_A_S
 
     def _note(self, address: str, now_us: int) -> None:
         had = self._askers.pop(address, None)

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+from nvr.base.allowance import PerSecond
 from nvr.base.clock import Clock
 from nvr.base.errors import Unavailable
 from nvr.link.discover import interfaces
@@ -107,7 +108,7 @@ class Responder:
         self._families = tuple(families)
         self._started_s = clock.wall_us() // 1_000_000
         self._sent = 0
-        self._window: tuple[int, int] = (0, 0)
+        self._allowance = PerSecond(MOST_A_S, clock)
         self.answered = 0
 
     async def run(self) -> None:
@@ -165,7 +166,7 @@ class Responder:
             found = asked(data)
         except ValueError:  # anybody may send us anything
             return
-        if found is None or not self._may_answer():
+        if found is None or not self._allowance.take():
             return
         own = _towards(sock.family, source)
         we = self._we(own)
@@ -173,13 +174,6 @@ class Responder:
             self.answered += 1
             with contextlib.suppress(OSError):  # the buffer is full, or it is gone
                 sock.sendto(answer(_id(), found, we, self._no()), source)
-
-    def _may_answer(self) -> bool:
-        second = int(self._clock.monotonic_s())
-        if second != self._window[0]:
-            self._window = (second, 0)
-        self._window = (second, self._window[1] + 1)
-        return self._window[1] <= MOST_A_S
 
     def _we(self, own: str) -> Match:
         host = f"[{own}]" if ":" in own else own
