@@ -59,8 +59,7 @@ class Queries:
         found = self._roster.entries()
         # Of a civil code, a system or a group of the platform's own we know nothing: all of it.
         if wanted != device and self._roster.knows(wanted):
-            below = self._roster.box(wanted) is not None
-            found = [one for one in found if one.id == wanted or (below and one.of == wanted)]
+            found = self._roster.below(wanted) or [one for one in found if one.id == wanted]
         items = [self._roster.item(one, call.edition) for one in found]
         for page in pages(items, self._roster.settings.transport):
             yield self._answer(call, leaf("SumNum", len(items)), list_of("DeviceList", page))
@@ -72,9 +71,8 @@ class Queries:
         if camera is not None:
             state = self._parts.cameras.find(camera)
             title, channels = (state.title if state else "") or camera, 1
-        elif (box := self._roster.box(call.body.device)) is not None:
-            title = box
-            channels = sum(one.of == call.body.device for one in self._roster.entries())
+        elif below := self._roster.below(call.body.device):
+            title, channels = below[0].title, len(below) - 1
         yield self._answer(
             call, leaf("DeviceName", title), leaf("Result", "OK"),
             leaf("Manufacturer", MANUFACTURER), leaf("Model", "nvr"),
@@ -91,10 +89,10 @@ class Queries:
             online = state is not None and state.state == "live"
             recorded = state is not None and state.recorded and state.not_recorded is None
             reason = state.code if state is not None else "camera.unknown"
-        below = self._roster.box(call.body.device) is not None
+        below = self._roster.below(call.body.device)
         if below:  # of its own disks and inputs we know nothing
-            found = next(one for one in self._roster.entries() if one.id == call.body.device)
-            online, recorded, reason = found.on, found.on, "" if found.on else "camera.lost"
+            on = below[0].on
+            online, recorded, reason = on, on, "" if on else "camera.lost"
         duty = [
             tag("Item", leaf("DeviceID", one.id), leaf("DutyStatus", self._duty(one.id, one.input)))
             for one in (self._roster.entries() if camera is None and not below else ())

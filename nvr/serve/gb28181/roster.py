@@ -96,9 +96,10 @@ class Roster:
         """ID of an alarm input."""
         return next((known for known, one in self._inputs.items() if one == name), None)
 
-    def box(self, device: str) -> str | None:
-        """Title of the recorder below us that an ID stands for, None if it is none."""
-        return self._boxes.get(device)
+    def below(self, device: str) -> list[Entry]:
+        """The recorder below us that an ID stands for, then its cameras; nothing if it is none."""
+        found = self.entries() if device in self._boxes else []
+        return [one for one in found if device in {one.id, one.of}]
 
     def entries(self) -> list[Entry]:
         """The whole catalogue, as it is now. What is configured and not there is off."""
